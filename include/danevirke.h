@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * danevirke.h - DANE for SMTP (RFC 7672) as one loadable module
+ *
+ * danevirke.so exports one symbol, the const table danevirke_v1.  Load the
+ * module with dlopen(), fetch the table with dlsym() and check it before use:
+ *
+ *	const struct danevirke_api *dv = dlsym(handle, DANEVIRKE_SYMBOL);
+ *	if (dv == NULL || dv->abi != DANEVIRKE_ABI || dv->size < sizeof *dv)
+ *		refuse to go on;
+ *
+ * Routing.  One question, one answer, from DNS data that the module has
+ * validated itself (RFC 7672 2.1; no AD bit is ever trusted):
+ *
+ *	struct danevirke_options o = { .size = sizeof o };
+ *	struct danevirke_error err;
+ *	struct danevirke *e = dv->open(&o, &err);
+ *	struct danevirke_question q = { .size = sizeof q,
+ *	    .name = "example.org" };
+ *	const struct danevirke_answer *a = dv->ask(e, &q, &err);
+ *	if (a == NULL)
+ *		defer, with err.text;
+ *	else if (a->outcome == DANEVIRKE_ROUTE)
+ *		try a->hosts in order, each as its action says;
+ *	dv->release(a);
+ *	dv->close(e);
+ *
+ * Verifying.  After the handshake with host h, whose action is
+ * DANEVIRKE_AUTHENTICATE, hand over the chain as received, leaf first:
+ *
+ *	struct danevirke_chain c = { .certs = certs, .n_certs = n };
+ *	struct danevirke_verdict v;
+ *	if (dv->verify(h, &c, NULL, &v) != 0)
+ *		this host must not get the message; v.text says why;
+ *
+ * Rules that hold everywhere
+ * - Zero means "defer": memory that was never written can only delay mail.
+ *   Compare enums with ==, never with &.
+ * - Every struct that a caller fills starts with its own size; memory must be
+ *   zeroed before it is filled.  Structs grow at their end only.  A change
+ *   that cannot be made that way makes a new symbol, danevirke_v2.
+ * - An engine (struct danevirke) belongs to the thread and the process that
+ *   opened it.  In a forked child every call on it fails with
+ *   DANEVIRKE_EFORK, except close(), which frees memory and touches nothing
+ *   that is shared with the parent.
+ * - An answer needs no engine, never changes, survives fork, and may be read
+ *   by any thread until it is released.
+ * - The module starts no thread and no process, installs no signal handler,
+ *   writes to no stream, reads no environment variable and never exits.
+ * - Strings are NUL-terminated UTF-8; domain names are A-labels, lower case,
+ *   without the trailing dot.  "." is the root.
+ *
+ * Changes
+ *	abi 1	first
+ */
+#ifndef DANEVIRKE_H
+#define DANEVIRKE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DANEVIRKE_ABI		1
+#define DANEVIRKE_SYMBOL	"danevirke_v1"
+
+/* Error codes.  Calls that can fail return 0 for success or one of these. */
+enum danevirke_code {
+	DANEVIRKE_OK = 0,
+	DANEVIRKE_EINVAL,	/* an argument is wrong; text says which */
+	DANEVIRKE_ECONF,	/* the configuration cannot be used */
+	DANEVIRKE_EANCHOR,	/* the trust anchor file cannot be used (D05) */
+	DANEVIRKE_ENOMEM,	/* out of memory or descriptors */
+	DANEVIRKE_EFORK,	/* the engine was opened by another process */
+	DANEVIRKE_EDNS,		/* the resolver library refused to work */
+	DANEVIRKE_EBUSY,	/* called from inside done() where not allowed */
+	DANEVIRKE_EFORMAT,	/* unpack(): the bytes are not an answer */
+	DANEVIRKE_EVERIFY	/* verify(): not authenticated */
+};
+
+/* Owned by the caller.  Always written by a failing call, one line, no \n. */
+struct danevirke_error {
+	int	code;		/* enum danevirke_code */
+	char	text[2044];
+};
+
+/* State of a DNS lookup (RFC 7672 2.1.1).  Indeterminate is ERROR (D02). */
+enum danevirke_dnssec {
+	DANEVIRKE_ERROR = 0,	/* bogus, SERVFAIL, timeout, malformed ... */
+	DANEVIRKE_INSECURE,	/* proven or configured to be outside DNSSEC */
+	DANEVIRKE_SECURE	/* validated by this module */
+};
+
+/* What to do with the message as a whole. */
+enum danevirke_outcome {
+	DANEVIRKE_DEFER = 0,	/* delay (4xx), reason says why */
+	DANEVIRKE_ROUTE,	/* try the hosts in order; all fail: delay */
+	DANEVIRKE_NULL_MX,	/* bounce: 556 5.1.10 (RFC 7505, Z01) */
+	DANEVIRKE_NO_DOMAIN,	/* bounce: 550 5.1.2, no such domain */
+	DANEVIRKE_LOOP		/* bounce: 554 5.4.6, we are the best MX (M10) */
+};
+
+/* What to do with one host (RFC 7672 2.2). */
+enum danevirke_action {
+	DANEVIRKE_HOST_DEFER = 0, /* must not be used now */
+	DANEVIRKE_OPPORTUNISTIC, /* TLS if offered, clear text allowed */
+	DANEVIRKE_ENCRYPT,	/* TLS required, any certificate (T03) */
+	DANEVIRKE_AUTHENTICATE	/* TLS required, verify() must return 0 */
+};
+
+enum danevirke_level {
+	DANEVIRKE_LEVEL_DANE = 0, /* RFC 7672 */
+	DANEVIRKE_LEVEL_DANE_ONLY, /* authenticated or delayed (T06) */
+	DANEVIRKE_LEVEL_AUDIT,	/* decide and log, block nothing (P02) */
+	DANEVIRKE_LEVEL_OFF	/* the MTA's own ways (P02) */
+};
+
+enum danevirke_kind {
+	DANEVIRKE_DOMAIN = 0,	/* a mail domain: MX lookup */
+	DANEVIRKE_RELAY		/* a host set by the administrator: no MX */
+};
+
+/* RFC 8460 4.3 result types (P07).  NONE: no failure, or not theirs. */
+enum danevirke_result {
+	DANEVIRKE_RESULT_NONE = 0,
+	DANEVIRKE_STARTTLS_NOT_SUPPORTED,
+	DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
+	DANEVIRKE_CERTIFICATE_EXPIRED,
+	DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+	DANEVIRKE_VALIDATION_FAILURE,
+	DANEVIRKE_TLSA_INVALID,
+	DANEVIRKE_DNSSEC_INVALID,
+	DANEVIRKE_DANE_REQUIRED
+};
+
+/* RFC 7218 acronyms. */
+enum danevirke_usage {
+	DANEVIRKE_PKIX_TA = 0, DANEVIRKE_PKIX_EE = 1,
+	DANEVIRKE_DANE_TA = 2, DANEVIRKE_DANE_EE = 3
+};
+enum danevirke_selector { DANEVIRKE_CERT = 0, DANEVIRKE_SPKI = 1 };
+enum danevirke_matching {
+	DANEVIRKE_FULL = 0, DANEVIRKE_SHA2_256 = 1, DANEVIRKE_SHA2_512 = 2
+};
+
+/*
+ * One TLSA record, in the order of the DNS answer.  usage, selector and
+ * matching hold the octets found, whatever they are.  A record takes part in
+ * verification if and only if use is 1; else why is a text, not NULL:
+ * malformed, unsupported (U01-U03), or passed over by digest agility (A01).
+ */
+struct danevirke_tlsa {
+	uint8_t		usage, selector, matching;
+	uint8_t		usable;		/* 1: well formed and supported */
+	uint8_t		use;		/* 1: usable and chosen by agility */
+	const uint8_t	*data;		/* association data, may be NULL if 0 */
+	size_t		len;
+	const char	*why;		/* NULL if use */
+};
+
+/* One address.  Order: as to be tried. */
+struct danevirke_addr {
+	int		family;		/* 4 or 6 */
+	uint8_t		ip[16];		/* network order; the first 4 for IPv4 */
+	const char	*text;		/* "192.0.2.1", "2001:db8::1" */
+};
+
+/*
+ * One host, to be tried in the order of the answer.  Obey action; would is
+ * what level "dane" would have said, and differs only under audit and off.
+ */
+struct danevirke_host {
+	size_t		size;		/* sizeof *host, as the module knows it */
+	const char	*name;		/* MX target or relay host, unexpanded */
+	uint16_t	preference;	/* 0 for a relay host or implicit MX */
+	uint16_t	port;		/* TCP port, host order */
+	enum danevirke_action action, would;
+	enum danevirke_dnssec state;	/* of the address lookup */
+	enum danevirke_result result;	/* why DEFER, else NONE */
+	const char	*base;		/* base domain = SNI (S01), or NULL */
+	const char	*const *names;	/* accepted for usage 2 (N02-N05) */
+	size_t		n_names;	/* names[0] is base if base is set */
+	const struct danevirke_addr *addrs;
+	size_t		n_addrs;	/* 0: unreachable, action is DEFER */
+	const struct danevirke_tlsa *tlsa;
+	size_t		n_tlsa;		/* all records found, usable or not */
+	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05) */
+	const char	*reason;	/* one line for the log, never NULL */
+};
+
+struct danevirke_answer {
+	size_t		size;		/* sizeof *answer, as the module knows it */
+	enum danevirke_outcome outcome, would; /* as in struct host */
+	enum danevirke_level level;
+	enum danevirke_dnssec state;	/* of the MX lookup (relay: SECURE) */
+	enum danevirke_result result;	/* why DEFER, else NONE */
+	uint8_t		insecure_mx;	/* 1: success is dane-insecure-mx (M06) */
+	uint8_t		implicit_mx;	/* 1: no MX, the domain itself (B02) */
+	uint32_t	ttl;		/* seconds, of the shortest lived part */
+	uint64_t	expires;	/* CLOCK_BOOTTIME seconds: made + ttl */
+	const char	*domain;	/* the next hop asked, as A-labels */
+	const char	*final;		/* after aliases; = domain without (M03) */
+	const char	*profile;
+	const char	*exception;	/* reason of a destination rule, or NULL */
+	const char	*reason;	/* one line for the log, never NULL */
+	const struct danevirke_host *hosts;
+	size_t		n_hosts;	/* ROUTE: at least one whose action is not
+					 * DEFER; else what was found, for the
+					 * log: not to be tried */
+};
+
+/* Flags of a question. */
+#define DANEVIRKE_NO_LOOKUP_IF_OFF 0x01	/* level off: answer DEFER at once,
+					 * level OFF, without any lookup */
+
+struct danevirke_question {
+	size_t		size;		/* sizeof q */
+	enum danevirke_kind kind;
+	const char	*name;		/* U-labels or A-labels; required.  An
+					 * address literal ("[192.0.2.1]",
+					 * "[IPv6:::1]", or bare for RELAY) is
+					 * routed without DANE (T07) */
+	uint16_t	port;		/* 0 = 25 */
+	const char	*profile;	/* NULL = "default" */
+	uint32_t	flags;
+};
+
+/* The chain as received, leaf first.  Bytes are read only during the call. */
+struct danevirke_cert { const uint8_t *der; size_t len; };
+struct danevirke_chain { const struct danevirke_cert *certs; size_t n_certs; };
+
+/* verify() with usages 0 and 1, for callers outside SMTP (U01). */
+#define DANEVIRKE_PKIX_USAGES	0x01
+
+struct danevirke_verify_options {
+	size_t		size;		/* sizeof o */
+	uint32_t	flags;
+	time_t		now;		/* seconds since 1970; 0 = the clock */
+	const char	*ca_file;	/* PEM, for usages 0 and 1 only */
+};
+
+struct danevirke_verdict {
+	int		verified;	/* 1 = authenticated, else 0 */
+	int		index;		/* of the record in tlsa[], -1 = none */
+	int		depth;		/* of the match, leaf = 0, -1 = none */
+	int		usage;		/* of the record, -1 = none */
+	enum danevirke_result result;	/* if not verified */
+	char		text[512];	/* one line for the log */
+};
+
+/* How the host process is told.  Levels as in syslog(3): 3 error ... 7. */
+typedef void danevirke_log(void *arg, int level, const char *text);
+
+struct event_base;
+struct danevirke;
+struct danevirke_query;
+
+struct danevirke_options {
+	size_t		size;		/* sizeof o */
+	const char	*config;	/* absolute path; NULL = the built-in one */
+	struct event_base *base;	/* libevent loop for start(); NULL = own,
+					 * then only ask() may be used */
+	danevirke_log	*log;		/* NULL = silence */
+	void		*log_arg;
+};
+
+/* What the shims need to know of the configuration.  Owned by the engine. */
+struct danevirke_settings {
+	size_t		size;
+	const char	*config;	/* path that was read */
+	const char	*exim_user;	/* exim.user */
+	int		log_level;	/* log.level as in syslog(3) */
+	const char	*log_facility;	/* "mail", "daemon", "local0" ... */
+	/* relay: see danevirke.conf(5) */
+	uint32_t	relay_first;	/* alias range, IPv4, host order */
+	uint32_t	relay_last;
+	uint16_t	relay_port;
+	const char	*relay_helo;	/* NULL: the name given in EHLO */
+	const char	*relay_source4;	/* NULL: any */
+	const char	*relay_source6;
+	const char	*relay_user;	/* who may connect */
+	const char	*relay_profile;
+	unsigned	relay_connect_timeout;	/* seconds, each */
+	unsigned	relay_command_timeout;
+	unsigned	relay_data_timeout;
+	unsigned	relay_ehlo_budget;	/* all work for one EHLO */
+	unsigned	relay_idle_timeout;
+	unsigned	relay_max_sessions;
+	unsigned	relay_max_per_domain;
+	unsigned	relay_max_domains;
+	unsigned	relay_failure_ttl;	/* a failed verdict is kept */
+};
+
+/* What a profile says beyond levels.  Owned by the engine. */
+struct danevirke_profile {
+	size_t		size;
+	const char	*name;
+	enum danevirke_level level;
+	const char	*tls_priority;	/* GnuTLS string for ENCRYPT and
+					 * AUTHENTICATE hosts (S03, S04) */
+};
+
+/* Runs exactly once, from the loop, never inside start().  The answer belongs
+ * to the callee, who releases it.  NULL: err says why (then defer).  The query
+ * is gone when done() is called; start() and cancel() may be called in it. */
+typedef void danevirke_done(void *arg, const struct danevirke_answer *answer,
+    const struct danevirke_error *err);
+
+struct danevirke_api {
+	uint32_t	abi;		/* DANEVIRKE_ABI */
+	uint32_t	size;		/* sizeof this table in the module */
+	const char	*version;	/* of the package: "0.1.0" */
+
+	/* Reads and checks the configuration and the trust anchor; no network.
+	 * NULL: err says why (all errors of a file are logged too). */
+	struct danevirke *(*open)(const struct danevirke_options *o,
+	    struct danevirke_error *err);
+
+	/* Cancels what is under way, without done().  NULL is allowed.  Not
+	 * from inside done(). */
+	void (*close)(struct danevirke *e);
+
+	/* Blocks until the answer is there, at most resolver.timeout.  DNS
+	 * trouble is an answer (DEFER), not an error.  Runs its own loop: with
+	 * an engine opened on the caller's loop it fails (EINVAL).
+	 * NULL: err says why, then defer. */
+	const struct danevirke_answer *(*ask)(struct danevirke *e,
+	    const struct danevirke_question *q, struct danevirke_error *err);
+
+	/* Begins a question on the caller's loop.  0, and *query is valid until
+	 * done() runs or cancel() returns; else a code and done() never runs. */
+	int (*start)(struct danevirke *e, const struct danevirke_question *q,
+	    danevirke_done *done, void *arg, struct danevirke_query **query,
+	    struct danevirke_error *err);
+
+	/* Ends a question without done().  NULL is allowed. */
+	void (*cancel)(struct danevirke_query *query);
+
+	/* Does the chain satisfy this host's records (RFC 7671, 7672 3)?
+	 * 0: authenticated, v->verified is 1.  Else a code (EVERIFY: a sound
+	 * question, answered no), and v->text and v->result say why.  Pure: no
+	 * engine, network, file (but ca_file) or state.  o may be NULL.  Reads
+	 * of host only base, names, tlsa (whose use must be set) and would,
+	 * which must be AUTHENTICATE: anything else is refused. */
+	int (*verify)(const struct danevirke_host *host,
+	    const struct danevirke_chain *chain,
+	    const struct danevirke_verify_options *o,
+	    struct danevirke_verdict *v);
+
+	/* Frees an answer.  NULL is allowed. */
+	void (*release)(const struct danevirke_answer *a);
+
+	/* Sets usable, use and why of records whose usage, selector, matching,
+	 * data and len are filled (RFC 7671 9).  flags: DANEVIRKE_PKIX_USAGES.
+	 * The order of digests is the default, strongest first.  Returns the
+	 * number of records with use = 1.  why points at constant text. */
+	size_t (*classify)(struct danevirke_tlsa *tlsa, size_t n,
+	    uint32_t flags);
+
+	/* Writes the answer as bytes without pointers, to be handed to another
+	 * process of the same machine and build.  Returns the length needed;
+	 * buf is written only if len is at least that. */
+	size_t (*pack)(const struct danevirke_answer *a, void *buf, size_t len);
+
+	/* Checks every length and offset of such bytes, which may come from an
+	 * untrusted process, and makes an answer of them. */
+	const struct danevirke_answer *(*unpack)(const void *buf, size_t len,
+	    struct danevirke_error *err);
+
+	/* NULL only for a NULL engine.  Valid until close(). */
+	const struct danevirke_settings *(*settings)(const struct danevirke *e);
+
+	/* NULL: no such profile (name NULL = "default"). */
+	const struct danevirke_profile *(*profile)(const struct danevirke *e,
+	    const char *name);
+
+	/* The RFC 8460 word ("validation-failure"), "" for NONE. */
+	const char *(*result_name)(enum danevirke_result r);
+
+	/* A host name as A-labels (IDNA2008), lower case, no final dot, into
+	 * buf of at least 256 octets.  0 or DANEVIRKE_EINVAL. */
+	int (*to_ascii)(const char *name, char *buf, size_t len,
+	    struct danevirke_error *err);
+};
+
+extern const struct danevirke_api danevirke_v1;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

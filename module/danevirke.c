@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The exported table.  Checks arguments and the process, owns the engine; all
+ * else happens further down the pipeline of module.h.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "module.h"
+
+struct danevirke {
+	pid_t			 pid;
+	struct conf		*conf;
+	struct event_base	*base;
+	bool			 own_base;
+	struct dns		*dns;		/* NULL until first asked */
+	struct danevirke_query	*queries;	/* under way */
+	bool			 in_done;
+	danevirke_log		*log;
+	void			*log_arg;
+};
+
+struct danevirke_query {
+	struct danevirke	*engine;
+	struct route		*route;
+	danevirke_done		*done;
+	void			*arg;
+	struct danevirke_query	*next, **prev;
+};
+
+/* Structs of callers that know fewer fields than we do are still served. */
+#define OPTIONS_MIN	offsetof(struct danevirke_options, log_arg) + \
+	sizeof(void *)
+#define QUESTION_MIN	offsetof(struct danevirke_question, flags) + \
+	sizeof(uint32_t)
+
+static int
+engine_check(const struct danevirke *e, struct danevirke_error *err)
+{
+	if (e == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "engine: NULL");
+	if (e->pid != getpid())
+		return fail(err, DANEVIRKE_EFORK, "engine: opened by process "
+		    "%ld, used in %ld: open one in each process",
+		    (long)e->pid, (long)getpid());
+	return DANEVIRKE_OK;
+}
+
+static struct danevirke *
+dv_open(const struct danevirke_options *o, struct danevirke_error *err)
+{
+	const char *path = SYSCONFDIR "/danevirke.conf";
+	struct danevirke *e;
+
+	if (o == NULL || o->size < OPTIONS_MIN) {
+		fail(err, DANEVIRKE_EINVAL, "options: NULL or size %zu, want "
+		    "at least %zu", o == NULL ? 0 : o->size,
+		    (size_t)(OPTIONS_MIN));
+		return NULL;
+	}
+	if (o->config != NULL)
+		path = o->config;
+	if (*path != '/') {
+		fail(err, DANEVIRKE_EINVAL, "options.config: \"%s\": want an "
+		    "absolute path", path);
+		return NULL;
+	}
+	if ((e = calloc(1, sizeof *e)) == NULL) {
+		fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		return NULL;
+	}
+	e->pid = getpid();
+	e->log = o->log;
+	e->log_arg = o->log_arg;
+	e->base = o->base;
+	e->own_base = o->base == NULL;
+	if ((e->conf = conf_load(path, o->log, o->log_arg, err)) == NULL) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+static void
+query_unlink(struct danevirke_query *q)
+{
+	*q->prev = q->next;
+	if (q->next != NULL)
+		q->next->prev = q->prev;
+}
+
+static void
+dv_cancel(struct danevirke_query *q)
+{
+	if (q == NULL || q->engine->pid != getpid())
+		return;
+	query_unlink(q);
+	route_cancel(q->route);
+	free(q);
+}
+
+static void
+dv_close(struct danevirke *e)
+{
+	if (e == NULL || e->in_done)
+		return;
+	/* Sockets and the epoll descriptor of a forked child are its parent's
+	 * too: taking events out of it would take them out of the parent's
+	 * loop.  So there the resolver's memory is left alone. */
+	if (e->pid == getpid()) {
+		while (e->queries != NULL)
+			dv_cancel(e->queries);
+		dns_free(e->dns);
+		if (e->own_base && e->base != NULL)
+			event_base_free(e->base);
+	}
+	conf_free(e->conf);
+	free(e);
+}
+
+/* The loop, if it is ours, and the resolver, when they are first needed. */
+static int
+engine_ready(struct danevirke *e, struct danevirke_error *err)
+{
+	struct event_config *cfg;
+
+	if (e->base == NULL) {
+		if ((cfg = event_config_new()) != NULL) {
+			event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV |
+			    EVENT_BASE_FLAG_NOLOCK);
+			e->base = event_base_new_with_config(cfg);
+			event_config_free(cfg);
+		}
+		if (e->base == NULL)
+			return fail(err, DANEVIRKE_ENOMEM, "event loop: out "
+			    "of memory or descriptors");
+	}
+	if (e->dns == NULL && (e->dns = dns_new(e->conf, e->base, err)) == NULL)
+		return err != NULL && err->code != 0 ? err->code :
+		    DANEVIRKE_EDNS;
+	return DANEVIRKE_OK;
+}
+
+static void
+on_done(void *arg, const struct danevirke_answer *answer,
+    const struct danevirke_error *err)
+{
+	struct danevirke_query *q = arg;
+	struct danevirke *e = q->engine;
+	danevirke_done *done = q->done;
+	void *done_arg = q->arg;
+
+	query_unlink(q);
+	free(q);
+	e->in_done = true;
+	done(done_arg, answer, err);
+	e->in_done = false;
+}
+
+static int
+begin(struct danevirke *e, const struct danevirke_question *question,
+    danevirke_done *done, void *arg, struct danevirke_query **query,
+    struct danevirke_error *err)
+{
+	struct danevirke_error mine = { 0, "" };
+	struct danevirke_query *q;
+	int code;
+
+	if (err == NULL)
+		err = &mine;
+	err->code = 0;
+	if (question == NULL || question->size < QUESTION_MIN ||
+	    question->name == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "question: NULL, without "
+		    "a name, or its size is less than %zu",
+		    (size_t)(QUESTION_MIN));
+	if (question->kind != DANEVIRKE_DOMAIN &&
+	    question->kind != DANEVIRKE_RELAY)
+		return fail(err, DANEVIRKE_EINVAL, "question.kind: %d: want 0 "
+		    "or 1", (int)question->kind);
+	if ((code = engine_ready(e, err)) != DANEVIRKE_OK)
+		return code;
+	if ((q = calloc(1, sizeof *q)) == NULL)
+		return fail(err, DANEVIRKE_ENOMEM, "out of memory");
+	q->engine = e;
+	q->done = done;
+	q->arg = arg;
+	q->route = route_start(e->conf, e->dns, e->base, question, e->log,
+	    e->log_arg, on_done, q, err);
+	if (q->route == NULL) {
+		free(q);
+		return err->code != 0 ? err->code : DANEVIRKE_EDNS;
+	}
+	if ((q->next = e->queries) != NULL)
+		q->next->prev = &q->next;
+	q->prev = &e->queries;
+	e->queries = q;
+	*query = q;
+	return DANEVIRKE_OK;
+}
+
+static int
+dv_start(struct danevirke *e, const struct danevirke_question *question,
+    danevirke_done *done, void *arg, struct danevirke_query **query,
+    struct danevirke_error *err)
+{
+	int code;
+
+	if ((code = engine_check(e, err)) != DANEVIRKE_OK)
+		return code;
+	if (done == NULL || query == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "start: done or query is "
+		    "NULL");
+	if (e->own_base)
+		return fail(err, DANEVIRKE_EINVAL, "start: the engine was "
+		    "opened without an event loop: use ask()");
+	return begin(e, question, done, arg, query, err);
+}
+
+struct waiting {
+	bool				 done;
+	const struct danevirke_answer	*answer;
+	struct danevirke_error		*err;
+};
+
+static void
+ask_done(void *arg, const struct danevirke_answer *answer,
+    const struct danevirke_error *err)
+{
+	struct waiting *w = arg;
+
+	w->done = true;
+	w->answer = answer;
+	if (err != NULL && w->err != NULL)
+		*w->err = *err;
+}
+
+static const struct danevirke_answer *
+dv_ask(struct danevirke *e, const struct danevirke_question *question,
+    struct danevirke_error *err)
+{
+	struct waiting w = { false, NULL, err };
+	struct danevirke_query *q;
+
+	if (engine_check(e, err) != DANEVIRKE_OK)
+		return NULL;
+	if (!e->own_base || e->in_done) {
+		fail(err, e->in_done ? DANEVIRKE_EBUSY : DANEVIRKE_EINVAL,
+		    "ask: the engine runs on its caller's event loop: use "
+		    "start()");
+		return NULL;
+	}
+	if (begin(e, question, ask_done, &w, &q, err) != DANEVIRKE_OK)
+		return NULL;
+	/* bounded: the question's own timer ends it */
+	while (!w.done)
+		if (event_base_loop(e->base, EVLOOP_ONCE) != 0) {
+			if (w.done)
+				break;
+			dv_cancel(q);
+			fail(err, DANEVIRKE_EDNS, "event loop: failed");
+			return NULL;
+		}
+	return w.answer;
+}
+
+static int
+dv_verify(const struct danevirke_host *host,
+    const struct danevirke_chain *chain,
+    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
+{
+	if (v == NULL)
+		return DANEVIRKE_EINVAL;
+	memset(v, 0, sizeof *v);
+	v->index = v->depth = v->usage = -1;
+	v->result = DANEVIRKE_VALIDATION_FAILURE;
+	if (host == NULL || chain == NULL ||
+	    (o != NULL && o->size < sizeof *o)) {
+		snprintf(v->text, sizeof v->text, "%s", "verify: host or "
+		    "chain is NULL, or the size of the options is wrong");
+		return DANEVIRKE_EINVAL;
+	}
+	return verify_chain(host, chain, o, v);
+}
+
+static void
+dv_release(const struct danevirke_answer *a)
+{
+	free((void *)(uintptr_t)a);
+}
+
+static size_t
+dv_classify(struct danevirke_tlsa *tlsa, size_t n, uint32_t flags)
+{
+	static const uint8_t digests[] = { DANEVIRKE_SHA2_512,
+	    DANEVIRKE_SHA2_256 };
+
+	return tlsa == NULL ? 0 : tlsa_classify(tlsa, n, flags, digests,
+	    sizeof digests);
+}
+
+static size_t
+dv_pack(const struct danevirke_answer *a, void *buf, size_t len)
+{
+	return a == NULL ? 0 : answer_pack(a, buf, len);
+}
+
+static const struct danevirke_settings *
+dv_settings(const struct danevirke *e)
+{
+	return e == NULL ? NULL : &e->conf->settings;
+}
+
+static const struct danevirke_profile *
+dv_profile(const struct danevirke *e, const char *name)
+{
+	const struct conf_profile *p;
+
+	if (e == NULL || (p = conf_profile(e->conf, name)) == NULL)
+		return NULL;
+	return &p->pub;
+}
+
+const struct danevirke_api danevirke_v1 = {
+	.abi = DANEVIRKE_ABI,
+	.size = sizeof(struct danevirke_api),
+	.version = PACKAGE_VERSION,
+	.open = dv_open,
+	.close = dv_close,
+	.ask = dv_ask,
+	.start = dv_start,
+	.cancel = dv_cancel,
+	.verify = dv_verify,
+	.release = dv_release,
+	.classify = dv_classify,
+	.pack = dv_pack,
+	.unpack = answer_unpack,
+	.settings = dv_settings,
+	.profile = dv_profile,
+	.result_name = result_name,
+	.to_ascii = name_to_ascii,
+};

@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * packet.c - a DNS message to a struct dns_result
+ *
+ * Pure: no network, clock or engine.  The message has come through the
+ * resolver library, but much of it is still what some stranger's server sent,
+ * so every octet is read behind a bound, and whatever does not fit exactly
+ * makes the lookup an ERROR, never "no such record" (D03, M11).
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "module.h"
+
+#define HEADER_LEN	12
+#define WIRE_LEN	255		/* RFC 1035 2.3.4 */
+#define CLASS_IN	1
+#define RCODE_NXDOMAIN	3
+#define TTL_MAX		86400		/* D15, DESIGN: a day at most */
+#define TTL_FAILED	5		/* D15: failures, and denials without
+					 * a SOA that says how long */
+#define RECORDS_MAX	1024		/* in an answer section (M11, U20) */
+#define WHY_MAX		800		/* octets of a reason */
+
+#define FLAG_QR		0x80
+#define FLAG_TC		0x02
+
+/* One record of the message, where it lies. */
+struct record {
+	size_t		owner, rdata;	/* offsets */
+	size_t		len;		/* of rdata */
+	uint32_t	ttl;
+	uint16_t	type;
+};
+
+struct packet {
+	struct arena	*arena;
+	const uint8_t	*data;
+	size_t		 len, at;
+	struct record	*answer;
+	size_t		 n_answer;
+	size_t		 n_auth;
+	struct dns_result *out;
+	bool		 bogus;		/* sec 1: ERROR, whatever is inside */
+	const char	*bogus_why;
+};
+
+/* An uncompressed name. */
+struct wire {
+	uint8_t		data[WIRE_LEN];
+	size_t		len;
+};
+
+static uint16_t
+get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint32_t
+get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static uint8_t
+lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* RFC 1035 2.3.3, RFC 4343.  Length octets are below 'A', so that they may
+ * be lowered along with the letters. */
+static bool
+wire_equal(const struct wire *a, const struct wire *b)
+{
+	size_t i;
+
+	if (a->len != b->len)
+		return false;
+	for (i = 0; i < a->len; i++)
+		if (lower(a->data[i]) != lower(b->data[i]))
+			return false;
+	return true;
+}
+
+/* Is a below b, or b itself? */
+static bool
+wire_below(const struct wire *a, const struct wire *b)
+{
+	struct wire rest;
+	size_t i = 0;
+
+	while (a->len - i > b->len)
+		i += 1u + a->data[i];
+	if (a->len - i != b->len)
+		return false;
+	rest.len = b->len;
+	memcpy(rest.data, a->data + i, rest.len);
+	return wire_equal(&rest, b);
+}
+
+/* "\046" or "\." at *s to one octet, and *s behind it; -1: not one. */
+static int
+escape(const char **s)
+{
+	const unsigned char *p = (const unsigned char *)*s + 1;
+	int c;
+
+	if (isdigit(p[0]) && isdigit(p[1]) && isdigit(p[2])) {
+		c = (p[0] - '0') * 100 + (p[1] - '0') * 10 + p[2] - '0';
+		*s += 4;
+		return c > 255 ? -1 : c;
+	}
+	if (p[0] == '\0' || isdigit(p[0]))
+		return -1;
+	*s += 2;
+	return p[0];
+}
+
+static bool
+wire_parse(const char *text, struct wire *w)
+{
+	size_t label = 0;		/* where its length octet is */
+	int c;
+
+	if (*text == '\0')
+		return false;
+	w->len = 1;
+	if (strcmp(text, ".") == 0) {
+		w->data[0] = 0;
+		return true;
+	}
+	while (*text != '\0') {
+		if (*text == '.') {
+			if (w->len - label == 1 || w->len >= WIRE_LEN)
+				return false;
+			w->data[label] = (uint8_t)(w->len - label - 1);
+			label = w->len++;
+			text++;
+			continue;
+		}
+		if (*text == '\\')
+			c = escape(&text);
+		else
+			c = (unsigned char)*text++;
+		if (c < 0 || w->len >= WIRE_LEN || w->len - label > 63)
+			return false;
+		w->data[w->len++] = (uint8_t)c;
+	}
+	if (w->len - label == 1) {	/* the final dot: this is the root */
+		w->data[label] = 0;
+		return true;
+	}
+	if (w->len >= WIRE_LEN)
+		return false;
+	w->data[label] = (uint8_t)(w->len - label - 1);
+	w->data[w->len++] = 0;
+	return true;
+}
+
+bool
+dns_name_valid(const char *text)
+{
+	struct wire w;
+
+	return wire_parse(text, &w);
+}
+
+/* Octets that stand for themselves; the rest is written as \ddd, so that no
+ * name can pass for another, end a line or break a quoted string (N09). */
+static bool
+plain(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	    c == '-' || c == '_' || c == '*' || c == '/' || c == '+';
+}
+
+bool
+dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN])
+{
+	size_t at = 0, n = 0, end;
+	uint8_t c;
+
+	if (len == 0 || len > WIRE_LEN)
+		return false;
+	if (len == 1 && data[0] == 0) {
+		memcpy(buf, ".", 2);
+		return true;
+	}
+	while (at < len && data[at] != 0) {
+		if (data[at] > 63 || data[at] >= len - at)
+			return false;
+		if (n > 0)
+			buf[n++] = '.';
+		for (end = at + 1 + data[at++]; at < end; at++) {
+			/* room for an escape, a dot and the NUL */
+			if (n + 6 > NAME_LEN && (!plain(lower(data[at])) ||
+			    n + 2 > NAME_LEN))
+				return false;
+			c = lower(data[at]);
+			if (plain(c))
+				buf[n++] = (char)c;
+			else
+				n += (size_t)snprintf(buf + n, 5, "\\%03u", c);
+		}
+		if (n + 1 > NAME_LEN)
+			return false;
+	}
+	if (at != len - 1)
+		return false;
+	if (n >= NAME_LEN)
+		return false;
+	buf[n] = '\0';
+	return true;
+}
+
+/*
+ * Decompresses the name at off.  Returns the offset behind it, or 0: it is
+ * malformed.  A pointer may only lead to before the labels that led to it, so
+ * that no chain of them can come back (RFC 1035 4.1.4: "a prior occurrence").
+ */
+static size_t
+name_read(const struct packet *p, size_t off, struct wire *w)
+{
+	size_t behind = 0, limit = off, target;
+	uint8_t c;
+
+	w->len = 0;
+	for (;;) {
+		if (off >= p->len)
+			return 0;
+		c = p->data[off];
+		if (c >= 0xc0) {
+			if (p->len - off < 2)
+				return 0;
+			target = get16(p->data + off) & 0x3fff;
+			if (behind == 0)
+				behind = off + 2;
+			if (target < HEADER_LEN || target >= limit)
+				return 0;
+			off = limit = target;
+			continue;
+		}
+		if (c > 63 || p->len - off < 1u + c ||
+		    w->len + 1u + c > WIRE_LEN)
+			return 0;
+		memcpy(w->data + w->len, p->data + off, 1u + c);
+		w->len += 1u + c;
+		off += 1u + c;
+		if (c == 0)
+			return behind != 0 ? behind : off;
+	}
+}
+
+static bool
+owner_is(const struct packet *p, const struct record *r, const struct wire *w)
+{
+	struct wire owner;
+
+	return name_read(p, r->owner, &owner) != 0 && wire_equal(&owner, w);
+}
+
+/* A name that fills RDATA from skip to its end. */
+static bool
+rdata_name(const struct packet *p, const struct record *r, size_t skip,
+    struct wire *w)
+{
+	return r->len > skip &&
+	    name_read(p, r->rdata + skip, w) == r->rdata + r->len;
+}
+
+/*
+ * Text from a server's zone or the library: one printable line.  Ours is the
+ * format; what is in it may be anything.
+ */
+static const char *
+line(struct arena *a, const char *s)
+{
+	size_t len = strnlen(s, WHY_MAX), i;
+	char *t;
+
+	if ((t = arena_alloc(a, len + 1)) == NULL)
+		return "out of memory";
+	for (i = 0; i < len; i++)
+		t[i] = isprint((unsigned char)s[i]) ? s[i] : '?';
+	while (len > 0 && t[len - 1] == ' ')
+		t[--len] = '\0';
+	return t;
+}
+
+/* The result becomes an ERROR without content, with this reason; a bogus one
+ * keeps its first reason in front. */
+static bool __attribute__((format(printf, 2, 3)))
+refuse(struct packet *p, const char *fmt, ...)
+{
+	struct dns_result *out = p->out;
+	char buf[WHY_MAX];
+	va_list ap;
+	int n = 0;
+
+	if (p->bogus_why != NULL)
+		n = snprintf(buf, sizeof buf, "%.400s; ", p->bogus_why);
+	va_start(ap, fmt);
+	vsnprintf(buf + n, sizeof buf - (size_t)n, fmt, ap);
+	va_end(ap);
+	out->state = DANEVIRKE_ERROR;
+	out->content = out->nxdomain = false;
+	out->n_alias = 0;
+	out->rr = NULL;
+	out->n_rr = 0;
+	out->ttl = TTL_FAILED;
+	out->why = line(p->arena, buf);
+	return false;
+}
+
+static const char *
+rcode_name(int rcode, char buf[16])
+{
+	static const char *const names[] = { "NOERROR", "FORMERR", "SERVFAIL",
+	    "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+	    "NOTAUTH", "NOTZONE" };
+
+	if (rcode >= 0 && rcode < (int)(sizeof names / sizeof *names))
+		return names[rcode];
+	snprintf(buf, 16, "rcode %d", rcode);
+	return buf;
+}
+
+/* D03: anything but an answer is an ERROR, and says which. */
+static bool
+refuse_rcode(struct packet *p, int rcode, const char *why)
+{
+	char buf[16];
+
+	if (p->bogus_why == NULL && why != NULL && *why != '\0')
+		return refuse(p, "%s: %s", rcode_name(rcode, buf), why);
+	if (rcode == 2)
+		return refuse(p, "SERVFAIL: no server gave a usable answer");
+	return refuse(p, "%s: the servers refuse to answer",
+	    rcode_name(rcode, buf));
+}
+
+/* Header and question (RFC 1035 4.1.1, 4.1.2). */
+static bool
+read_head(struct packet *p, const struct wire *qname, int type)
+{
+	struct wire name;
+	const uint8_t *d = p->data;
+	int rcode;
+
+	if (p->len < HEADER_LEN)
+		return refuse(p, "malformed answer: %zu octets", p->len);
+	if ((d[2] & FLAG_QR) == 0 || (d[2] & 0x78) != 0)
+		return refuse(p, "malformed answer: not a response");
+	rcode = d[3] & 0x0f;
+	/* D04: both are answers */
+	if (rcode != 0 && rcode != RCODE_NXDOMAIN)
+		return refuse_rcode(p, rcode, NULL);
+	if ((d[2] & FLAG_TC) != 0)
+		return refuse(p, "truncated answer");		/* M11 */
+	if (get16(d + 4) != 1 ||
+	    (p->at = name_read(p, HEADER_LEN, &name)) == 0 ||
+	    p->len - p->at < 4)
+		return refuse(p, "malformed answer: question section");
+	if (!wire_equal(&name, qname) || get16(d + p->at) != type ||
+	    get16(d + p->at + 2) != CLASS_IN)
+		return refuse(p, "malformed answer: it is to another "
+		    "question");
+	p->at += 4;
+	p->n_answer = get16(d + 6);
+	p->n_auth = get16(d + 8);
+	if (p->n_answer > RECORDS_MAX || p->n_auth > RECORDS_MAX)
+		return refuse(p, "answer of %zu records: more than %d are not "
+		    "taken", p->n_answer > p->n_auth ? p->n_answer : p->n_auth,
+		    RECORDS_MAX);				/* M11 */
+	p->out->nxdomain = rcode == RCODE_NXDOMAIN;
+	return true;
+}
+
+/* RFC 2181 8: a TTL with the top bit set is zero. */
+static uint32_t
+ttl_sane(uint32_t ttl)
+{
+	if (ttl > INT32_MAX)
+		return 0;
+	return ttl > TTL_MAX ? TTL_MAX : ttl;
+}
+
+/* The record at p->at, and p->at behind it. */
+static bool
+read_record(struct packet *p, struct record *r)
+{
+	struct wire name;
+	const uint8_t *d;
+
+	r->owner = p->at;
+	if ((p->at = name_read(p, p->at, &name)) == 0 || p->len - p->at < 10)
+		return refuse(p, "malformed answer: cut off record");
+	d = p->data + p->at;
+	p->at += 10;
+	r->type = get16(d);
+	r->ttl = ttl_sane(get32(d + 4));
+	r->len = get16(d + 8);
+	r->rdata = p->at;
+	if (p->len - p->at < r->len)
+		return refuse(p, "malformed answer: cut off record");
+	if (get16(d + 2) != CLASS_IN)
+		return refuse(p, "malformed answer: record of class %u",
+		    get16(d + 2));
+	p->at += r->len;
+	return true;
+}
+
+static bool
+read_answers(struct packet *p)
+{
+	size_t i;
+
+	p->answer = arena_array(p->arena, p->n_answer, sizeof *p->answer);
+	if (p->answer == NULL)
+		return refuse(p, "out of memory");
+	for (i = 0; i < p->n_answer; i++)
+		if (!read_record(p, &p->answer[i]))
+			return false;
+	return true;
+}
+
+static void
+lower_ttl(struct dns_result *out, uint32_t ttl)
+{
+	if (ttl < out->ttl)
+		out->ttl = ttl;
+}
+
+/* RFC 2308 5: a denial lives as long as the SOA record beside it, or as its
+ * MINIMUM field says, if that is shorter. */
+static bool
+read_denial(struct packet *p, const struct wire *name)
+{
+	struct record r;
+	struct wire w;
+	size_t i, at;
+	bool found = false;
+
+	for (i = 0; i < p->n_auth; i++) {
+		if (!read_record(p, &r))
+			return false;
+		if (r.type != TYPE_SOA)
+			continue;
+		if (name_read(p, r.owner, &w) == 0 || !wire_below(name, &w))
+			continue;
+		if ((at = name_read(p, r.rdata, &w)) == 0 ||
+		    (at = name_read(p, at, &w)) == 0 ||
+		    at + 20 != r.rdata + r.len)
+			return refuse(p, "malformed answer: SOA record");
+		lower_ttl(p->out, r.ttl);
+		lower_ttl(p->out, ttl_sane(get32(p->data + at + 16)));
+		found = true;
+	}
+	if (!found)
+		lower_ttl(p->out, TTL_FAILED);
+	return true;
+}
+
+/*
+ * From the name asked along its CNAMEs to the last name, by name and not by
+ * the order of records.  A DNAME needs nothing: the CNAME that was made from
+ * it stands beside it (D13, RFC 6672 3.1).
+ */
+static bool
+follow(struct packet *p, struct wire *at, int type, unsigned max_alias)
+{
+	struct dns_result *out = p->out;
+	const struct record *r, *alias;
+	struct wire next;
+	char text[NAME_LEN];
+	bool found;
+	size_t i, n = 0, n_cname = 0;
+
+	for (i = 0; i < p->n_answer; i++)
+		n_cname += p->answer[i].type == TYPE_CNAME;
+	/* not more names than CNAMEs, and not more than the limit */
+	if (n_cname > max_alias)
+		n_cname = max_alias;
+	if (n_cname > 0 && type != TYPE_CNAME) {
+		const char **names = arena_array(p->arena, n_cname + 1,
+		    sizeof *names);
+
+		if (names == NULL)
+			return refuse(p, "out of memory");
+		names[0] = out->name[0];
+		out->name = names;
+	}
+	for (;;) {
+		alias = NULL;
+		found = false;
+		for (i = 0; i < p->n_answer; i++) {
+			r = &p->answer[i];
+			if ((r->type != type && r->type != TYPE_CNAME) ||
+			    !owner_is(p, r, at))
+				continue;
+			if (r->type == type) {
+				found = true;
+				continue;
+			}
+			if (alias != NULL)
+				return refuse(p, "malformed answer: %s has "
+				    "two CNAMEs", out->name[n]);
+			alias = r;
+		}
+		if (alias == NULL)
+			break;
+		if (found)
+			return refuse(p, "malformed answer: %s has a CNAME "
+			    "and other data", out->name[n]);
+		if (n >= max_alias)				/* D10 */
+			return refuse(p, "more than %u aliases, at %s "
+			    "(limits.aliases)", max_alias, out->name[n]);
+		if (!rdata_name(p, alias, 0, &next) ||
+		    !dns_name_text(next.data, next.len, text))
+			return refuse(p, "malformed answer: CNAME of %s",
+			    out->name[n]);
+		for (i = 0; i <= n; i++)
+			if (strcmp(out->name[i], text) == 0)	/* D10 */
+				return refuse(p, "alias loop at %s", text);
+		if ((out->name[++n] = arena_str(p->arena, text)) == NULL)
+			return refuse(p, "out of memory");
+		lower_ttl(out, alias->ttl);
+		*at = next;
+	}
+	out->n_alias = n;
+	return true;
+}
+
+/* RDATA into the arena; names in it uncompressed. */
+static bool
+copy_rdata(struct packet *p, const struct record *r, struct dns_rr *rr)
+{
+	const uint8_t *src = p->data + r->rdata;
+	size_t skip = r->type == TYPE_MX ? 2 : 0;
+	struct wire w;
+	uint8_t *d;
+
+	switch (r->type) {
+	case TYPE_A:
+		if (r->len != 4)
+			return refuse(p, "malformed answer: A record of %zu "
+			    "octets", r->len);
+		break;
+	case TYPE_AAAA:
+		if (r->len != 16)
+			return refuse(p, "malformed answer: AAAA record of "
+			    "%zu octets", r->len);
+		break;
+	case TYPE_MX:
+	case TYPE_CNAME:
+	case TYPE_DNAME:
+		if (r->len < skip || !rdata_name(p, r, skip, &w))
+			return refuse(p, "malformed answer: %s record",
+			    r->type == TYPE_MX ? "MX" : "alias");
+		if ((d = arena_alloc(p->arena, skip + w.len)) == NULL)
+			return refuse(p, "out of memory");
+		memcpy(d, src, skip);
+		memcpy(d + skip, w.data, w.len);
+		rr->data = d;
+		rr->len = skip + w.len;
+		return true;
+	default:		/* Q06: a short TLSA is one bad record */
+		break;
+	}
+	if ((d = arena_alloc(p->arena, r->len + 1)) == NULL)
+		return refuse(p, "out of memory");
+	memcpy(d, src, r->len);
+	rr->data = d;
+	rr->len = r->len;
+	return true;
+}
+
+static bool
+collect(struct packet *p, const struct wire *at, int type)
+{
+	struct dns_result *out = p->out;
+	struct dns_rr *rr;
+	size_t i, n = 0;
+
+	for (i = 0; i < p->n_answer; i++)
+		n += p->answer[i].type == type &&
+		    owner_is(p, &p->answer[i], at);
+	if (n == 0)
+		return read_denial(p, at);
+	if (out->nxdomain)
+		return refuse(p, "malformed answer: NXDOMAIN with records");
+	if ((rr = arena_array(p->arena, n, sizeof *rr)) == NULL)
+		return refuse(p, "out of memory");
+	for (i = 0, n = 0; i < p->n_answer; i++) {
+		if (p->answer[i].type != type ||
+		    !owner_is(p, &p->answer[i], at))
+			continue;
+		if (!copy_rdata(p, &p->answer[i], &rr[n++]))
+			return false;
+		lower_ttl(out, p->answer[i].ttl);
+	}
+	out->rr = rr;
+	out->n_rr = n;
+	return true;
+}
+
+void
+dns_parse(struct arena *arena, const char *qname, int type, int rcode,
+    const uint8_t *pkt, size_t len, int sec, const char *why,
+    unsigned max_alias, struct dns_result *out)
+{
+	struct packet p = { .arena = arena, .data = pkt, .len = len,
+	    .out = out };
+	struct wire at;
+	char text[NAME_LEN];
+	const char **names;
+
+	memset(out, 0, sizeof *out);
+	out->ttl = TTL_FAILED;
+	out->why = "out of memory";
+	if ((names = arena_alloc(arena, sizeof *names)) == NULL ||
+	    (names[0] = arena_str(arena, qname)) == NULL)
+		return;
+	out->name = names;
+	/* D03: bogus comes with rcode 0 and a packet, so it is tested first */
+	if (sec == 1) {
+		p.bogus = true;
+		p.bogus_why = why != NULL && *why != '\0' ? why :
+		    "validation failure";
+	}
+	if (!wire_parse(qname, &at) ||
+	    !dns_name_text(at.data, at.len, text)) {
+		refuse(&p, "\"%s\" is not a domain name", qname);
+		return;
+	}
+	if ((names[0] = arena_str(arena, text)) == NULL) {
+		out->name = NULL;
+		return;
+	}
+	/* An rcode here means that there is no packet to read, and no state:
+	 * even NXDOMAIN would be a claim that nobody has validated. */
+	if (rcode != 0) {
+		refuse_rcode(&p, rcode, why);
+		return;
+	}
+	if (sec < 0 || sec > 2) {
+		refuse(&p, "the resolver gave no DNSSEC state");	/* D02 */
+		return;
+	}
+	if (pkt == NULL) {
+		refuse(&p, "the resolver gave no answer");
+		return;
+	}
+	out->ttl = TTL_MAX;
+	if (!read_head(&p, &at, type) || !read_answers(&p) ||
+	    !follow(&p, &at, type, max_alias) || !collect(&p, &at, type))
+		return;
+	if (p.bogus) {
+		out->content = true;				/* P02 */
+		lower_ttl(out, TTL_FAILED);			/* D15 */
+		out->why = line(arena, p.bogus_why);
+		return;
+	}
+	out->why = "";
+	out->state = sec == 2 ? DANEVIRKE_SECURE : DANEVIRKE_INSECURE;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One question in flight: asks what policy.c wants until it wants no more.
+ * MX (and its aliases) first, then all hosts in parallel, each its addresses,
+ * perhaps its own CNAME, its TLSA records.  What has not been answered when
+ * the time is over counts as ERROR, so that decided hosts are still used.
+ */
+#include <sys/random.h>
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "module.h"
+
+struct lookup {
+	struct route		*route;
+	struct host_facts	*host;		/* NULL: the MX lookup */
+	const struct dns_result	**slot;
+	struct dns_query	*dns;		/* NULL: not under way */
+	struct lookup		*next;
+};
+
+struct route {
+	const struct conf	*conf;
+	struct dns		*dns;
+	struct event_base	*base;
+	struct arena		 arena;
+	struct facts		 facts;
+	struct lookup		*lookups;	/* all there ever were */
+	size_t			 pending;
+	struct event		*timer;		/* time limit; start; finish */
+	bool			 expired, nomem;
+	danevirke_log		*log;
+	void			*log_arg;
+	danevirke_done		*done;
+	void			*arg;
+};
+
+static uint32_t
+random_tie(void *arg)
+{
+	uint32_t r = 0;
+
+	(void)arg;
+	if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
+		r = (uint32_t)random();	/* order only: no secret */
+	return r;
+}
+
+/* RFC 4343: "[192.0.2.1]", "[IPv6:2001:db8::1]", bare for a relay host.  The
+ * address as text, or false. */
+static bool
+literal_text(const char *name, bool bare, char *buf, size_t len)
+{
+	uint8_t ip[16];
+	size_t n = strlen(name);
+	int family;
+
+	if (n > 2 && name[0] == '[' && name[n - 1] == ']') {
+		name++;
+		n -= 2;
+		if (strncasecmp(name, "IPv6:", 5) == 0) {
+			name += 5;
+			n -= 5;
+		}
+	} else if (!bare)
+		return false;
+	if (n >= INET6_ADDRSTRLEN || n >= len)
+		return false;
+	memcpy(buf, name, n);
+	buf[n] = '\0';
+	family = strchr(buf, ':') != NULL ? AF_INET6 : AF_INET;
+	if (inet_pton(family, buf, ip) != 1)
+		return false;
+	return inet_ntop(family, ip, buf, (socklen_t)len) != NULL;
+}
+
+/* Addresses of local interfaces, for M10. */
+static bool
+local_addrs(struct route *q)
+{
+	struct ifaddrs *all, *i;
+	struct conf_prefix *p;
+	size_t n = 0;
+
+	if (q->conf->self_set || getifaddrs(&all) == -1)
+		return q->conf->self_set;
+	for (i = all; i != NULL; i = i->ifa_next)
+		n++;
+	if ((p = arena_array(&q->arena, n + 1, sizeof *p)) == NULL) {
+		freeifaddrs(all);
+		return false;
+	}
+	q->facts.local = p;
+	for (i = all; i != NULL; i = i->ifa_next) {
+		if (i->ifa_addr == NULL)
+			continue;
+		if (i->ifa_addr->sa_family == AF_INET) {
+			p->family = 4;
+			p->bits = 32;
+			memcpy(p->ip, &((struct sockaddr_in *)
+			    (void *)i->ifa_addr)->sin_addr, 4);
+		} else if (i->ifa_addr->sa_family == AF_INET6) {
+			p->family = 6;
+			p->bits = 128;
+			memcpy(p->ip, &((struct sockaddr_in6 *)
+			    (void *)i->ifa_addr)->sin6_addr, 16);
+		} else
+			continue;
+		p++;
+		q->facts.n_local++;
+	}
+	freeifaddrs(all);
+	return true;
+}
+
+static void
+query_free(struct route *q)
+{
+	struct lookup *l;
+
+	for (l = q->lookups; l != NULL; l = l->next)
+		if (l->dns != NULL)
+			dns_cancel(l->dns);
+	if (q->timer != NULL)
+		event_free(q->timer);
+	arena_free(&q->arena);
+	free(q);
+}
+
+void
+route_cancel(struct route *q)
+{
+	if (q != NULL)
+		query_free(q);
+}
+
+/* All is gathered: decide, hand over, be gone. */
+static void
+finish(struct route *q)
+{
+	struct danevirke_answer *draft = NULL, *answer = NULL;
+	danevirke_done *done = q->done;
+	struct danevirke_error err;
+	struct timespec now;
+	void *arg = q->arg;
+
+	if (!q->nomem)
+		draft = policy_decide(&q->arena, &q->facts);
+	if (draft != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0) {
+		draft->expires = (uint64_t)now.tv_sec + draft->ttl;	/* D15 */
+		answer = answer_make(draft);
+	}
+	if (answer == NULL)
+		fail(&err, DANEVIRKE_ENOMEM, "%s: out of memory",
+		    q->facts.domain);
+	query_free(q);
+	done(arg, answer, answer == NULL ? &err : NULL);
+}
+
+/* Called whenever something may have become complete, from the loop only. */
+static void
+advance(struct route *q)
+{
+	if (q->pending == 0)
+		finish(q);
+}
+
+static void	lookup_done(void *, const struct dns_result *);
+
+/* A lookup that cannot be made is an ERROR with a reason. */
+static const struct dns_result *
+failed_result(struct route *q, const char *name, const char *why)
+{
+	struct dns_result *r = arena_alloc(&q->arena, sizeof *r);
+	const char **names = arena_alloc(&q->arena, sizeof *names);
+
+	if (r == NULL || names == NULL) {
+		q->nomem = true;
+		return NULL;
+	}
+	names[0] = name;
+	r->name = names;
+	r->ttl = 1;
+	r->why = arena_str(&q->arena, why);
+	if (r->why == NULL)
+		q->nomem = true;
+	return r;
+}
+
+static void
+lookup_start(struct route *q, struct host_facts *h,
+    const struct want *w)
+{
+	struct danevirke_error err = { 0, "" };
+	struct lookup *l;
+	char late[64];
+
+	if (w->name == NULL ||
+	    (l = arena_alloc(&q->arena, sizeof *l)) == NULL) {
+		q->nomem = true;
+		return;
+	}
+	if (q->expired) {
+		snprintf(late, sizeof late, "no answer within %u s",
+		    q->conf->timeout);
+		*w->slot = failed_result(q, w->name, late);
+		return;
+	}
+	l->route = q;
+	l->host = h;
+	l->slot = w->slot;
+	l->dns = dns_start(q->dns, &q->arena, w->name, w->type, lookup_done, l,
+	    &err);
+	if (l->dns == NULL) {
+		*w->slot = failed_result(q, w->name, err.text);
+		return;
+	}
+	l->next = q->lookups;
+	q->lookups = l;
+	q->pending++;
+}
+
+/* This host's next lookups; those that fail at once do not end the round. */
+static void
+host_go(struct route *q, struct host_facts *h)
+{
+	const struct lookup *l;
+	struct want want[2];
+	size_t i, n;
+
+	for (l = q->lookups; l != NULL; l = l->next)
+		if (l->host == h && l->dns != NULL)
+			return;			/* its other lookup is out */
+	while (!q->nomem &&
+	    (n = policy_next(&q->arena, &q->facts, h, want)) > 0) {
+		size_t before = q->pending;
+
+		for (i = 0; i < n; i++)
+			lookup_start(q, h, &want[i]);
+		if (q->pending > before)
+			return;
+	}
+}
+
+static void
+hosts_go(struct route *q)
+{
+	size_t i;
+
+	if (!policy_hosts(&q->arena, &q->facts, random_tie, NULL)) {
+		q->nomem = true;
+		return;
+	}
+	for (i = 0; i < q->facts.n_hosts; i++)
+		host_go(q, &q->facts.hosts[i]);
+}
+
+static void
+lookup_done(void *arg, const struct dns_result *r)
+{
+	struct lookup *l = arg;
+	struct route *q = l->route;
+
+	*l->slot = r;
+	l->dns = NULL;
+	q->pending--;
+	if (l->host == NULL)
+		hosts_go(q);
+	else
+		host_go(q, l->host);
+	advance(q);
+}
+
+/* The time is over: whatever is still out is an ERROR. */
+static void
+expire(struct route *q)
+{
+	struct lookup *l;
+	char late[64];
+	bool mx = false;
+	size_t i;
+
+	q->expired = true;
+	snprintf(late, sizeof late, "no answer within %u s", q->conf->timeout);
+	for (l = q->lookups; l != NULL; l = l->next) {
+		if (l->dns == NULL)
+			continue;
+		dns_cancel(l->dns);
+		l->dns = NULL;
+		q->pending--;
+		*l->slot = failed_result(q, q->facts.domain, late);
+		mx |= l->host == NULL;
+	}
+	if (mx)
+		hosts_go(q);
+	for (i = 0; i < q->facts.n_hosts; i++)
+		host_go(q, &q->facts.hosts[i]);
+	advance(q);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	expire(arg);
+}
+
+/* The first run from the loop, so that done() never runs inside start(). */
+static void
+on_start(evutil_socket_t fd, short what, void *arg)
+{
+	struct route *q = arg;
+	struct timeval limit = { q->conf->timeout, 0 };
+	const struct want mx = { q->facts.domain, TYPE_MX, &q->facts.mx };
+
+	(void)fd;
+	(void)what;
+	event_free(q->timer);
+	q->timer = event_new(q->base, -1, 0, on_timer, q);
+	if (q->timer == NULL || event_add(q->timer, &limit) == -1)
+		q->nomem = true;
+	else if (q->facts.failed != NULL)
+		;				/* nothing to look up */
+	else if (q->facts.kind == DANEVIRKE_RELAY || q->facts.literal)
+		hosts_go(q);
+	else {
+		lookup_start(q, NULL, &mx);
+		if (q->pending == 0)		/* failed at once: D06 */
+			hosts_go(q);
+	}
+	advance(q);
+}
+
+static void
+say(struct route *q, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+say(struct route *q, int level, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (q->log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	q->log(q->log_arg, level, text);
+}
+
+/* Level of this question: the profile's, unless a rule says otherwise. */
+static void
+set_level(struct route *q)
+{
+	const struct conf_destination *expired = NULL;
+	struct facts *f = &q->facts;
+
+	f->level = f->profile->pub.level;
+	f->exception = conf_destination(q->conf, f->domain, f->now, &expired);
+	if (f->exception != NULL)		/* P01 */
+		f->level = f->exception->level;
+	if (expired != NULL)
+		say(q, 4, "destinations: the rule for %s ended on %s and is "
+		    "ignored", expired->domain, expired->until);
+}
+
+/* Domain, literal or error. */
+static int
+set_name(struct route *q, const struct danevirke_question *question,
+    struct danevirke_error *err)
+{
+	char name[NAME_LEN];
+	int code;
+
+	q->facts.literal = literal_text(question->name,
+	    question->kind == DANEVIRKE_RELAY, name, sizeof name);
+	if (!q->facts.literal && (code = name_to_ascii(question->name, name,
+	    sizeof name, err)) != DANEVIRKE_OK)
+		return code;
+	if ((q->facts.domain = arena_str(&q->arena, name)) == NULL)
+		return fail(err, DANEVIRKE_ENOMEM, "out of memory");
+	return DANEVIRKE_OK;
+}
+
+struct route *
+route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
+    const struct danevirke_question *question, danevirke_log *log,
+    void *log_arg, danevirke_done *done, void *arg, struct danevirke_error *err)
+{
+	static const struct timeval now = { 0, 0 };
+	struct route *q;
+
+	if ((q = calloc(1, sizeof *q)) == NULL) {
+		fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		return NULL;
+	}
+	q->conf = conf;
+	q->dns = dns;
+	q->base = base;
+	q->log = log;
+	q->log_arg = log_arg;
+	q->done = done;
+	q->arg = arg;
+	q->facts.conf = conf;
+	q->facts.kind = question->kind;
+	q->facts.port = question->port == 0 ? 25 : question->port;
+	q->facts.now = time(NULL);
+	q->facts.profile = conf_profile(conf, question->profile);
+	if (q->facts.profile == NULL) {
+		fail(err, DANEVIRKE_EINVAL, "profile \"%s\": not in %s",
+		    question->profile, conf->settings.config);
+		goto bad;
+	}
+	if (set_name(q, question, err) != DANEVIRKE_OK)
+		goto bad;
+	set_level(q);
+	if (q->facts.level == DANEVIRKE_LEVEL_OFF &&
+	    (question->flags & DANEVIRKE_NO_LOOKUP_IF_OFF))
+		q->facts.failed = "level off, nothing looked up";
+	if (!local_addrs(q)) {
+		fail(err, DANEVIRKE_ENOMEM, "addresses of local interfaces: "
+		    "cannot be read");
+		goto bad;
+	}
+	q->timer = event_new(base, -1, 0, on_start, q);
+	if (q->timer == NULL || event_add(q->timer, &now) == -1) {
+		fail(err, DANEVIRKE_ENOMEM, "event loop: out of memory");
+		goto bad;
+	}
+	return q;
+bad:
+	query_free(q);
+	return NULL;
+}

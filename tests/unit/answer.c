@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/* answer.c: one block, there and back, and bytes nobody should trust. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "module.h"	/* before cmocka.h, which defines fail() */
+
+#include <cmocka.h>
+
+static const uint8_t digest[32] = { 1, 2, 3 };
+static const char *const names[] = { "mx1.example.org", "example.org" };
+static const struct danevirke_addr addrs[] = {
+	{ 6, { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 }, "2001:db8::1" },
+	{ 4, { 192, 0, 2, 1 }, "192.0.2.1" },
+};
+static const struct danevirke_tlsa tlsa[] = {
+	{ 3, 1, 1, 1, 1, digest, sizeof digest, NULL },
+	{ 0, 1, 1, 0, 0, digest, sizeof digest, "usage 0" },
+	{ 3, 1, 1, 0, 0, NULL, 0, "malformed" },
+};
+static const struct danevirke_host hosts[] = {
+	{ .size = sizeof(struct danevirke_host), .name = "mx1.example.org",
+	    .preference = 10, .port = 25, .action = DANEVIRKE_AUTHENTICATE,
+	    .would = DANEVIRKE_AUTHENTICATE, .state = DANEVIRKE_SECURE,
+	    .base = "mx1.example.org", .names = names, .n_names = 2,
+	    .addrs = addrs, .n_addrs = 2, .tlsa = tlsa, .n_tlsa = 3,
+	    .tlsa_state = DANEVIRKE_SECURE, .reason = "1 usable of 3" },
+	{ .size = sizeof(struct danevirke_host), .name = "mx2.example.org",
+	    .port = 25, .reason = "no address" },
+};
+static const struct danevirke_answer sample = {
+	.size = sizeof sample, .outcome = DANEVIRKE_ROUTE,
+	.would = DANEVIRKE_ROUTE, .state = DANEVIRKE_SECURE, .ttl = 300,
+	.domain = "example.org", .final = "example.org", .profile = "default",
+	.reason = "1 of 2 hosts usable", .hosts = hosts, .n_hosts = 2,
+};
+
+static void
+same(const struct danevirke_answer *a)
+{
+	const struct danevirke_host *h;
+
+	assert_string_equal(a->domain, "example.org");
+	assert_string_equal(a->reason, sample.reason);
+	assert_null(a->exception);
+	assert_int_equal(a->n_hosts, 2);
+	h = &a->hosts[0];
+	assert_string_equal(h->name, "mx1.example.org");
+	assert_string_equal(h->base, "mx1.example.org");
+	assert_int_equal(h->n_names, 2);
+	assert_string_equal(h->names[1], "example.org");
+	assert_int_equal(h->n_addrs, 2);
+	assert_string_equal(h->addrs[1].text, "192.0.2.1");
+	assert_int_equal(h->n_tlsa, 3);
+	assert_memory_equal(h->tlsa[0].data, digest, 32);
+	assert_null(h->tlsa[0].why);
+	assert_string_equal(h->tlsa[1].why, "usage 0");
+	assert_null(h->tlsa[2].data);
+	assert_null(a->hosts[1].base);
+	assert_string_equal(a->hosts[1].reason, "no address");
+}
+
+static char *
+packed(size_t *len)
+{
+	char *buf;
+
+	*len = answer_pack(&sample, NULL, 0);
+	assert_non_null(buf = malloc(*len));
+	assert_int_equal(answer_pack(&sample, buf, *len), *len);
+	return buf;
+}
+
+static void
+test_make(void **state)
+{
+	struct danevirke_answer *a = answer_make(&sample);
+
+	(void)state;
+	assert_non_null(a);
+	same(a);
+	free(a);
+}
+
+static void
+test_pack(void **state)
+{
+	const struct danevirke_answer *a;
+	struct danevirke_error err;
+	char *buf, *odd;
+	size_t len;
+
+	(void)state;
+	buf = packed(&len);
+	assert_int_equal(answer_pack(&sample, buf, len - 1), len);
+	assert_non_null(odd = malloc(len + 1));	/* any alignment will do */
+	memcpy(odd + 1, buf, len);
+	assert_non_null(a = answer_unpack(odd + 1, len, &err));
+	same(a);
+	free((void *)(uintptr_t)a);
+	free(odd);
+	free(buf);
+}
+
+static void
+test_short(void **state)
+{
+	struct danevirke_error err;
+	char *buf, *part;
+	size_t len, i;
+
+	(void)state;
+	assert_null(answer_unpack(NULL, 100, &err));
+	buf = packed(&len);
+	for (i = 0; i < len; i++) {
+		assert_non_null(part = malloc(i + 1));
+		memcpy(part, buf, i);
+		assert_null(answer_unpack(part, i, &err));
+		assert_int_equal(err.code, DANEVIRKE_EFORMAT);
+		free(part);
+	}
+	free(buf);
+}
+
+/* Reads all there is to read: a sanitizer sees what leads astray. */
+static size_t
+read_all(const struct danevirke_answer *a)
+{
+	size_t n = strlen(a->domain) + strlen(a->final) + strlen(a->reason) +
+	    strlen(a->profile) + (a->exception ? strlen(a->exception) : 0);
+	size_t i, j, k;
+
+	for (i = 0; i < a->n_hosts; i++) {
+		const struct danevirke_host *h = &a->hosts[i];
+
+		n += strlen(h->name) + strlen(h->reason) +
+		    (h->base ? strlen(h->base) : 0);
+		for (j = 0; j < h->n_names; j++)
+			n += strlen(h->names[j]);
+		for (j = 0; j < h->n_addrs; j++)
+			n += strlen(h->addrs[j].text);
+		for (j = 0; j < h->n_tlsa; j++) {
+			for (k = 0; k < h->tlsa[j].len; k++)
+				n += h->tlsa[j].data[k];
+			n += h->tlsa[j].why ? strlen(h->tlsa[j].why) : 0;
+		}
+	}
+	return n;
+}
+
+/* Every octet takes several values: refused, or sound to read. */
+static void
+test_mutated(void **state)
+{
+	static const uint8_t value[] = { 0, 1, 8, 16, 0x7f, 0x80, 0xff };
+	const struct danevirke_answer *a;
+	size_t len, i, v, read = 0, refused = 0;
+	struct danevirke_error err;
+	char *buf, old;
+
+	(void)state;
+	buf = packed(&len);
+	for (i = 0; i < len; i++) {
+		old = buf[i];
+		for (v = 0; v < sizeof value; v++) {
+			buf[i] = (char)value[v];
+			if ((a = answer_unpack(buf, len, &err)) != NULL) {
+				read += read_all(a);
+				free((void *)(uintptr_t)a);
+			} else
+				refused++;
+		}
+		buf[i] = old;
+	}
+	assert_true(read > 0);
+	assert_true(refused > 500);
+	free(buf);
+}
+
+/* Parts must not overlap: a checked length could change under a pointer. */
+static void
+test_overlap(void **state)
+{
+	struct danevirke_error err;
+	uint64_t domain, final;
+	char *buf;
+	size_t len, head;
+
+	(void)state;
+	buf = packed(&len);
+	head = len - answer_pack(&sample, NULL, 0) + 32;
+	memcpy(&domain, buf + head + offsetof(struct danevirke_answer,
+	    domain), 8);
+	memcpy(&final, buf + head + offsetof(struct danevirke_answer,
+	    final), 8);
+	assert_true(domain != 0 && final > domain && final < len);
+	memcpy(buf + head + offsetof(struct danevirke_answer, final), &domain,
+	    8);
+	assert_null(answer_unpack(buf, len, &err));
+	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
+	free(buf);
+}
+
+/* Who must be authenticated has records, a base and names. */
+static void
+test_hollow(void **state)
+{
+	struct danevirke_host h = hosts[0];
+	struct danevirke_answer a = sample;
+	struct danevirke_error err;
+	char buf[4096];
+	size_t len;
+
+	(void)state;
+	h.base = NULL;
+	a.hosts = &h;
+	a.n_hosts = 1;
+	len = answer_pack(&a, buf, sizeof buf);
+	assert_true(len <= sizeof buf);
+	assert_null(answer_unpack(buf, len, &err));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_make),
+		cmocka_unit_test(test_pack),
+		cmocka_unit_test(test_short),
+		cmocka_unit_test(test_mutated),
+		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_hollow),
+	};
+
+	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * route.c with a resolver that answers when and what the test says: order of
+ * lookups, done() exactly once and never inside start, time limit, cancel,
+ * failures at once.
+ */
+#define dns_start	fake_start
+#define dns_cancel	fake_cancel
+#include "../../module/route.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#undef fail
+
+#define MAX_ASKED	64
+
+struct dns_query {
+	char		 key[300];
+	dns_done	*done;
+	void		*arg;
+	struct event	*event;
+	struct arena	*arena;
+	bool		 over;
+};
+
+static struct fake {
+	struct dns_query q[MAX_ASKED];
+	size_t	 n;
+	size_t	 cancelled;
+	size_t	 refuse_from;		/* dns_start() fails from this one on */
+	const char *silent;		/* keys holding this never answer */
+	unsigned done;
+	const struct danevirke_answer *answer;
+	struct event_base *base;
+	struct conf_profile profile;
+	struct conf conf;
+	bool	 in_start;
+} fake;
+
+static const struct dns_result *
+result_for(struct arena *a, const char *key)
+{
+	static const uint8_t mx[] = { 0, 10, 3, 'm', 'x', '1', 0, };
+	static const uint8_t mx2[] = { 0, 20, 3, 'm', 'x', '2', 0, };
+	static const uint8_t addr[] = { 192, 0, 2, 1 };
+	static const uint8_t tlsa[35] = { 3, 1, 1 };
+	struct dns_result *r = arena_alloc(a, sizeof *r);
+	struct dns_rr *rr = arena_array(a, 2, sizeof *rr);
+	const char **name = arena_alloc(a, sizeof *name);
+
+	name[0] = "x";
+	r->name = name;
+	r->state = DANEVIRKE_SECURE;
+	r->why = "";
+	r->ttl = 60;
+	r->rr = rr;
+	if (strstr(key, "/15") != NULL) {
+		rr[r->n_rr++] = (struct dns_rr){ mx, sizeof mx };
+		rr[r->n_rr++] = (struct dns_rr){ mx2, sizeof mx2 };
+	} else if (strstr(key, "/52") != NULL)
+		rr[r->n_rr++] = (struct dns_rr){ tlsa, sizeof tlsa };
+	else if (strstr(key, "/1") != NULL)
+		rr[r->n_rr++] = (struct dns_rr){ addr, sizeof addr };
+	return r;
+}
+
+static void
+fake_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dns_query *q = arg;
+
+	(void)fd;
+	(void)what;
+	q->over = true;
+	q->done(q->arg, result_for(q->arena, q->key));
+}
+
+struct dns_query *
+fake_start(struct dns *dns, struct arena *arena, const char *name, int type,
+    dns_done *done, void *arg, struct danevirke_error *err)
+{
+	struct dns_query *q = &fake.q[fake.n];
+	struct timeval soon = { 0, 100 };
+
+	assert_ptr_equal(dns, &fake);
+	assert_true(fake.n < MAX_ASKED);
+	assert_false(fake.in_start);
+	if (fake.refuse_from != 0 && fake.n + 1 >= fake.refuse_from) {
+		fail(err, DANEVIRKE_EDNS, "refused for the test");
+		return NULL;
+	}
+	fake.n++;
+	snprintf(q->key, sizeof q->key, "%s/%d", name, type);
+	q->done = done;
+	q->arg = arg;
+	q->arena = arena;
+	q->event = event_new(fake.base, -1, 0, fake_answer, q);
+	if (fake.silent == NULL || strstr(q->key, fake.silent) == NULL)
+		event_add(q->event, &soon);
+	return q;
+}
+
+void
+fake_cancel(struct dns_query *q)
+{
+	assert_false(q->over);
+	q->over = true;
+	event_del(q->event);
+	fake.cancelled++;
+}
+
+static void
+on_answer(void *arg, const struct danevirke_answer *answer,
+    const struct danevirke_error *err)
+{
+	assert_ptr_equal(arg, &fake);
+	assert_false(fake.in_start);
+	assert_null(err);
+	fake.done++;
+	fake.answer = answer;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&fake, 0, sizeof fake);
+	fake.base = event_base_new();
+	fake.profile.pub.name = (char *)(uintptr_t)"default";
+	fake.profile.insecure_mx = DANEVIRKE_AUTHENTICATE;
+	fake.profile.digests[0] = 2;
+	fake.profile.digests[1] = 1;
+	fake.profile.n_digests = 2;
+	fake.conf.limits = (struct conf_limits){ 10, 10, 10, 10 };
+	fake.conf.profiles = &fake.profile;
+	fake.conf.n_profiles = 1;
+	fake.conf.timeout = 1;
+	fake.conf.self_set = true;
+	fake.conf.settings.config = "test";
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < fake.n; i++)
+		event_free(fake.q[i].event);
+	free((void *)(uintptr_t)fake.answer);
+	event_base_free(fake.base);
+	return 0;
+}
+
+static struct route *
+go(const char *name, enum danevirke_kind kind)
+{
+	struct danevirke_question q = { .size = sizeof q, .name = name,
+	    .kind = kind };
+	struct danevirke_error err;
+	struct route *r;
+
+	fake.in_start = true;
+	r = route_start(&fake.conf, (struct dns *)(void *)&fake, fake.base,
+	    &q, NULL, NULL, on_answer, &fake, &err);
+	fake.in_start = false;
+	return r;
+}
+
+static void
+test_order(void **state)
+{
+	size_t i, tlsa = 0;
+
+	(void)state;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	assert_int_equal(fake.done, 0);
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->n_hosts, 2);
+	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->ttl, 60);
+	assert_true(fake.answer->expires > 60);
+	assert_int_equal(fake.n, 1 + 4 + 2);
+	assert_string_equal(fake.q[0].key, "d/15");
+	for (i = 1; i < 5; i++)			/* B03: all addresses first */
+		tlsa += strstr(fake.q[i].key, "/52") != NULL;
+	assert_int_equal(tlsa, 0);
+	assert_int_equal(fake.cancelled, 0);
+}
+
+/* D08 and the time limit: the host that is answered is used. */
+static void
+test_one_host_stalls(void **state)
+{
+	(void)state;
+	fake.silent = "mx1";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_HOST_DEFER);
+	assert_non_null(strstr(fake.answer->hosts[0].reason,
+	    "no answer within 1 s"));
+	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.cancelled, 2);
+}
+
+/* A TLSA lookup that stalls is D08 for its host, nothing else. */
+static void
+test_tlsa_stalls(void **state)
+{
+	(void)state;
+	fake.silent = "_25._tcp.mx1";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_HOST_DEFER);
+	assert_int_equal(fake.answer->hosts[0].n_addrs, 1);
+	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+}
+
+static void
+test_mx_stalls(void **state)		/* D06 */
+{
+	(void)state;
+	fake.silent = "/15";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
+	assert_int_equal(fake.cancelled, 1);
+}
+
+static void
+test_all_stall(void **state)		/* D09 */
+{
+	(void)state;
+	fake.silent = "mx";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
+}
+
+/* However many lookups can be started, nothing is lost or decided wrongly. */
+static void
+test_refused(void **state)
+{
+	size_t i;
+
+	for (i = 1; i <= 8; i++) {
+		if (i > 1)
+			setup(state);
+		fake.refuse_from = i;
+		assert_non_null(go("d", DANEVIRKE_DOMAIN));
+		event_base_loop(fake.base, 0);
+		assert_int_equal(fake.done, 1);
+		if (i == 1 || i == 2)
+			assert_int_equal(fake.answer->outcome,
+			    DANEVIRKE_DEFER);
+		if (i == 8)
+			assert_int_equal(fake.answer->hosts[0].action,
+			    DANEVIRKE_AUTHENTICATE);
+		else if (fake.answer->n_hosts > 0)
+			assert_true(fake.answer->hosts[0].action ==
+			    DANEVIRKE_HOST_DEFER || fake.answer->hosts[1].
+			    action == DANEVIRKE_HOST_DEFER);
+		if (i < 8)
+			teardown(state);
+	}
+}
+
+/* cancel after each number of loop turns: no done(), nothing left behind */
+static void
+test_cancel(void **state)
+{
+	struct route *r;
+	int turns, i;
+
+	for (turns = 0; turns < 4; turns++) {
+		if (turns > 0)
+			setup(state);
+		fake.silent = "_25._tcp";
+		assert_non_null(r = go("d", DANEVIRKE_DOMAIN));
+		for (i = 0; i < turns; i++)
+			event_base_loop(fake.base, EVLOOP_ONCE);
+		route_cancel(r);
+		event_base_loop(fake.base, 0);
+		assert_int_equal(fake.done, 0);
+		if (turns < 3)
+			teardown(state);
+	}
+	route_cancel(NULL);
+}
+
+static void
+test_literal(void **state)		/* T07 */
+{
+	static const struct { const char *name, *want; } t[] = {
+		{ "[192.0.2.7]", "192.0.2.7" },
+		{ "[IPv6:2001:DB8::7]", "2001:db8::7" },
+		{ "[ipv6:2001:db8::7]", "2001:db8::7" },
+	};
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (i > 0)
+			setup(state);
+		assert_non_null(go(t[i].name, DANEVIRKE_DOMAIN));
+		event_base_loop(fake.base, 0);
+		assert_int_equal(fake.n, 0);
+		assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+		assert_string_equal(fake.answer->hosts[0].addrs[0].text,
+		    t[i].want);
+		assert_int_equal(fake.answer->hosts[0].action,
+		    DANEVIRKE_OPPORTUNISTIC);
+		if (i < 2)
+			teardown(state);
+	}
+}
+
+static void
+test_relay(void **state)		/* B01 */
+{
+	(void)state;
+	assert_non_null(go("mx1", DANEVIRKE_RELAY));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.n, 3);
+	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_AUTHENTICATE);
+}
+
+static void
+test_bad(void **state)
+{
+	static const char *const bad[] = { "", ".", "a..b", "a b", "[1.2.3]",
+	    "[", "a/b", "[192.0.2.1", "x\ny" };
+	struct danevirke_question q = { .size = sizeof q, .name = "d",
+	    .profile = "nosuch" };
+	struct danevirke_error err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_null(go(bad[i], DANEVIRKE_DOMAIN));
+	assert_null(route_start(&fake.conf, (struct dns *)(void *)&fake,
+	    fake.base, &q, NULL, NULL, on_answer, &fake, &err));
+	assert_int_equal(err.code, DANEVIRKE_EINVAL);
+	assert_non_null(strstr(err.text, "nosuch"));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 0);
+}
+
+static void
+test_off(void **state)			/* P02 */
+{
+	struct danevirke_question q = { .size = sizeof q, .name = "d",
+	    .flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
+	struct danevirke_error err;
+
+	(void)state;
+	fake.profile.pub.level = DANEVIRKE_LEVEL_OFF;
+	assert_non_null(route_start(&fake.conf, (struct dns *)(void *)&fake,
+	    fake.base, &q, NULL, NULL, on_answer, &fake, &err));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.n, 0);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
+	assert_int_equal(fake.answer->level, DANEVIRKE_LEVEL_OFF);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_order), T(test_one_host_stalls), T(test_tlsa_stalls),
+		T(test_mx_stalls), T(test_all_stall), T(test_refused),
+		T(test_cancel), T(test_literal), T(test_relay), T(test_bad),
+		T(test_off),
+	};
+
+	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
+}
