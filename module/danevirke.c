@@ -4,6 +4,7 @@
  * else happens further down the pipeline of module.h.
  */
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,12 +239,47 @@ ask_done(void *arg, const struct danevirke_answer *answer,
 		*w->err = *err;
 }
 
+/* A name server that closes its TCP connection must not end the host process:
+ * SIGPIPE stays blocked while our loop runs, and one that came is taken. */
+struct quiet {
+	sigset_t	old;
+	bool		taken;		/* ours to undo */
+};
+
+static void
+pipe_quiet(struct quiet *q)
+{
+	sigset_t set, pending;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	q->taken = sigpending(&pending) == 0 &&
+	    sigismember(&pending, SIGPIPE) == 0 &&
+	    pthread_sigmask(SIG_BLOCK, &set, &q->old) == 0;
+}
+
+static void
+pipe_restore(const struct quiet *q)
+{
+	static const struct timespec now = { 0, 0 };
+	sigset_t set;
+
+	if (!q->taken)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	sigtimedwait(&set, NULL, &now);
+	pthread_sigmask(SIG_SETMASK, &q->old, NULL);
+}
+
 static const struct danevirke_answer *
 dv_ask(struct danevirke *e, const struct danevirke_question *question,
     struct danevirke_error *err)
 {
 	struct waiting w = { false, NULL, err };
 	struct danevirke_query *q;
+	struct quiet quiet;
+	bool failed;
 
 	if (engine_check(e, err) != DANEVIRKE_OK)
 		return NULL;
@@ -256,14 +292,16 @@ dv_ask(struct danevirke *e, const struct danevirke_question *question,
 	if (begin(e, question, ask_done, &w, &q, err) != DANEVIRKE_OK)
 		return NULL;
 	/* bounded: the question's own timer ends it */
-	while (!w.done)
-		if (event_base_loop(e->base, EVLOOP_ONCE) != 0) {
-			if (w.done)
-				break;
-			dv_cancel(q);
-			fail(err, DANEVIRKE_EDNS, "event loop: failed");
-			return NULL;
-		}
+	pipe_quiet(&quiet);
+	do
+		failed = event_base_loop(e->base, EVLOOP_ONCE) != 0;
+	while (!w.done && !failed);
+	pipe_restore(&quiet);
+	if (!w.done) {
+		dv_cancel(q);
+		fail(err, DANEVIRKE_EDNS, "event loop: failed");
+		return NULL;
+	}
 	return w.answer;
 }
 

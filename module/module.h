@@ -250,6 +250,10 @@ int	 spki_find(const uint8_t *der, size_t len, const uint8_t **spki,
 /* Strict DER: one SubjectPublicKeyInfo and nothing behind it; 0 or -1. */
 int	 spki_check(const uint8_t *der, size_t len);
 
+/* The signed part of a certificate. */
+int	 cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs,
+	    size_t *tbs_len);
+
 int	 verify_chain(const struct danevirke_host *,
 	    const struct danevirke_chain *,
 	    const struct danevirke_verify_options *,

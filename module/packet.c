@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "module.h"
+#include "packet.h"
 
 #define HEADER_LEN	12
-#define WIRE_LEN	255		/* RFC 1035 2.3.4 */
 #define CLASS_IN	1
 #define RCODE_NXDOMAIN	3
 #define TTL_MAX		86400		/* D15, DESIGN: a day at most */
@@ -42,14 +42,7 @@ struct packet {
 	size_t		 n_answer;
 	size_t		 n_auth;
 	struct dns_result *out;
-	bool		 bogus;		/* sec 1: ERROR, whatever is inside */
-	const char	*bogus_why;
-};
-
-/* An uncompressed name. */
-struct wire {
-	uint8_t		data[WIRE_LEN];
-	size_t		len;
+	const char	*bogus;		/* sec 1: why; else NULL */
 };
 
 static uint16_t
@@ -64,194 +57,10 @@ get32(const uint8_t *p)
 	return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
-static uint8_t
-lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-/* RFC 1035 2.3.3, RFC 4343.  Length octets are below 'A', so that they may
- * be lowered along with the letters. */
-static bool
-wire_equal(const struct wire *a, const struct wire *b)
-{
-	size_t i;
-
-	if (a->len != b->len)
-		return false;
-	for (i = 0; i < a->len; i++)
-		if (lower(a->data[i]) != lower(b->data[i]))
-			return false;
-	return true;
-}
-
-/* Is a below b, or b itself? */
-static bool
-wire_below(const struct wire *a, const struct wire *b)
-{
-	struct wire rest;
-	size_t i = 0;
-
-	while (a->len - i > b->len)
-		i += 1u + a->data[i];
-	if (a->len - i != b->len)
-		return false;
-	rest.len = b->len;
-	memcpy(rest.data, a->data + i, rest.len);
-	return wire_equal(&rest, b);
-}
-
-/* "\046" or "\." at *s to one octet, and *s behind it; -1: not one. */
-static int
-escape(const char **s)
-{
-	const unsigned char *p = (const unsigned char *)*s + 1;
-	int c;
-
-	if (isdigit(p[0]) && isdigit(p[1]) && isdigit(p[2])) {
-		c = (p[0] - '0') * 100 + (p[1] - '0') * 10 + p[2] - '0';
-		*s += 4;
-		return c > 255 ? -1 : c;
-	}
-	if (p[0] == '\0' || isdigit(p[0]))
-		return -1;
-	*s += 2;
-	return p[0];
-}
-
-static bool
-wire_parse(const char *text, struct wire *w)
-{
-	size_t label = 0;		/* where its length octet is */
-	int c;
-
-	if (*text == '\0')
-		return false;
-	w->len = 1;
-	if (strcmp(text, ".") == 0) {
-		w->data[0] = 0;
-		return true;
-	}
-	while (*text != '\0') {
-		if (*text == '.') {
-			if (w->len - label == 1 || w->len >= WIRE_LEN)
-				return false;
-			w->data[label] = (uint8_t)(w->len - label - 1);
-			label = w->len++;
-			text++;
-			continue;
-		}
-		if (*text == '\\')
-			c = escape(&text);
-		else
-			c = (unsigned char)*text++;
-		if (c < 0 || w->len >= WIRE_LEN || w->len - label > 63)
-			return false;
-		w->data[w->len++] = (uint8_t)c;
-	}
-	if (w->len - label == 1) {	/* the final dot: this is the root */
-		w->data[label] = 0;
-		return true;
-	}
-	if (w->len >= WIRE_LEN)
-		return false;
-	w->data[label] = (uint8_t)(w->len - label - 1);
-	w->data[w->len++] = 0;
-	return true;
-}
-
-bool
-dns_name_valid(const char *text)
-{
-	struct wire w;
-
-	return wire_parse(text, &w);
-}
-
-/* Octets that stand for themselves; the rest is written as \ddd, so that no
- * name can pass for another, end a line or break a quoted string (N09). */
-static bool
-plain(uint8_t c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    c == '-' || c == '_' || c == '*' || c == '/' || c == '+';
-}
-
-bool
-dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN])
-{
-	size_t at = 0, n = 0, end;
-	uint8_t c;
-
-	if (len == 0 || len > WIRE_LEN)
-		return false;
-	if (len == 1 && data[0] == 0) {
-		memcpy(buf, ".", 2);
-		return true;
-	}
-	while (at < len && data[at] != 0) {
-		if (data[at] > 63 || data[at] >= len - at)
-			return false;
-		if (n > 0)
-			buf[n++] = '.';
-		for (end = at + 1 + data[at++]; at < end; at++) {
-			/* room for an escape, a dot and the NUL */
-			if (n + 6 > NAME_LEN && (!plain(lower(data[at])) ||
-			    n + 2 > NAME_LEN))
-				return false;
-			c = lower(data[at]);
-			if (plain(c))
-				buf[n++] = (char)c;
-			else
-				n += (size_t)snprintf(buf + n, 5, "\\%03u", c);
-		}
-		if (n + 1 > NAME_LEN)
-			return false;
-	}
-	if (at != len - 1)
-		return false;
-	if (n >= NAME_LEN)
-		return false;
-	buf[n] = '\0';
-	return true;
-}
-
-/*
- * Decompresses the name at off.  Returns the offset behind it, or 0: it is
- * malformed.  A pointer may only lead to before the labels that led to it, so
- * that no chain of them can come back (RFC 1035 4.1.4: "a prior occurrence").
- */
 static size_t
 name_read(const struct packet *p, size_t off, struct wire *w)
 {
-	size_t behind = 0, limit = off, target;
-	uint8_t c;
-
-	w->len = 0;
-	for (;;) {
-		if (off >= p->len)
-			return 0;
-		c = p->data[off];
-		if (c >= 0xc0) {
-			if (p->len - off < 2)
-				return 0;
-			target = get16(p->data + off) & 0x3fff;
-			if (behind == 0)
-				behind = off + 2;
-			if (target < HEADER_LEN || target >= limit)
-				return 0;
-			off = limit = target;
-			continue;
-		}
-		if (c > 63 || p->len - off < 1u + c ||
-		    w->len + 1u + c > WIRE_LEN)
-			return 0;
-		memcpy(w->data + w->len, p->data + off, 1u + c);
-		w->len += 1u + c;
-		off += 1u + c;
-		if (c == 0)
-			return behind != 0 ? behind : off;
-	}
+	return wire_read(p->data, p->len, off, w);
 }
 
 static bool
@@ -300,8 +109,8 @@ refuse(struct packet *p, const char *fmt, ...)
 	va_list ap;
 	int n = 0;
 
-	if (p->bogus_why != NULL)
-		n = snprintf(buf, sizeof buf, "%.400s; ", p->bogus_why);
+	if (p->bogus != NULL)
+		n = snprintf(buf, sizeof buf, "%.400s; ", p->bogus);
 	va_start(ap, fmt);
 	vsnprintf(buf + n, sizeof buf - (size_t)n, fmt, ap);
 	va_end(ap);
@@ -334,7 +143,7 @@ refuse_rcode(struct packet *p, int rcode, const char *why)
 {
 	char buf[16];
 
-	if (p->bogus_why == NULL && why != NULL && *why != '\0')
+	if (p->bogus == NULL && why != NULL && *why != '\0')
 		return refuse(p, "%s: %s", rcode_name(rcode, buf), why);
 	if (rcode == 2)
 		return refuse(p, "SERVFAIL: no server gave a usable answer");
@@ -592,6 +401,9 @@ collect(struct packet *p, const struct wire *at, int type)
 		return read_denial(p, at);
 	if (out->nxdomain)
 		return refuse(p, "malformed answer: NXDOMAIN with records");
+	if (type == TYPE_CNAME && n > 1)
+		return refuse(p, "malformed answer: %s has two CNAMEs",
+		    out->name[0]);
 	if ((rr = arena_array(p->arena, n, sizeof *rr)) == NULL)
 		return refuse(p, "out of memory");
 	for (i = 0, n = 0; i < p->n_answer; i++) {
@@ -607,6 +419,30 @@ collect(struct packet *p, const struct wire *at, int type)
 	return true;
 }
 
+/* What an ERROR needs at least: the name asked, and a reason. */
+static bool
+begin(struct arena *arena, const char *qname, struct dns_result *out)
+{
+	const char **names;
+
+	memset(out, 0, sizeof *out);
+	out->ttl = TTL_FAILED;
+	out->why = "out of memory";
+	if ((names = arena_alloc(arena, sizeof *names)) == NULL ||
+	    (names[0] = arena_str(arena, qname)) == NULL)
+		return false;
+	out->name = names;
+	return true;
+}
+
+void
+dns_fail(struct arena *arena, const char *qname, const char *why,
+    struct dns_result *out)
+{
+	if (begin(arena, qname, out))
+		out->why = line(arena, why);
+}
+
 void
 dns_parse(struct arena *arena, const char *qname, int type, int rcode,
     const uint8_t *pkt, size_t len, int sec, const char *why,
@@ -616,27 +452,19 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	    .out = out };
 	struct wire at;
 	char text[NAME_LEN];
-	const char **names;
 
-	memset(out, 0, sizeof *out);
-	out->ttl = TTL_FAILED;
-	out->why = "out of memory";
-	if ((names = arena_alloc(arena, sizeof *names)) == NULL ||
-	    (names[0] = arena_str(arena, qname)) == NULL)
+	if (!begin(arena, qname, out))
 		return;
-	out->name = names;
 	/* D03: bogus comes with rcode 0 and a packet, so it is tested first */
-	if (sec == 1) {
-		p.bogus = true;
-		p.bogus_why = why != NULL && *why != '\0' ? why :
+	if (sec == 1)
+		p.bogus = why != NULL && *why != '\0' ? why :
 		    "validation failure";
-	}
 	if (!wire_parse(qname, &at) ||
 	    !dns_name_text(at.data, at.len, text)) {
 		refuse(&p, "\"%s\" is not a domain name", qname);
 		return;
 	}
-	if ((names[0] = arena_str(arena, text)) == NULL) {
+	if ((out->name[0] = arena_str(arena, text)) == NULL) {
 		out->name = NULL;
 		return;
 	}
@@ -646,8 +474,8 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 		refuse_rcode(&p, rcode, why);
 		return;
 	}
-	if (sec < 0 || sec > 2) {
-		refuse(&p, "the resolver gave no DNSSEC state");	/* D02 */
+	if (sec < 0 || sec > 2) {				/* D02 */
+		refuse(&p, "the resolver gave no DNSSEC state");
 		return;
 	}
 	if (pkt == NULL) {
@@ -658,10 +486,10 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	if (!read_head(&p, &at, type) || !read_answers(&p) ||
 	    !follow(&p, &at, type, max_alias) || !collect(&p, &at, type))
 		return;
-	if (p.bogus) {
+	if (p.bogus != NULL) {
 		out->content = true;				/* P02 */
 		lower_ttl(out, TTL_FAILED);			/* D15 */
-		out->why = line(arena, p.bogus_why);
+		out->why = line(arena, p.bogus);
 		return;
 	}
 	out->why = "";

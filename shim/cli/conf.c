@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: ISC */
+/* danevirke conf: is a configuration good, and does DNS work with it? */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "probe.h"
+
+const char usage_conf[] =
+"usage: danevirke conf [--probe] [--json] [FILE]\n"
+"\n"
+"Checks danevirke.conf, or FILE, and the trust anchor it names, and lists\n"
+"every error.\n"
+"\n"
+"  --probe             also ask DNS: the root keys over UDP and over TCP, a\n"
+"                      signed denial, the clock, the keys of the anchor file\n"
+"  --json              one JSON object\n"
+"  --config FILE       the same as FILE\n"
+"  --module FILE       danevirke.so to use\n"
+"\n"
+"Exit status: 0 good, 1 errors in the file or a probe that failed, 2 could not\n"
+"be tested.\n";
+
+enum { O_PROBE = 1 };
+static const struct opt opts[] = {
+	{ O_PROBE, "probe", OPT_NONE }, { 0, NULL, OPT_NONE }
+};
+
+struct lines {
+	struct cli	*cli;
+	char		**text;
+	size_t		 n, n_errors;
+	bool		 failed;
+};
+
+static void
+on_log(void *arg, int level, const char *text)
+{
+	struct lines *l = arg;
+	char **p;
+
+	if (level > 4)		/* LOG_WARNING */
+		return;
+	if (level < 4)
+		l->n_errors++;
+	if ((p = reallocarray(l->text, l->n + 1, sizeof *p)) != NULL)
+		l->text = p;
+	if (p == NULL || (p[l->n] = strdup(text)) == NULL)
+		l->failed = true;
+	else
+		l->n++;
+}
+
+static void
+print_lines(struct cli *c, struct json *j, const struct lines *l)
+{
+	size_t i;
+
+	if (c->json) {
+		json_array(j, "messages");
+		for (i = 0; i < l->n; i++)
+			json_string(j, NULL, l->text[i]);
+		json_end_array(j);
+		return;
+	}
+	for (i = 0; i < l->n; i++)
+		out_print("%s\n", l->text[i]);
+}
+
+static bool
+print_probes(struct cli *c, struct json *j, const char *config)
+{
+	struct probe p[PROBE_MAX];
+	bool good = true;
+	size_t i, n;
+
+	n = probe_run(config, p);
+	if (c->json)
+		json_array(j, "probes");
+	for (i = 0; i < n; i++) {
+		good &= p[i].good;
+		if (c->json) {
+			json_object(j, NULL);
+			json_string(j, "name", p[i].name);
+			json_bool(j, "good", p[i].good);
+			json_string(j, "text", p[i].text);
+			json_end_object(j);
+			continue;
+		}
+		out_print("%s: ", p[i].name);
+		out_colour(c, p[i].good ? OUT_GOOD : OUT_BAD, p[i].good ?
+		    "good" : "failed");
+		out_print("%s%s\n", p[i].text[0] == '\0' ? "" : ": ",
+		    p[i].text);
+	}
+	if (c->json)
+		json_end_array(j);
+	return good;
+}
+
+static int
+check(struct cli *c, bool probe, struct lines *l)
+{
+	struct danevirke_options o = { .size = sizeof o, .config =
+	    c->config_abs, .log = on_log, .log_arg = l };
+	struct danevirke_error err = { 0, "" };
+	struct danevirke *e;
+	struct json j = { 0 };
+	const char *path;
+	bool good;
+
+	e = c->dv->open(&o, &err);
+	if (e == NULL && err.code != DANEVIRKE_ECONF &&
+	    err.code != DANEVIRKE_EANCHOR)
+		return cli_error(c, "%s", err.text);
+	if (e == NULL && l->n_errors == 0)
+		on_log(l, 3, err.text);
+	if (l->failed) {
+		c->dv->close(e);
+		return cli_error(c, "out of memory");
+	}
+	path = e == NULL ? c->config_abs : c->dv->settings(e)->config;
+	good = e != NULL;
+	if (c->json) {
+		json_object(&j, NULL);
+		json_bool(&j, "valid", e != NULL);
+		json_string(&j, "file", path);
+	}
+	print_lines(c, &j, l);
+	if (!c->json && e != NULL)
+		out_print("%s: no errors\n", path);
+	if (probe && e != NULL)
+		good &= print_probes(c, &j, path);
+	if (c->json)
+		json_end_object(&j);
+	c->dv->close(e);
+	return good ? EXIT_GOOD : EXIT_PROBLEM;
+}
+
+static int
+run(struct cli *c, const char *file, bool probe)
+{
+	struct lines l = { .cli = c };
+	size_t i;
+	int status;
+
+	if (file != NULL && c->config != NULL)
+		return cli_error(c, "%s and --config %s: want one file", file,
+		    c->config);
+	if (file != NULL)
+		c->config = file;
+	if (cli_load(c) != 0 || cli_config(c) != 0)
+		return EXIT_UNTESTED;
+	status = check(c, probe, &l);
+	for (i = 0; i < l.n; i++)
+		free(l.text[i]);
+	free(l.text);
+	return status;
+}
+
+int
+cmd_conf(struct cli *c)
+{
+	struct optparse p = { .cli = c, .opts = opts };
+	const char *file = NULL;
+	bool probe = false;
+	int id;
+
+	while ((id = opt_next(&p)) >= 0) {
+		if (id == O_PROBE)
+			probe = true;
+		else if (file != NULL)
+			return cli_error(c, "%s: a second file; want one",
+			    p.value);
+		else
+			file = p.value;
+	}
+	if (id == OPT_HELP)
+		return EXIT_GOOD;
+	return id == OPT_END ? run(c, file, probe) : EXIT_UNTESTED;
+}

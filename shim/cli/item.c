@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Certificates, certificate requests and keys, PEM or DER, down to the bytes
+ * that a TLSA record is made of.
+ */
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+const char *
+item_word(const struct item *it)
+{
+	switch (it->type) {
+	case ITEM_CERT:
+		return it->ca ? "CA certificate" : "certificate";
+	case ITEM_REQUEST:
+		return "certificate request";
+	case ITEM_KEY:
+		break;
+	}
+	return "key";
+}
+
+void
+item_free(struct items *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		blob_free(&s->item[i].cert);
+		blob_free(&s->item[i].spki);
+	}
+	free(s->item);
+	s->item = NULL;
+	s->n = 0;
+}
+
+static int
+blob_copy(const struct blob *from, struct blob *to)
+{
+	if ((to->data = malloc(from->len)) == NULL)
+		return -1;
+	memcpy(to->data, from->data, from->len);
+	to->len = from->len;
+	return 0;
+}
+
+/* The library says whether it is sound, the bytes come from the file. */
+static int
+from_cert(const struct blob *der, struct item *it)
+{
+	gnutls_datum_t d = { der->data, (unsigned)der->len };
+	gnutls_x509_crt_t crt;
+	struct blob view;
+	unsigned critical;
+	int bad;
+
+	if (der_cert_spki(der, &view) != 0 || gnutls_x509_crt_init(&crt) != 0)
+		return -1;
+	bad = gnutls_x509_crt_import(crt, &d, GNUTLS_X509_FMT_DER) != 0;
+	if (!bad)
+		it->ca = gnutls_x509_crt_get_ca_status(crt, &critical) > 0;
+	gnutls_x509_crt_deinit(crt);
+	it->type = ITEM_CERT;
+	if (bad || blob_copy(der, &it->cert) != 0 ||
+	    blob_copy(&view, &it->spki) != 0)
+		return -1;
+	return 0;
+}
+
+static int
+from_request(const struct blob *der, struct item *it)
+{
+	gnutls_datum_t d = { der->data, (unsigned)der->len };
+	gnutls_x509_crq_t crq;
+	struct blob view;
+	int bad;
+
+	if (der_request_spki(der, &view) != 0 ||
+	    gnutls_x509_crq_init(&crq) != 0)
+		return -1;
+	bad = gnutls_x509_crq_import(crq, &d, GNUTLS_X509_FMT_DER) != 0 ||
+	    gnutls_x509_crq_verify(crq, 0) != 0;
+	gnutls_x509_crq_deinit(crq);
+	it->type = ITEM_REQUEST;
+	return bad ? -1 : blob_copy(&view, &it->spki);
+}
+
+static int
+from_public(const struct blob *der, struct item *it)
+{
+	gnutls_datum_t d = { der->data, (unsigned)der->len };
+	gnutls_pubkey_t pub;
+	int bad;
+
+	if (gnutls_pubkey_init(&pub) != 0)
+		return -1;
+	bad = gnutls_pubkey_import(pub, &d, GNUTLS_X509_FMT_DER) != 0;
+	gnutls_pubkey_deinit(pub);
+	it->type = ITEM_KEY;
+	return bad ? -1 : blob_copy(der, &it->spki);
+}
+
+/* A private key holds no subjectPublicKeyInfo: the library makes the one that
+ * a certificate for it will have. */
+static int
+from_private(const gnutls_datum_t *d, gnutls_x509_crt_fmt_t fmt,
+    struct item *it)
+{
+	gnutls_privkey_t key = NULL;
+	gnutls_pubkey_t pub = NULL;
+	gnutls_datum_t out = { NULL, 0 };
+	struct blob view;
+	int ret = -1;
+
+	it->type = ITEM_KEY;
+	if (gnutls_privkey_init(&key) != 0 || gnutls_pubkey_init(&pub) != 0 ||
+	    gnutls_privkey_import_x509_raw(key, d, fmt, NULL, 0) != 0 ||
+	    gnutls_pubkey_import_privkey(pub, key, 0, 0) != 0 ||
+	    gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &out) != 0)
+		goto out;
+	view = (struct blob){ out.data, out.size };
+	ret = blob_copy(&view, &it->spki);
+out:
+	gnutls_free(out.data);
+	if (pub != NULL)
+		gnutls_pubkey_deinit(pub);
+	if (key != NULL)
+		gnutls_privkey_deinit(key);
+	return ret;
+}
+
+static struct item *
+item_new(struct items *s, const char *path, int line, int place)
+{
+	struct item *it;
+
+	if ((it = reallocarray(s->item, s->n + 1, sizeof *it)) == NULL)
+		return NULL;
+	s->item = it;
+	it += s->n++;
+	memset(it, 0, sizeof *it);
+	it->file = path;
+	it->line = line;
+	it->place = place;
+	return it;
+}
+
+static int
+read_der(struct cli *c, const char *path, const struct blob *file,
+    struct items *s)
+{
+	gnutls_datum_t d = { file->data, (unsigned)file->len };
+	struct item *it;
+
+	if ((it = item_new(s, path, 0, 0)) == NULL) {
+		cli_error(c, "out of memory");
+		return -1;
+	}
+	if (from_cert(file, it) == 0 || from_request(file, it) == 0 ||
+	    from_public(file, it) == 0 ||
+	    from_private(&d, GNUTLS_X509_FMT_DER, it) == 0)
+		return 0;
+	cli_error(c, "%s: neither PEM nor a certificate, request or key in "
+	    "DER", path);
+	return -1;
+}
+
+static bool
+is_private(const struct pem *p)
+{
+	return pem_is(p, "PRIVATE KEY") || pem_is(p, "RSA PRIVATE KEY") ||
+	    pem_is(p, "EC PRIVATE KEY");
+}
+
+/* A private key as PEM again, for its label says what is inside. */
+static int
+private_block(const struct pem *p, const struct blob *file, struct item *it)
+{
+	const char *label = p->label - strlen("-----BEGIN ");
+	gnutls_datum_t d;
+
+	d.data = file->data + (label - (const char *)file->data);
+	d.size = (unsigned)(file->data + file->len - d.data);
+	return from_private(&d, GNUTLS_X509_FMT_PEM, it);
+}
+
+/* 1: not something with a public key, such as EC PARAMETERS */
+static int
+from_block(const struct pem *p, const struct blob *file, struct item *it)
+{
+	if (pem_is(p, "CERTIFICATE") || pem_is(p, "X509 CERTIFICATE"))
+		return from_cert(&p->body, it);
+	if (pem_is(p, "CERTIFICATE REQUEST") ||
+	    pem_is(p, "NEW CERTIFICATE REQUEST"))
+		return from_request(&p->body, it);
+	if (pem_is(p, "PUBLIC KEY"))
+		return from_public(&p->body, it);
+	if (is_private(p))
+		return p->body.len == 0 ? -1 : private_block(p, file, it);
+	return pem_is(p, "ENCRYPTED PRIVATE KEY") ? -1 : 1;
+}
+
+/* Beside certificates a key of the same file, as some servers want them, says
+ * nothing new: certificates only, counted anew. */
+static void
+certs_only(struct items *s, size_t first)
+{
+	size_t i, n = first;
+
+	for (i = first; i < s->n && s->item[i].type != ITEM_CERT; i++)
+		;
+	if (i == s->n)
+		return;
+	for (i = first; i < s->n; i++) {
+		if (s->item[i].type != ITEM_CERT) {
+			blob_free(&s->item[i].spki);
+			continue;
+		}
+		s->item[n] = s->item[i];
+		s->item[n].place = (int)(n - first);
+		n++;
+	}
+	s->n = n;
+}
+
+static int
+read_blocks(struct cli *c, const char *path, const struct blob *file,
+    const struct pem *pem, size_t n, struct items *s)
+{
+	size_t i, first = s->n;
+	struct item *it;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		if ((it = item_new(s, path, pem[i].line,
+		    (int)(s->n - first))) == NULL) {
+			cli_error(c, "out of memory");
+			return -1;
+		}
+		if ((r = from_block(&pem[i], file, it)) == 0)
+			continue;
+		if (r < 0) {
+			cli_error(c, "%s: line %d: %.*s: cannot be read: %s",
+			    path, pem[i].line, (int)(pem[i].label_len & 63),
+			    pem[i].label, pem[i].body.len == 0 ||
+			    pem_is(&pem[i], "ENCRYPTED PRIVATE KEY") ?
+			    "an encrypted key: give its public key or its "
+			    "certificate" : "damaged, or of a kind that is not "
+			    "supported");
+			return -1;
+		}
+		s->n--;		/* nothing was allocated for it */
+	}
+	certs_only(s, first);
+	if (s->n > first)
+		return 0;
+	cli_error(c, "%s: no certificate, request or key in it", path);
+	return -1;
+}
+
+int
+item_read(struct cli *c, const char *path, struct items *s)
+{
+	struct blob file;
+	struct pem *pem = NULL;
+	char why[256];
+	size_t n = 0;
+	int ret = -1;
+
+	if (blob_read(c, path, &file) != 0)
+		return -1;
+	if (pem_read(&file, &pem, &n, why, sizeof why) != 0)
+		cli_error(c, "%s: %s", path, why);
+	else if (n > 0)
+		ret = read_blocks(c, path, &file, pem, n, s);
+	else
+		ret = read_der(c, path, &file, s);
+	pem_free(pem, n);
+	blob_free(&file);
+	return ret;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * danevirke(1): the questions a mail server asks the module, asked by a
+ * person.  A third shim: it translates and never decides.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static const struct command commands[] = {
+	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid" },
+	{ "route", "how mail to a domain is routed and protected", cmd_route,
+	    usage_route, NULL },
+	{ "tlsa", "TLSA records for a certificate or key", cmd_tlsa,
+	    usage_tlsa, NULL },
+	{ "verify", "does a certificate chain satisfy TLSA records?",
+	    cmd_verify, usage_verify, "verified" },
+};
+#define N_COMMANDS	(sizeof commands / sizeof *commands)
+
+int
+cli_load(struct cli *c)
+{
+	struct danevirke_error err = { 0, "" };
+
+	if (c->dv != NULL)
+		return 0;
+	if (shim_load(&c->shim, c->module, &err) != 0) {
+		cli_error(c, "%s; --module FILE names another danevirke.so",
+		    err.text);
+		return -1;
+	}
+	c->dv = c->shim.dv;
+	return 0;
+}
+
+static void
+on_log(void *arg, int level, const char *text)
+{
+	struct cli *c = arg;
+
+	/* an error while opening comes back from open() */
+	if (level <= 4 && (level == 4 || c->opened))	/* LOG_WARNING */
+		cli_warn(c, "%s", text);
+}
+
+int
+cli_config(struct cli *c)
+{
+	/* the module wants an absolute path, a person may be in a hurry */
+	if (c->config == NULL || c->config_abs != NULL ||
+	    (c->config_abs = realpath(c->config, NULL)) != NULL)
+		return 0;
+	cli_error(c, "%s: %s", c->config, strerror(errno));
+	return -1;
+}
+
+struct danevirke *
+cli_open(struct cli *c, struct event_base *base)
+{
+	struct danevirke_options o = { .size = sizeof o };
+	struct danevirke_error err = { 0, "" };
+	struct danevirke *e;
+
+	if (cli_load(c) != 0 || cli_config(c) != 0)
+		return NULL;
+	o.config = c->config_abs;
+	o.base = base;
+	o.log = on_log;
+	o.log_arg = c;
+	if ((e = c->dv->open(&o, &err)) == NULL)
+		cli_error(c, "%s; danevirke conf lists every error",
+		    err.text);
+	c->opened = e != NULL;
+	return e;
+}
+
+static void
+usage(void)
+{
+	size_t i;
+
+	out_print("usage: danevirke SUBCOMMAND [OPTION]... [ARGUMENT]...\n\n");
+	for (i = 0; i < N_COMMANDS; i++)
+		out_print("  %-10s%s\n", commands[i].name,
+		    commands[i].summary);
+	out_print("\nEvery subcommand takes --help, --json, --config FILE and "
+	    "--module FILE.\nSee danevirke(1).\n");
+}
+
+/* Descriptors 0 to 2 must be open, or a socket would become one of them. */
+static void
+streams_open(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_NOCTTY);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+static void
+environment(struct cli *c)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	c->colour = isatty(STDOUT_FILENO) && term != NULL &&
+	    *term != '\0' && strcmp(term, "dumb") != 0 &&
+	    (no == NULL || *no == '\0');
+	/* nothing else is honoured, not even by the libraries */
+	clearenv();
+}
+
+static int
+run(struct cli *c, int argc, char **argv)
+{
+	size_t i;
+	int at;
+
+	if (argc < 2)
+		return cli_error(c, "which subcommand?  danevirke --help "
+		    "lists them");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		usage();
+		return EXIT_GOOD;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		out_print("danevirke %s\n", PACKAGE_VERSION);
+		return EXIT_GOOD;
+	}
+	/* An error in the options before --json is to be JSON too. */
+	for (at = 2; at < argc && strcmp(argv[at], "--") != 0; at++)
+		if (strcmp(argv[at], "--json") == 0)
+			c->json = true;
+	for (i = 0; i < N_COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			break;
+	if (i == N_COMMANDS)
+		return cli_error(c, "%s: no such subcommand; danevirke --help "
+		    "lists them", argv[1]);
+	c->cmd = &commands[i];
+	c->argc = argc - 1;
+	c->argv = argv + 1;
+	return c->cmd->run(c);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli c = { 0 };
+	int status;
+
+	streams_open();
+	signal(SIGPIPE, SIG_IGN);	/* out_end() sees to it */
+	environment(&c);
+	status = out_end(&c, run(&c, argc, argv));
+	if (c.dv != NULL)
+		shim_unload(&c.shim);
+	free(c.config_abs);
+	return status;
+}

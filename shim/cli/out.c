@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/* Text for people and errors; nothing else writes to a stream but json.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* Length of the UTF-8 character at s, 0 if it is none (RFC 3629: no overlong
+ * forms, surrogates or values past U+10FFFF). */
+static size_t
+utf8_len(const unsigned char *s)
+{
+	size_t n, i;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	for (i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Controls (C1 ones too: some terminals obey them) become \ooo. */
+static void
+safe_puts(const char *text, FILE *f)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n;
+
+	while (*s != '\0') {
+		n = utf8_len(s);
+		if ((*s < ' ' && *s != '\n' && *s != '\t') || *s == 0x7f ||
+		    n == 0 || (s[0] == 0xc2 && s[1] < 0xa0)) {
+			fprintf(f, "\\%03o", (unsigned)*s++);
+			continue;
+		}
+		fwrite(s, 1, n, f);
+		s += n;
+	}
+}
+
+static void safe_vprint(FILE *, const char *, va_list)
+    __attribute__((format(printf, 2, 0)));
+
+static void
+safe_vprint(FILE *f, const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		fputs("out of memory\n", stderr);
+		return;
+	}
+	safe_puts(text, f);
+	free(text);
+}
+
+void
+out_print(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	safe_vprint(stdout, fmt, ap);
+	va_end(ap);
+}
+
+void
+out_colour(const struct cli *c, enum out_colour colour, const char *text)
+{
+	static const char *const code[] = { [OUT_GOOD] = "32",
+	    [OUT_WARN] = "33", [OUT_BAD] = "31", [OUT_BOLD] = "1" };
+
+	if (c->colour)
+		printf("\033[%sm", code[colour]);
+	safe_puts(text, stdout);
+	if (c->colour)
+		fputs("\033[0m", stdout);
+}
+
+void
+cli_vwarn(struct cli *c, const char *fmt, va_list ap)
+{
+	fprintf(stderr, "danevirke%s%s: ", c->cmd == NULL ? "" : " ",
+	    c->cmd == NULL ? "" : c->cmd->name);
+	safe_vprint(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+void
+cli_warn(struct cli *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cli_vwarn(c, fmt, ap);
+	va_end(ap);
+}
+
+int
+cli_error(struct cli *c, const char *fmt, ...)
+{
+	struct json j = { 0 };
+	char text[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	cli_warn(c, "%s", text);
+	/* one object, however many errors */
+	if (c->json && !c->failed) {
+		json_object(&j, NULL);
+		if (c->cmd != NULL && c->cmd->verdict != NULL)
+			json_bool(&j, c->cmd->verdict, false);
+		json_string(&j, "error", text);
+		json_string(&j, "reason", text);
+		json_end_object(&j);
+	}
+	c->failed = true;
+	return EXIT_UNTESTED;
+}
+
+bool
+out_flush(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+int
+out_end(struct cli *c, int status)
+{
+	int e;
+
+	errno = 0;
+	if (out_flush())
+		return status;
+	e = errno;
+	/* a reader that has had enough is no news; a full disk is */
+	if (e != EPIPE && e != 0)
+		cli_warn(c, "standard output: %s", strerror(e));
+	return EXIT_UNTESTED;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+/* Files, and the PEM blocks in them (RFC 7468). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define FILE_MAX	(16u * 1024 * 1024)
+
+void
+blob_free(struct blob *b)
+{
+	if (b->data != NULL)
+		explicit_bzero(b->data, b->len);	/* may be a key */
+	free(b->data);
+	b->data = NULL;
+	b->len = 0;
+}
+
+/* realloc() would leave a copy of a key behind */
+static int
+blob_grow(struct blob *b, size_t *size)
+{
+	size_t len = b->len;
+	uint8_t *p;
+
+	if ((p = malloc(*size * 2 + 1)) == NULL)
+		return -1;
+	if (len > 0)
+		memcpy(p, b->data, len);
+	blob_free(b);
+	b->data = p;
+	b->len = len;
+	*size *= 2;
+	return 0;
+}
+
+int
+blob_read(struct cli *c, const char *path, struct blob *b)
+{
+	bool in = strcmp(path, "-") == 0;
+	size_t size = 32 * 1024;
+	const char *what = NULL;
+	ssize_t n = 0;
+	int fd;
+
+	memset(b, 0, sizeof *b);
+	fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		cli_error(c, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	for (;;) {
+		if ((b->data == NULL || b->len == size) &&
+		    blob_grow(b, &size) != 0) {
+			what = "out of memory";
+			break;
+		}
+		n = read(fd, b->data + b->len, size - b->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		b->len += (size_t)n;
+		if (b->len > FILE_MAX) {
+			what = "longer than 16 MiB: want certificates or keys";
+			break;
+		}
+	}
+	if (n < 0)
+		what = strerror(errno);
+	if (!in)
+		close(fd);
+	if (what != NULL) {
+		cli_error(c, "%s: %s", in ? "standard input" : path, what);
+		blob_free(b);
+		return -1;
+	}
+	b->data[b->len] = '\0';
+	return 0;
+}
+
+static int
+base64_digit(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Strict: whole quanta, padding only at the end, unused bits zero. */
+static int
+base64_decode(const uint8_t *s, size_t len, struct blob *out)
+{
+	size_t i, n = 0, pad = 0;
+	uint32_t acc = 0;
+	int d;
+
+	out->len = 0;
+	if ((out->data = malloc(len / 4 * 3 + 4)) == NULL)
+		return -1;
+	for (i = 0; i < len; i++) {
+		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' ||
+		    s[i] == '\n')
+			continue;
+		if (s[i] == '=') {
+			pad++;
+			d = 0;
+		} else if (pad > 0 || (d = base64_digit(s[i])) < 0)
+			goto bad;
+		acc = acc << 6 | (uint32_t)d;
+		if (++n % 4 != 0)
+			continue;
+		if (pad > 2 || (pad > 0 && (acc & (pad == 1 ? 0xff : 0xffff))))
+			goto bad;
+		out->data[out->len++] = (uint8_t)(acc >> 16);
+		if (pad < 2)
+			out->data[out->len++] = (uint8_t)(acc >> 8);
+		if (pad < 1)
+			out->data[out->len++] = (uint8_t)acc;
+		acc = 0;
+		if (pad > 0)
+			pad = 3;	/* nothing may follow */
+	}
+	if (n % 4 == 0 && n > 0)
+		return 0;
+bad:
+	blob_free(out);
+	return -1;
+}
+
+void
+pem_free(struct pem *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		blob_free(&p[i].body);
+	free(p);
+}
+
+bool
+pem_is(const struct pem *p, const char *label)
+{
+	return strlen(label) == p->label_len &&
+	    memcmp(p->label, label, p->label_len) == 0;
+}
+
+/* If the line is "-----WORD LABEL-----", its label. */
+static bool
+boundary(const char *line, size_t len, const char *word, const char **label,
+    size_t *label_len)
+{
+	size_t n = strlen(word);
+
+	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' ' ||
+	    line[len - 1] == '\t'))
+		len--;
+	if (len < n + 5 || memcmp(line, word, n) != 0 ||
+	    memcmp(line + len - 5, "-----", 5) != 0)
+		return false;
+	*label = line + n;
+	*label_len = len - n - 5;
+	return true;
+}
+
+static int
+block_end(struct pem *p, const char *body, const char *end,
+    const char *label, size_t label_len, char *why, size_t len)
+{
+	if (label_len != p->label_len ||
+	    memcmp(label, p->label, label_len) != 0) {
+		snprintf(why, len, "line %d: BEGIN %.*s ends with END %.*s",
+		    p->line, (int)(p->label_len & 63), p->label,
+		    (int)(label_len & 63), label);
+		return -1;
+	}
+	/* RFC 1421 headers: an encrypted key of the old kind */
+	if (memchr(body, ':', (size_t)(end - body)) != NULL)
+		return 0;
+	if (base64_decode((const uint8_t *)body, (size_t)(end - body),
+	    &p->body) != 0) {
+		snprintf(why, len, "line %d: %.*s: not base64, or cut short",
+		    p->line, (int)(p->label_len & 63), p->label);
+		return -1;
+	}
+	return 0;
+}
+
+static struct pem *
+block_new(struct pem **list, size_t *n, int line, const char *label,
+    size_t label_len)
+{
+	struct pem *p;
+
+	if ((p = reallocarray(*list, *n + 1, sizeof *p)) == NULL)
+		return NULL;
+	*list = p;
+	p += (*n)++;
+	memset(p, 0, sizeof *p);
+	p->line = line;
+	p->label = label;
+	p->label_len = label_len;
+	return p;
+}
+
+int
+pem_read(const struct blob *file, struct pem **out, size_t *n, char *why,
+    size_t len)
+{
+	const char *s = (const char *)file->data, *end = s + file->len;
+	const char *nl, *label, *body = NULL;
+	struct pem *list = NULL, *open = NULL;
+	size_t label_len;
+	int line = 0;
+
+	*n = 0;
+	for (; s < end; s = nl + 1) {
+		line++;
+		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
+			nl = end;
+		if (boundary(s, (size_t)(nl - s), "-----BEGIN ", &label,
+		    &label_len)) {
+			if (open != NULL)
+				break;
+			if ((open = block_new(&list, n, line, label,
+			    label_len)) == NULL) {
+				snprintf(why, len, "out of memory");
+				goto bad;
+			}
+			body = nl < end ? nl + 1 : end;
+		} else if (boundary(s, (size_t)(nl - s), "-----END ", &label,
+		    &label_len)) {
+			if (open == NULL) {
+				snprintf(why, len, "line %d: END %.*s without "
+				    "a BEGIN before it", line,
+				    (int)(label_len & 63), label);
+				goto bad;
+			}
+			if (block_end(open, body, s, label, label_len, why,
+			    len) != 0)
+				goto bad;
+			open = NULL;
+		}
+	}
+	if (open == NULL) {
+		*out = list;
+		return 0;
+	}
+	snprintf(why, len, "line %d: BEGIN %.*s has no END", open->line,
+	    (int)(open->label_len & 63), open->label);
+bad:
+	pem_free(list, *n);
+	*n = 0;
+	return -1;
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a mail server needs of DNS, asked one by one, so that the one that is
+ * in the way (a forwarder that strips signatures, a firewall, the clock) can
+ * be named.  Each probe has a resolver of its own: nothing is in a cache.
+ */
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <libconfig.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unbound.h>
+
+#include "cli.h"
+#include "probe.h"
+
+#define SECONDS		20
+#define TYPE_DNSKEY	48
+#define DEFAULT_ANCHOR	"/usr/share/dns/root.key"
+
+struct way {
+	const config_setting_t	*forward;	/* NULL: recurse */
+	const char		*anchor, *hints; /* hints: NULL built in */
+	bool			 tcp;
+	bool			 any_date;	/* signatures of any time */
+};
+
+struct waiting {
+	bool			 done;
+	int			 err;
+	struct ub_result	*r;
+};
+
+static void
+on_result(void *arg, int err, struct ub_result *r)
+{
+	struct waiting *w = arg;
+
+	w->done = true;
+	w->err = err;
+	w->r = r;
+}
+
+/* The module allows servers on this machine only if the file names them; for
+ * a probe, whose names are fixed, nobody else can. */
+static struct ub_ctx *
+resolver(const struct way *w)
+{
+	struct ub_ctx *ctx;
+	int i, n, bad = 0;
+
+	if ((ctx = ub_ctx_create()) == NULL)
+		return NULL;
+	ub_ctx_debugout(ctx, NULL);
+	bad |= ub_ctx_set_option(ctx, "module-config:", "validator iterator");
+	bad |= ub_ctx_set_option(ctx, "do-not-query-localhost:", "no");
+	bad |= ub_ctx_set_option(ctx, "val-log-level:", "2");
+	bad |= ub_ctx_set_option(ctx, "edns-buffer-size:", "1232");
+	bad |= ub_ctx_set_option(ctx, "trust-anchor-signaling:", "no");
+	if (w->tcp)
+		bad |= ub_ctx_set_option(ctx, "tcp-upstream:", "yes");
+	if (w->any_date)
+		bad |= ub_ctx_set_option(ctx, "val-override-date:", "-1");
+	if (w->hints != NULL)
+		bad |= ub_ctx_set_option(ctx, "root-hints:", w->hints);
+	n = w->forward == NULL ? 0 : config_setting_length(w->forward);
+	for (i = 0; i < n; i++)
+		bad |= ub_ctx_set_fwd(ctx,
+		    config_setting_get_string_elem(w->forward, i));
+	bad |= ub_ctx_add_ta_file(ctx, w->anchor);
+	bad |= ub_ctx_async(ctx, 1);	/* a thread: the tool may have one */
+	if (bad == 0)
+		return ctx;
+	ub_ctx_delete(ctx);
+	return NULL;
+}
+
+static time_t
+uptime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* 0 and *r, or -1 with why.  *ctx is the caller's to delete, if not NULL. */
+static int
+lookup(const struct way *way, const char *name, int type, struct ub_ctx **ctx,
+    struct ub_result **r, char *why, size_t len)
+{
+	struct waiting w = { .r = NULL };
+	time_t end = uptime() + SECONDS;
+	struct pollfd p = { .events = POLLIN };
+	int rc;
+
+	*r = NULL;
+	if ((*ctx = resolver(way)) == NULL) {
+		snprintf(why, len, "the resolver library refused to start");
+		return -1;
+	}
+	rc = ub_resolve_async(*ctx, name, type, 1, &w, on_result, NULL);
+	p.fd = ub_fd(*ctx);
+	while (rc == 0 && !w.done && uptime() < end) {
+		if (poll(&p, 1, 1000) > 0)
+			rc = ub_process(*ctx);
+	}
+	if (rc == 0 && w.done && w.err == 0 && w.r != NULL) {
+		*r = w.r;
+		return 0;
+	}
+	if (rc == 0 && !w.done)
+		snprintf(why, len, "no answer within %d seconds", SECONDS);
+	else
+		snprintf(why, len, "%s", ub_strerror(rc != 0 ? rc : w.err));
+	return -1;
+}
+
+static void
+explain(const struct way *w, const struct ub_result *r, char *text, size_t len)
+{
+	const char *whom = w->forward != NULL ? "the forwarders" :
+	    "the root servers";
+
+	if (r->bogus)
+		snprintf(text, len, "bogus: %.300s", r->why_bogus == NULL ? "" :
+		    r->why_bogus);
+	else if (r->rcode == 2)
+		snprintf(text, len, "no usable answer from %s: is %s 53 open, "
+		    "and do they serve DNSSEC?", whom, w->tcp ? "TCP port" :
+		    "UDP port");
+	else
+		snprintf(text, len, "answer without DNSSEC (rcode %d): %s "
+		    "strip signatures", r->rcode, whom);
+}
+
+/* The root's keys; true: secure */
+static bool
+probe_keys(const struct way *w, struct probe *p, const char *name)
+{
+	struct ub_ctx *ctx;
+	struct ub_result *r;
+
+	memset(p, 0, sizeof *p);
+	p->name = name;
+	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text,
+	    sizeof p->text) == 0) {
+		p->good = r->secure && r->havedata && !r->bogus;
+		if (!p->good)
+			explain(w, r, p->text, sizeof p->text);
+	}
+	ub_resolve_free(r);
+	ub_ctx_delete(ctx);
+	return p->good;
+}
+
+/* A top-level domain that does not exist: NSEC from the root */
+static void
+probe_denial(const struct way *w, struct probe *p)
+{
+	struct ub_ctx *ctx;
+	struct ub_result *r;
+
+	memset(p, 0, sizeof *p);
+	p->name = "signed denial";
+	if (lookup(w, "danevirke-probe.", 1, &ctx, &r, p->text,
+	    sizeof p->text) == 0) {
+		p->good = r->secure && !r->bogus && !r->havedata;
+		if (!p->good)
+			explain(w, r, p->text, sizeof p->text);
+	}
+	ub_resolve_free(r);
+	ub_ctx_delete(ctx);
+}
+
+/* Keys that are good at any time but not now: the clock, or stale data */
+static void
+probe_clock(const struct way *way, bool keys, struct probe *p)
+{
+	struct probe again;
+	struct way w = *way;
+	char now[32];
+
+	memset(p, 0, sizeof *p);
+	p->name = "clock";
+	p->good = keys;
+	if (keys)
+		return;
+	w.any_date = true;
+	time_text(time(NULL), now);
+	if (probe_keys(&w, &again, ""))
+		snprintf(p->text, sizeof p->text, "the root's signatures are "
+		    "good, but not at this time: is the clock right? now = %s",
+		    now);
+	else
+		snprintf(p->text, sizeof p->text, "cannot be told without the "
+		    "root keys; now = %s", now);
+}
+
+/* RFC 4034 appendix B */
+static unsigned
+key_tag(const uint8_t *rdata, size_t len)
+{
+	unsigned long sum = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		sum += i & 1 ? rdata[i] : (unsigned long)rdata[i] << 8;
+	sum += sum >> 16 & 0xffff;
+	return (unsigned)(sum & 0xffff);
+}
+
+/* Does a DS line with this tag, or a DNSKEY line with this key, stand in the
+ * file?  It was checked by open(), so this looks at words only. */
+static bool
+anchor_has(FILE *f, const uint8_t *rdata, size_t len)
+{
+	char line[4096], *w, *save;
+	gnutls_datum_t key = { (uint8_t *)(uintptr_t)rdata + 4,
+	    (unsigned)len - 4 }, b64 = { NULL, 0 };
+	unsigned tag = key_tag(rdata, len);
+	bool ds, found = false;
+
+	if (gnutls_base64_encode2(&key, &b64) != 0)
+		return false;
+	rewind(f);
+	while (!found && fgets(line, sizeof line, f) != NULL) {
+		line[strcspn(line, ";\r\n")] = '\0';
+		ds = false;
+		for (w = strtok_r(line, " \t()", &save); w != NULL;
+		    w = strtok_r(NULL, " \t()", &save)) {
+			if (ds && strtoul(w, NULL, 10) == tag)
+				found = true;
+			ds = strcasecmp(w, "DS") == 0;
+			if (strcmp(w, (char *)b64.data) == 0)
+				found = true;
+		}
+	}
+	gnutls_free(b64.data);
+	return found;
+}
+
+/* A new key of the root will one day be the only one (RFC 5011). */
+static void
+probe_anchor(const struct way *w, struct probe *p)
+{
+	struct ub_ctx *ctx;
+	struct ub_result *r;
+	FILE *f = NULL;
+	int i;
+
+	memset(p, 0, sizeof *p);
+	p->name = "trust anchor";
+	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text,
+	    sizeof p->text) != 0 || !r->secure)
+		snprintf(p->text, sizeof p->text, "cannot be told without the "
+		    "root keys");
+	else if ((f = fopen(w->anchor, "re")) == NULL)
+		snprintf(p->text, sizeof p->text, "%s: %s", w->anchor,
+		    strerror(errno));
+	else
+		p->good = true;
+	for (i = 0; p->good && r->data[i] != NULL; i++) {
+		const uint8_t *d = (const uint8_t *)r->data[i];
+
+		/* SEP set, REVOKE not: what a DS will point at */
+		if (r->len[i] < 5 || (d[1] & 0x01) == 0 || (d[1] & 0x80) != 0 ||
+		    anchor_has(f, d, (size_t)r->len[i]))
+			continue;
+		p->good = false;
+		snprintf(p->text, sizeof p->text, "the root publishes key %u, "
+		    "which %s lacks: update it (Debian: dns-root-data)",
+		    key_tag(d, (size_t)r->len[i]), w->anchor);
+	}
+	if (f != NULL)
+		fclose(f);
+	ub_resolve_free(r);
+	ub_ctx_delete(ctx);
+}
+
+size_t
+probe_run(const char *config, struct probe p[PROBE_MAX])
+{
+	struct way w = { .anchor = DEFAULT_ANCHOR };
+	config_t cf;
+	bool keys;
+
+	config_init(&cf);
+	memset(p, 0, sizeof *p);
+	if (config_read_file(&cf, config) != CONFIG_TRUE) {
+		p->name = "configuration";
+		snprintf(p->text, sizeof p->text, "%s: cannot be read again",
+		    config);
+		config_destroy(&cf);
+		return 1;
+	}
+	w.forward = config_lookup(&cf, "resolver.forward");
+	if (w.forward != NULL && config_setting_length(w.forward) == 0)
+		w.forward = NULL;
+	config_lookup_string(&cf, "resolver.trust_anchor", &w.anchor);
+	config_lookup_string(&cf, "resolver.root_hints", &w.hints);
+	keys = probe_keys(&w, &p[0], "root keys over UDP");
+	w.tcp = true;
+	probe_keys(&w, &p[1], "root keys over TCP");
+	w.tcp = false;
+	probe_denial(&w, &p[2]);
+	probe_clock(&w, keys, &p[3]);
+	probe_anchor(&w, &p[4]);
+	config_destroy(&cf);
+	return PROBE_MAX;
+}

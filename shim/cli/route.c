@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/* danevirke route: what the module answers a mail server, for a person. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+const char usage_route[] =
+"usage: danevirke route [--profile NAME] [--port N] [--json] DOMAIN...\n"
+"       danevirke route [--profile NAME] [--port N] [--json] --host NAME...\n"
+"\n"
+"The route of mail to each domain, and what the module tells a mail server to\n"
+"do with each host: DNSSEC states, addresses, base domain, TLSA records.\n"
+"\n"
+"  --host NAME         a relay host set by the administrator: no MX lookup\n"
+"  --port N            TCP port, 25 if not given\n"
+"  --profile NAME      profile of danevirke.conf, \"default\" if not given\n"
+"  --json              one JSON object\n"
+"  --config FILE       danevirke.conf to use\n"
+"  --module FILE       danevirke.so to use\n"
+"\n"
+"Exit status: 0 every domain has a route, 1 mail to one of them would be\n"
+"delayed or returned, 2 could not be asked.\n";
+
+enum { O_HOST = 1, O_PORT, O_PROFILE };
+static const struct opt opts[] = {
+	{ O_HOST, "host", OPT_MANY }, { O_PORT, "port", OPT_ONE },
+	{ O_PROFILE, "profile", OPT_ONE }, { 0, NULL, OPT_NONE }
+};
+
+struct job {
+	struct danevirke_question *q;
+	size_t			 n;
+	unsigned long		 port;
+	const char		*profile;
+};
+
+static const char *
+state_word(enum danevirke_dnssec s)
+{
+	switch (s) {
+	case DANEVIRKE_SECURE:
+		return "secure";
+	case DANEVIRKE_INSECURE:
+		return "insecure";
+	case DANEVIRKE_ERROR:
+		break;
+	}
+	return "error";
+}
+
+static const char *
+outcome_word(enum danevirke_outcome o)
+{
+	switch (o) {
+	case DANEVIRKE_ROUTE:
+		return "route";
+	case DANEVIRKE_NULL_MX:
+		return "null-mx";
+	case DANEVIRKE_NO_DOMAIN:
+		return "no-domain";
+	case DANEVIRKE_LOOP:
+		return "loop";
+	case DANEVIRKE_DEFER:
+		break;
+	}
+	return "defer";
+}
+
+static const char *
+action_word(enum danevirke_action a)
+{
+	switch (a) {
+	case DANEVIRKE_OPPORTUNISTIC:
+		return "opportunistic";
+	case DANEVIRKE_ENCRYPT:
+		return "encrypt";
+	case DANEVIRKE_AUTHENTICATE:
+		return "authenticate";
+	case DANEVIRKE_HOST_DEFER:
+		break;
+	}
+	return "defer";
+}
+
+static const char *
+action_text(enum danevirke_action a)
+{
+	switch (a) {
+	case DANEVIRKE_OPPORTUNISTIC:
+		return "TLS if it is offered, else in the clear";
+	case DANEVIRKE_ENCRYPT:
+		return "TLS required, any certificate";
+	case DANEVIRKE_AUTHENTICATE:
+		return "TLS required, the certificate must match TLSA";
+	case DANEVIRKE_HOST_DEFER:
+		break;
+	}
+	return "not used now";
+}
+
+static const char *
+level_word(enum danevirke_level l)
+{
+	switch (l) {
+	case DANEVIRKE_LEVEL_DANE_ONLY:
+		return "dane-only";
+	case DANEVIRKE_LEVEL_AUDIT:
+		return "audit";
+	case DANEVIRKE_LEVEL_OFF:
+		return "off";
+	case DANEVIRKE_LEVEL_DANE:
+		break;
+	}
+	return "dane";
+}
+
+/* The verdict word of the log if the host does its part */
+static const char *
+verdict(const struct danevirke_answer *a, const struct danevirke_host *h)
+{
+	return shim_verdict(a, h, h->action != DANEVIRKE_HOST_DEFER,
+	    h->action == DANEVIRKE_AUTHENTICATE);
+}
+
+static void
+json_tlsa(struct json *j, const struct danevirke_tlsa *t)
+{
+	char name[64];
+
+	record_name((uint8_t[3]){ t->usage, t->selector, t->matching }, name,
+	    sizeof name);
+	json_object(j, NULL);
+	json_int(j, "usage", t->usage);
+	json_int(j, "selector", t->selector);
+	json_int(j, "matching", t->matching);
+	json_string(j, "name", name);
+	json_hex(j, "data", t->data, t->len);
+	json_bool(j, "usable", t->usable == 1);
+	json_bool(j, "use", t->use == 1);
+	json_string(j, "why", t->why);
+	json_end_object(j);
+}
+
+static void
+json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
+    const struct danevirke_host *h)
+{
+	size_t i;
+
+	json_object(j, NULL);
+	json_string(j, "name", h->name);
+	json_int(j, "preference", h->preference);
+	json_int(j, "port", h->port);
+	json_string(j, "action", action_word(h->action));
+	json_string(j, "would", action_word(h->would));
+	json_string(j, "verdict", verdict(a, h));
+	json_string(j, "addresses_state", state_word(h->state));
+	json_array(j, "addresses");
+	for (i = 0; i < h->n_addrs; i++)
+		json_string(j, NULL, h->addrs[i].text);
+	json_end_array(j);
+	json_string(j, "base", h->base);
+	json_array(j, "names");
+	for (i = 0; i < h->n_names; i++)
+		json_string(j, NULL, h->names[i]);
+	json_end_array(j);
+	json_string(j, "tlsa_state", state_word(h->tlsa_state));
+	json_array(j, "tlsa");
+	for (i = 0; i < h->n_tlsa; i++)
+		json_tlsa(j, &h->tlsa[i]);
+	json_end_array(j);
+	json_string(j, "result", c->dv->result_name(h->result));
+	json_string(j, "reason", h->reason);
+	json_end_object(j);
+}
+
+static void
+json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
+{
+	size_t i;
+
+	json_object(j, NULL);
+	json_string(j, "domain", a->domain);
+	json_string(j, "final", a->final);
+	json_string(j, "outcome", outcome_word(a->outcome));
+	json_string(j, "would", outcome_word(a->would));
+	json_string(j, "mx_state", state_word(a->state));
+	json_bool(j, "implicit_mx", a->implicit_mx == 1);
+	json_bool(j, "insecure_mx", a->insecure_mx == 1);
+	json_string(j, "level", level_word(a->level));
+	json_string(j, "profile", a->profile);
+	json_string(j, "exception", a->exception);
+	json_int(j, "ttl", a->ttl);
+	json_string(j, "result", c->dv->result_name(a->result));
+	json_string(j, "reason", a->reason);
+	json_array(j, "hosts");
+	for (i = 0; i < a->n_hosts; i++)
+		json_host(c, j, a, &a->hosts[i]);
+	json_end_array(j);
+	json_end_object(j);
+}
+
+static void
+print_tlsa(struct cli *c, const struct danevirke_host *h)
+{
+	const struct danevirke_tlsa *t;
+	char name[64], *hex;
+	size_t i;
+
+	for (i = 0; i < h->n_tlsa; i++) {
+		t = &h->tlsa[i];
+		record_name((uint8_t[3]){ t->usage, t->selector, t->matching },
+		    name, sizeof name);
+		hex = record_hex(t->data, t->len);
+		out_print("    TLSA %u %u %u %s (%s): ", t->usage, t->selector,
+		    t->matching, hex == NULL ? "?" : hex, name);
+		free(hex);
+		/* Q05: shown, but they do not count */
+		if (h->tlsa_state != DANEVIRKE_SECURE)
+			out_colour(c, OUT_WARN, "ignored: insecure");
+		else if (t->use == 1)
+			out_colour(c, OUT_GOOD, "usable");
+		else
+			out_colour(c, OUT_WARN, t->why == NULL ? "unusable" :
+			    t->why);
+		out_print("\n");
+	}
+}
+
+static void
+print_host(struct cli *c, const struct danevirke_answer *a,
+    const struct danevirke_host *h)
+{
+	char beside[256];
+	size_t i;
+
+	shim_beside(a, h, beside, sizeof beside);
+	out_print("  %u ", h->preference);
+	out_colour(c, OUT_BOLD, h->name);
+	out_print(":%u: ", h->port);
+	out_colour(c, h->action == DANEVIRKE_AUTHENTICATE ? OUT_GOOD :
+	    h->action == DANEVIRKE_HOST_DEFER ? OUT_BAD : OUT_WARN,
+	    verdict(a, h));
+	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
+	    action_text(h->action), h->reason, state_word(h->state));
+	for (i = 0; i < h->n_addrs; i++)
+		out_print(" %s", h->addrs[i].text);
+	out_print("%s\n", h->n_addrs == 0 ? " none" : "");
+	if (h->base != NULL) {
+		out_print("    base domain: %s; names accepted for usage 2:",
+		    h->base);
+		for (i = 0; i < h->n_names; i++)
+			out_print(" %s", h->names[i]);
+		out_print("%s\n", h->n_names == 0 ? " none" : "");
+	}
+	print_tlsa(c, h);
+}
+
+static void
+print_answer(struct cli *c, const struct danevirke_answer *a,
+    enum danevirke_kind kind)
+{
+	const char *word = outcome_word(a->outcome);
+	size_t i;
+
+	out_colour(c, OUT_BOLD, a->domain);
+	out_print(": ");
+	out_colour(c, a->outcome == DANEVIRKE_ROUTE ? OUT_GOOD : OUT_BAD,
+	    word);
+	out_print(": %s\n", a->reason);
+	if (kind == DANEVIRKE_DOMAIN)
+		out_print("  MX %s%s", state_word(a->state),
+		    a->implicit_mx == 1 ? ", none: the domain itself" : "");
+	else
+		out_print("  relay host");
+	if (strcmp(a->final, a->domain) != 0)
+		out_print(", alias of %s", a->final);
+	out_print(", TTL %u, profile %s, level %s%s%s\n", a->ttl, a->profile,
+	    level_word(a->level), a->exception == NULL ? "" : ", exception: ",
+	    a->exception == NULL ? "" : a->exception);
+	for (i = 0; i < a->n_hosts; i++)
+		print_host(c, a, &a->hosts[i]);
+}
+
+static int
+ask_all(struct cli *c, struct danevirke *e, struct job *job)
+{
+	struct danevirke_error err = { 0, "" };
+	const struct danevirke_answer *a;
+	struct json j = { 0 };
+	int status = EXIT_GOOD;
+	size_t i;
+
+	if (c->json) {
+		json_object(&j, NULL);
+		json_array(&j, "routes");
+	}
+	for (i = 0; i < job->n; i++) {
+		if ((a = c->dv->ask(e, &job->q[i], &err)) == NULL) {
+			cli_warn(c, "%s: %s", job->q[i].name, err.text);
+			if (c->json) {
+				json_object(&j, NULL);
+				json_string(&j, "domain", job->q[i].name);
+				json_string(&j, "outcome", "defer");
+				json_string(&j, "error", err.text);
+				json_end_object(&j);
+			}
+			status = EXIT_UNTESTED;
+			continue;
+		}
+		if (a->outcome != DANEVIRKE_ROUTE && status == EXIT_GOOD)
+			status = EXIT_PROBLEM;
+		if (c->json)
+			json_answer(c, &j, a);
+		else
+			print_answer(c, a, job->q[i].kind);
+		c->dv->release(a);
+		if (!c->json && !out_flush())
+			break;
+	}
+	if (c->json) {
+		json_end_array(&j);
+		json_end_object(&j);
+	}
+	return status;
+}
+
+static int
+add_question(struct cli *c, struct job *job, enum danevirke_kind kind,
+    const char *name)
+{
+	struct danevirke_question *q;
+
+	q = reallocarray(job->q, job->n + 1, sizeof *q);
+	if (q == NULL)
+		return cli_error(c, "out of memory");
+	job->q = q;
+	q += job->n++;
+	memset(q, 0, sizeof *q);
+	q->size = sizeof *q;
+	q->kind = kind;
+	q->name = name;
+	return 0;
+}
+
+static int
+run(struct cli *c, struct job *job)
+{
+	struct danevirke *e;
+	size_t i;
+	int status;
+
+	if (job->n == 0)
+		return cli_error(c, "no name: want a mail domain, or --host "
+		    "NAME");
+	if ((e = cli_open(c, NULL)) == NULL)
+		return EXIT_UNTESTED;
+	if (c->dv->profile(e, job->profile) == NULL)
+		status = cli_error(c, "--profile %s: no such profile in %s",
+		    job->profile, c->dv->settings(e)->config);
+	else {
+		for (i = 0; i < job->n; i++) {
+			job->q[i].port = (uint16_t)job->port;
+			job->q[i].profile = job->profile;
+		}
+		status = ask_all(c, e, job);
+	}
+	c->dv->close(e);
+	return status;
+}
+
+int
+cmd_route(struct cli *c)
+{
+	struct optparse p = { .cli = c, .opts = opts };
+	struct job job = { .port = 25 };
+	int id, bad = 0, status = EXIT_UNTESTED;
+
+	while (bad == 0 && (id = opt_next(&p)) >= 0) {
+		if (id == O_HOST)
+			bad = add_question(c, &job, DANEVIRKE_RELAY, p.value);
+		else if (id == O_PORT)
+			bad = opt_number(c, "port", p.value, 1, 65535,
+			    &job.port);
+		else if (id == O_PROFILE)
+			job.profile = p.value;
+		else
+			bad = add_question(c, &job, DANEVIRKE_DOMAIN, p.value);
+	}
+	if (bad == 0 && id == OPT_HELP)
+		status = EXIT_GOOD;
+	if (bad == 0 && id == OPT_END)
+		status = run(c, &job);
+	free(job.q);
+	return status;
+}

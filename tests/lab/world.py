@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: ISC
+"""The lab's Internet: zones signed with ldns-signzone, served by NSD.
+
+    world = World(scenarios, "/mnt/lab")
+    world.start()           # inside the namespace that tests/lab/run makes
+    ...
+    world.stop()
+
+Servers, each a process of its own, so that referrals are real:
+
+    127.53.0.1   root
+    127.53.1.N   TLDs: alpha (NSEC), beta (NSEC3), gamma (NSEC3 opt-out) and
+                 delta (not signed)
+    127.53.2.1   every scenario's zones
+    127.53.3.1   the front: as 127.53.2.1, with faults and a log (faults.py)
+    127.53.3.2   lame: REFUSED to everything
+    127.53.3.3   lame: refers to the root
+    127.53.3.4   bound, never answers
+    127.53.4.1   nobody listens
+
+SMTP servers live on 198.18.0.0/15 and fd00:18::/64, which are routed to lo.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import dnswire
+import scenario
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PREFIX = "/mnt/danevirke"
+ROOT = "127.53.0.1"
+TLD = {"alpha": "127.53.1.1", "beta": "127.53.1.2", "gamma": "127.53.1.3",
+       "delta": "127.53.1.4"}
+LEAF, FRONT = "127.53.2.1", "127.53.3.1"
+SERVERS = {"ns": LEAF, "front": FRONT, "lame": "127.53.3.2",
+           "upward": "127.53.3.3", "drop": "127.53.3.4", "dead": "127.53.4.1"}
+DAY = 86400
+ALGORITHM = 13
+
+
+class Key:
+    """An ECDSA P-256 key in the files that ldns-signzone reads."""
+
+    def __init__(self, zone, path):
+        private = ec.generate_private_key(ec.SECP256R1())
+        point = private.public_key().public_bytes(
+            serialization.Encoding.X962,
+            serialization.PublicFormat.UncompressedPoint)[1:]
+        self.zone, self.path = zone, path
+        self.rdata = struct.pack("!HBB", 257, 3, ALGORITHM) + point
+        secret = private.private_numbers().private_value.to_bytes(32, "big")
+        with open(path + ".key", "w") as f:
+            f.write("%s IN DNSKEY 257 3 %d %s\n" % (
+                zone, ALGORITHM, base64.b64encode(point).decode()))
+        with open(path + ".private", "w") as f:
+            f.write("Private-key-format: v1.2\n"
+                    "Algorithm: 13 (ECDSAP256SHA256)\nPrivateKey: %s\n"
+                    % base64.b64encode(secret).decode())
+
+    def tag(self):
+        """RFC 4034 appendix B."""
+        total = sum(b << 8 if i % 2 == 0 else b
+                    for i, b in enumerate(self.rdata))
+        return (total + (total >> 16 & 0xFFFF)) & 0xFFFF
+
+    def ds(self, algorithm=ALGORITHM, wrong=False):
+        digest = hashlib.sha256(dnswire.name_wire(self.zone) + self.rdata
+                                + (b"x" if wrong else b"")).hexdigest()
+        return "%d %d 2 %s" % (self.tag(), algorithm, digest)
+
+
+class File:
+    """One zone file: written, signed, served."""
+
+    def __init__(self, world, zone, flags=()):
+        self.zone, self.flags = zone, set(flags)
+        self.path = os.path.join(world.dir, "zones",
+                                 zone.replace("/", "_") + "zone")
+        self.key = None
+        if "unsigned" not in self.flags:
+            self.key = Key(zone, self.path + ".k")
+        self.lines = []
+        self.late = []                  # appended after signing
+
+    def add(self, owner, kind, text):
+        self.lines.append("%s 300 IN %s %s" % (owner, kind, text))
+
+    def delegate(self, child, servers):
+        """NS and DS for a child File; servers are absolute names."""
+        rows = ["%s 300 IN NS %s" % (child.zone, s) for s in servers]
+        if child.key and "island" not in child.flags:
+            self.lines += rows
+            self.add(child.zone, "DS", child.key.ds(
+                200 if "dsalg" in child.flags else ALGORITHM,
+                "wrongds" in child.flags))
+        elif "optout" in self.flags:
+            # below the opt-out span: no NSEC3 of its own (RFC 5155 6)
+            self.late += rows
+        else:
+            self.lines += rows
+
+    def write(self, servers):
+        head = ["%s 300 IN SOA ns.%s root.%s 1 3600 600 86400 60" % (
+            self.zone, "alpha.", "alpha.")]
+        head += ["%s 300 IN NS %s" % (self.zone, s) for s in servers]
+        with open(self.path, "w") as f:
+            f.write("\n".join(head + self.lines) + "\n")
+        if self.key:
+            self.sign()
+        elif self.late:
+            with open(self.path, "a") as f:
+                f.write("\n".join(self.late) + "\n")
+
+    def sign(self):
+        now = int(time.time())
+        first, last = now - DAY, now + 30 * DAY
+        if "expired" in self.flags:
+            first, last = now - 40 * DAY, now - 10 * DAY
+        elif "future" in self.flags:
+            first, last = now + 10 * DAY, now + 40 * DAY
+        cmd = ["ldns-signzone", "-i", str(first), "-e", str(last),
+               "-o", self.zone, "-f", self.path + ".signed"]
+        if self.flags & {"nsec3", "optout"}:
+            cmd += ["-n", "-a", "1", "-t", "0", "-s", "-"]
+            cmd += ["-p"] if "optout" in self.flags else []
+        r = subprocess.run(cmd + [self.path, self.path + ".k"],
+                           capture_output=True, text=True)
+        if r.returncode:
+            raise RuntimeError("ldns-signzone %s: %s" % (self.path, r.stderr))
+        with open(self.path + ".signed", "a") as f:
+            f.write("".join(x + "\n" for x in self.late))
+        os.rename(self.path + ".signed", self.path)
+
+
+class World:
+    def __init__(self, scenarios, directory="/mnt/lab", verbose=False):
+        self.scenarios = scenarios      # dict: id -> Scenario
+        self.dir = directory
+        self.verbose = verbose
+        self.running = []               # (name, Popen, log path)
+        self.files = {}                 # zone -> File
+        self.smtp_log = self.path("smtp.jsonl")
+        self.query_log = self.path("queries.log")
+        self.anchor = self.path("root.ds")
+        self.hints = self.path("root.hints")
+        self.config = PREFIX + "/etc/danevirke.conf"
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    # --------------------------------------------------------------- making
+
+    def allocate(self):
+        n = 256
+        for s in self.scenarios.values():
+            for h in s.hosts.values():
+                h.fqdn = s.name(h.name)
+                n += 1
+                shared = s.hosts.get(h.keys.get("at"))
+                if shared:
+                    h.addresses = shared.addresses
+                    continue
+                if "4" in h.families:
+                    h.addresses.append("198.18.%d.%d" % (n >> 8, n & 255))
+                if "6" in h.families:
+                    h.addresses.append("fd00:18::%x" % n)
+
+    def servers(self, zone):
+        """Names of the servers that a scenario's zone is delegated to."""
+        tld = zone.keys["tld"] + "."
+        for kind in ("front", "dead", "lame", "upward", "drop"):
+            if kind in zone.flags:
+                return [kind + "." + tld]
+        if "halfdead" in zone.flags:
+            return ["dead." + tld, "ns." + tld]
+        return ["ns." + tld]
+
+    def make_zones(self):
+        os.makedirs(self.path("zones"))
+        tlds = {"alpha": (), "beta": ("nsec3",), "gamma": ("optout",),
+                "delta": ("unsigned",)}
+        root = File(self, ".")
+        jobs = [(root, ["a.root."])]
+        root.add("a.root.", "A", ROOT)
+        for name, flags in tlds.items():
+            f = self.files[name + "."] = File(self, name + ".", flags)
+            own = "a.nic.%s." % name
+            root.delegate(f, [own])
+            root.add(own, "A", TLD[name])
+            f.add(own, "A", TLD[name])
+            for server, address in SERVERS.items():
+                f.add("%s.%s." % (server, name), "A", address)
+            jobs.append((f, [own]))
+        for s in self.scenarios.values():
+            scenario.render(s)
+            made = {}
+            for z in s.zones.values():
+                made[z.name] = File(self, z.fqdn, z.flags)
+                for row in z.records:
+                    made[z.name].add(*row)
+                self.files[z.fqdn] = made[z.name]
+                jobs.append((made[z.name], self.servers(z)))
+            for z in s.zones.values():
+                if "internal" in z.flags:
+                    continue
+                parent = (made[z.keys["below"]] if "below" in z.keys
+                          else self.files[z.keys["tld"] + "."])
+                parent.delegate(made[z.name], self.servers(z))
+        self.files["."] = root
+        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as p:
+            list(p.map(lambda job: job[0].write(job[1]), jobs))
+
+    def make_config(self):
+        key = self.files["."].key
+        with open(self.anchor, "w") as f:
+            f.write(". 172800 IN DS %s\n" % key.ds())
+        with open(self.hints, "w") as f:
+            f.write(". 3600000 NS a.root.\na.root. 3600000 A %s\n" % ROOT)
+        os.makedirs(os.path.dirname(self.config), exist_ok=True)
+        with open(self.config, "w") as f:
+            f.write(self.config_text())
+        os.chmod(self.config, 0o644)
+
+    def config_text(self, resolver="", more=""):
+        """danevirke.conf for this world; tests add settings of their own."""
+        rows, zones, own = [], [], []
+        for s in self.scenarios.values():
+            own += ['"%s"' % h.fqdn.rstrip(".") for h in s.hosts.values()
+                    if "self" in h.flags]
+            zones += ['{ name = "%s";%s insecure = true; }' % (
+                z.fqdn.rstrip("."), ' forward = [ "%s" ];' % LEAF
+                if "internal" in z.flags else "")
+                for z in s.zones.values()
+                if z.flags & {"internal", "confinsecure"}]
+            if s.exception:
+                level, reason, until = s.exception
+                rows.append('{ domain = "%s"; level = "%s"; reason = "%s";%s }'
+                            % (s.domain(), level, reason,
+                               ' until = "%s";' % until if until else ""))
+        return """resolver: {
+	trust_anchor = "%s";
+	root_hints = "%s";
+	self = [ %s ];
+	zones = ( %s );
+	timeout = 8;
+	query_timeout = 3;
+	%s
+};
+profiles: {
+	default: { level = "dane"; };
+	strict: { level = "dane-only"; };
+	mxmay: { insecure_mx = "may"; };
+	mxencrypt: { insecure_mx = "encrypt"; };
+	audit: { level = "audit"; };
+	off: { level = "off"; };
+};
+destinations = ( %s );
+%s
+""" % (self.anchor, self.hints, ", ".join(own), ",\n\t".join(zones), resolver,
+        ",\n\t".join(rows), more)
+
+    def make_map(self):
+        """lab.json: what other tests need to know of the world."""
+        rows = {}
+        for s in self.scenarios.values():
+            rows[s.id] = {
+                "domain": s.domain(), "profile": s.profile, "rules": s.rules,
+                "expect": s.expect,
+                "zones": {z.name: z.fqdn for z in s.zones.values()},
+                "hosts": {h.name: {"fqdn": h.fqdn, "addresses": h.addresses,
+                                   "ports": h.ports(), "cert": h.cert}
+                          for h in s.hosts.values()}}
+        with open(self.path("lab.json"), "w") as f:
+            json.dump(rows, f, indent=1)
+
+    # -------------------------------------------------------------- running
+
+    def spawn(self, name, cmd):
+        log = self.path(name + ".out")
+        with open(log, "w") as out:
+            p = subprocess.Popen(cmd, stdout=out, stderr=out,
+                                 stdin=subprocess.DEVNULL)
+        self.running.append((name, p, log))
+
+    def nsd(self, name, address, zones):
+        conf = self.path("nsd-%s.conf" % name)
+        own = self.path("nsd-" + name)
+        os.makedirs(own)
+        with open(conf, "w") as f:
+            f.write('server:\n ip-address: %s@53\n server-count: 1\n'
+                    ' username: ""\n database: ""\n zonesdir: ""\n'
+                    ' zonelistfile: "%s/list"\n xfrdfile: "%s/xfrd"\n'
+                    ' xfrdir: "%s"\n pidfile: ""\n hide-version: yes\n'
+                    ' tcp-count: 200\n rrl-ratelimit: 0\n'
+                    ' minimal-responses: no\n'
+                    'remote-control:\n control-enable: no\n'
+                    % (address, own, own, own))
+            for z in zones:
+                f.write('zone:\n name: "%s"\n zonefile: "%s"\n' % (
+                    z.zone, z.path))
+        self.spawn("nsd-" + name, ["nsd", "-d", "-c", conf])
+
+    def start_dns(self):
+        self.nsd("root", ROOT, [self.files["."]])
+        for name, address in TLD.items():
+            self.nsd(name, address, [self.files[name + "."]])
+        tops = {"."} | {t + "." for t in TLD}
+        self.nsd("leaf", LEAF, [f for z, f in self.files.items()
+                                if z not in tops])
+        conf = {"listen": [[FRONT, "front"], [SERVERS["lame"], "refuse"],
+                           [SERVERS["upward"], "upward"]],
+                "upstream": LEAF, "log": self.query_log,
+                "ready": self.path("front.ready"),
+                "faults": [row for s in self.scenarios.values()
+                           for row in scenario.front_faults(s)]}
+        with open(self.path("front.json"), "w") as f:
+            json.dump(conf, f, indent=1)
+        self.spawn("front", [sys.executable, HERE + "/faults.py",
+                             self.path("front.json")])
+
+    def start_smtp(self):
+        rows = []
+        for s in self.scenarios.values():
+            for h in s.hosts.values():
+                if "at" in h.keys or "down" in h.flags:
+                    continue
+                faults = {f: True for f in h.flags & {
+                    "nostarttls", "handshake", "inject", "lower", "reject",
+                    "auth", "smtps"}}
+                faults.update((k, v) for k, v in h.keys.items()
+                              if k in scenario.FAULT_KEYS)
+                # sni=NAME:HOST,...: for NAME present HOST's certificate
+                sni = {}
+                for pair in filter(None, h.keys.get("sni", "").split(",")):
+                    name, _, other = pair.partition(":")
+                    sni[s.name(name).rstrip(".")] = s.hosts[other].cert
+                rows.append({"scenario": s.id, "name": h.name, "sni": sni,
+                             "listen": [[a, p] for a in h.addresses
+                                        for p in h.ports()],
+                             "cert": h.cert, "faults": faults})
+        with open(self.path("smtpd.json"), "w") as f:
+            json.dump({"log": self.smtp_log, "hosts": rows,
+                       "ready": self.path("smtpd.ready")}, f, indent=1)
+        self.spawn("smtpd", [sys.executable, HERE + "/smtpd.py",
+                             self.path("smtpd.json")])
+
+    def wait(self, what, seconds=20):
+        """Until what() is true; a server that died is an error."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for name, p, log in self.running:
+                if p.poll() is not None:
+                    with open(log) as f:
+                        raise RuntimeError("%s ended: %s" % (name, f.read()))
+            if what():
+                return
+            time.sleep(0.05)
+        raise RuntimeError("the world is not up after %d s" % seconds)
+
+    def up(self):
+        if not (os.path.exists(self.path("front.ready"))
+                and os.path.exists(self.path("smtpd.ready"))):
+            return False
+        for address in [ROOT, LEAF, *TLD.values()]:
+            try:
+                socket.create_connection((address, 53), 1).close()
+            except OSError:
+                return False
+        return True
+
+    def start(self):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE,
+                           (min(limit, 65536), limit))
+        for cmd in ("link set lo up",
+                    "route add local 198.18.0.0/15 dev lo",
+                    "-6 route add local fd00:18::/64 dev lo"):
+            subprocess.run(["ip"] + cmd.split(), check=True)
+        os.makedirs(self.dir, mode=0o755, exist_ok=True)
+        os.makedirs(self.path("certs"))
+        self.allocate()
+        for s in self.scenarios.values():
+            scenario.certify(s, self.path("certs"))
+        self.make_zones()
+        self.make_config()
+        self.make_map()
+        for name in (self.smtp_log, self.query_log):
+            open(name, "w").close()
+        # bound and silent
+        self.silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.silent.bind((SERVERS["drop"], 53))
+        self.start_dns()
+        self.start_smtp()
+        self.wait(self.up)
+
+    def stop(self):
+        for _name, p, _log in self.running:
+            p.terminate()
+        for _name, p, _log in self.running:
+            try:
+                p.wait(3)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        self.running = []
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # ------------------------------------------------------------ observing
+
+    def records(self, ident=None):
+        """What the SMTP servers wrote down, of one scenario or all."""
+        with open(self.smtp_log) as f:
+            rows = [json.loads(x) for x in f if x.endswith("\n")]
+        return [r for r in rows if ident in (None, r["scenario"])]
+
+    def queries(self):
+        """(name, type) that the front was asked."""
+        with open(self.query_log) as f:
+            return {tuple(x.split()[:2]) for x in f if x.endswith("\n")}
+
+    def environment(self):
+        """For commands that run inside the world."""
+        return {"DV_LAB_DIR": self.dir, "DV_LAB_MAP": self.path("lab.json"),
+                "DV_LAB_CONF": self.config, "DV_LAB_ANCHOR": self.anchor,
+                "DV_LAB_HINTS": self.hints, "DV_LAB_SMTP_LOG": self.smtp_log,
+                "DV_LAB_QUERY_LOG": self.query_log,
+                "DV_LAB_CERTS": self.path("certs"),
+                "DV_LAB_PREFIX": PREFIX}
