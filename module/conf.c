@@ -51,8 +51,10 @@ set_zones(struct walk *w, const config_setting_t *s, const struct key *k,
 		size_t before = w->errors;
 
 		setting_group(w, el, k->keys, z);
-		if (w->errors != before)
+		if (w->errors != before) {
+			memset(z, 0, sizeof *z);
 			continue;
+		}
 		if (z->n_forward == 0 && !z->insecure)
 			setting_error(w, el, NULL,
 			    "neither forward nor insecure",

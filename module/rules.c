@@ -295,7 +295,8 @@ conf_destination(const struct conf *c, const char *domain, time_t now,
 		*expired = NULL;
 	if (c->n_destinations == 0)
 		return NULL;
-	for (p = domain; p != NULL; p = strchr(p + 1, '.')) {
+	for (p = domain; p != NULL; p = *p == '\0' ? NULL :
+	    strchr(p + 1, '.')) {
 		d = bsearch(p, c->destinations, c->n_destinations,
 		    sizeof *c->destinations, destination_cmp);
 		if (d == NULL)

@@ -32,39 +32,40 @@ enum { EXIT_GOOD = 0, EXIT_PROBLEM = 1, EXIT_UNTESTED = 2 };
 struct cli;
 
 struct command {
-	const char	*name;
-	const char	*summary;	/* one line for --help */
-	int		(*run)(struct cli *);
-	const char	*usage;		/* --help of the subcommand */
-	const char	*verdict;	/* JSON member that an error sets false,
+	const char *name;
+	const char *summary; /* one line for --help */
+	int (*run)(struct cli *);
+	const char *usage;   /* --help of the subcommand */
+	const char *verdict; /* JSON member that an error sets false,
 					 * or NULL */
 };
 
 struct cli {
-	const struct command	*cmd;	/* NULL until one is found */
-	int			 argc;	/* argv[0] is the subcommand */
-	char			**argv;
-	bool			 json;
-	bool			 failed;	/* cli_error() has spoken */
-	bool			 opened;	/* cli_open() has worked */
-	bool			 colour;
-	const char		*module; /* NULL: the installed one */
-	const char		*config; /* NULL: the built-in path */
-	char			*config_abs; /* config, made absolute */
-	struct shim		 shim;
-	const struct danevirke_api *dv;	/* NULL until cli_load() */
+	const struct command *cmd; /* NULL until one is found */
+	int argc;                  /* argv[0] is the subcommand */
+	char **argv;
+	bool json;
+	bool failed; /* cli_error() has spoken */
+	bool opened; /* cli_open() has worked */
+	bool colour;
+	const char *module; /* NULL: the installed one */
+	const char *config; /* NULL: the built-in path */
+	char *config_abs;   /* config, made absolute */
+	char *module_abs;   /* module, made absolute */
+	struct shim shim;
+	const struct danevirke_api *dv; /* NULL until cli_load() */
 };
 
-int	cmd_conf(struct cli *);
-int	cmd_route(struct cli *);
-int	cmd_tlsa(struct cli *);
-int	cmd_verify(struct cli *);
+int cmd_conf(struct cli *);
+int cmd_route(struct cli *);
+int cmd_tlsa(struct cli *);
+int cmd_verify(struct cli *);
 extern const char usage_conf[], usage_route[], usage_tlsa[], usage_verify[];
 
 /* main.c: the module, once; 0, or -1 with the error reported */
-int	 cli_load(struct cli *);
+int cli_load(struct cli *);
 /* Makes config_abs of config, if that is given; 0, or -1: reported. */
-int	 cli_config(struct cli *);
+int cli_config(struct cli *);
 /* An engine on the configuration asked for; NULL: reported. */
 struct danevirke *cli_open(struct cli *, struct event_base *);
 
@@ -72,118 +73,120 @@ struct danevirke *cli_open(struct cli *, struct event_base *);
 
 enum opt_arg { OPT_NONE, OPT_ONE, OPT_MANY, OPT_MAYBE };
 struct opt {
-	int		 id;		/* > 0 */
-	const char	*name;		/* without the dashes */
-	enum opt_arg	 arg;
+	int id;           /* > 0 */
+	const char *name; /* without the dashes */
+	enum opt_arg arg;
 };
 
-#define OPT_OPERAND	0
-#define OPT_END		(-1)
-#define OPT_BAD		(-2)		/* reported: return EXIT_UNTESTED */
-#define OPT_HELP	(-3)		/* printed: return EXIT_GOOD */
+#define OPT_OPERAND 0
+#define OPT_END (-1)
+#define OPT_BAD (-2)  /* reported: return EXIT_UNTESTED */
+#define OPT_HELP (-3) /* printed: return EXIT_GOOD */
 
 struct optparse {
-	struct cli	*cli;
-	const struct opt *opts;		/* ended by a NULL name; at most 60 */
-	int		 at;
-	bool		 operands;	/* "--" was seen */
-	uint64_t	 seen;
-	const char	*value;		/* of the option or operand; OPT_MAYBE:
+	struct cli *cli;
+	const struct opt *opts; /* ended by a NULL name; at most 60 */
+	int at;
+	bool operands; /* "--" was seen */
+	uint64_t seen;
+	const char *value; /* of the option or operand; OPT_MAYBE:
 					 * NULL if none */
 };
 /* The next option's id, OPT_OPERAND, or one of the ends above.  --help,
  * --json, --module and --config are seen to here. */
-int	 opt_next(struct optparse *);
+int opt_next(struct optparse *);
 /* Decimal, all digits, min to max; 0, or -1 with the error reported. */
-int	 opt_number(struct cli *, const char *name, const char *text,
-	    unsigned long min, unsigned long max, unsigned long *out);
+int opt_number(struct cli *, const char *name, const char *text,
+    unsigned long min, unsigned long max, unsigned long *out);
 
 /* ------------------------------------------------------------------- out */
 
 /* Standard output.  Whatever is not printable ASCII or UTF-8 is escaped, so
  * that nothing read from DNS or a file can talk to the terminal. */
-void	 out_print(const char *fmt, ...)
-	    __attribute__((format(printf, 1, 2)));
+void out_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 enum out_colour { OUT_GOOD, OUT_WARN, OUT_BAD, OUT_BOLD };
 /* text in colour, if the terminal has any */
-void	 out_colour(const struct cli *, enum out_colour, const char *text);
+void out_colour(const struct cli *, enum out_colour, const char *text);
 /* "danevirke SUBCOMMAND: text" to standard error and, with --json, an object
  * with "error" to standard output.  Returns EXIT_UNTESTED. */
-int	 cli_error(struct cli *, const char *fmt, ...)
-	    __attribute__((format(printf, 2, 3)));
+int cli_error(struct cli *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* To standard error only. */
-void	 cli_warn(struct cli *, const char *fmt, ...)
-	    __attribute__((format(printf, 2, 3)));
-void	 cli_vwarn(struct cli *, const char *fmt, va_list)
-	    __attribute__((format(printf, 2, 0)));
+void cli_warn(struct cli *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void cli_vwarn(struct cli *, const char *fmt, va_list)
+    __attribute__((format(printf, 2, 0)));
 /* Flushes; EXIT_UNTESTED instead of status if the output was not taken. */
-int	 out_end(struct cli *, int status);
+int out_end(struct cli *, int status);
 /* False: nobody reads any more, stop. */
-bool	 out_flush(void);
+bool out_flush(void);
 
 /* ------------------------------------------------------------------ json */
 
-#define JSON_DEPTH	16
+#define JSON_DEPTH 16
 
 struct json {
-	int	depth;
-	bool	filled[JSON_DEPTH];	/* a member was written at this depth */
+	int depth;
+	bool filled[JSON_DEPTH]; /* a member was written at this depth */
 };
 /* key is NULL inside an array and at the top */
-void	 json_object(struct json *, const char *key);
-void	 json_array(struct json *, const char *key);
-void	 json_end_object(struct json *);	/* the top one: and a newline */
-void	 json_end_array(struct json *);
-void	 json_string(struct json *, const char *key, const char *); /* or null */
-void	 json_hex(struct json *, const char *key, const uint8_t *, size_t);
-void	 json_int(struct json *, const char *key, long long);
-void	 json_index(struct json *, const char *key, long long); /* -1: null */
-void	 json_bool(struct json *, const char *key, bool);
-void	 json_time(struct json *, const char *key, time_t); /* RFC 3339, UTC */
+void json_object(struct json *, const char *key);
+void json_array(struct json *, const char *key);
+void json_end_object(struct json *); /* the top one: and a newline */
+void json_end_array(struct json *);
+void json_string(struct json *, const char *key, const char *); /* or null */
+void json_hex(struct json *, const char *key, const uint8_t *, size_t);
+void json_int(struct json *, const char *key, long long);
+void json_index(struct json *, const char *key, long long); /* -1: null */
+void json_bool(struct json *, const char *key, bool);
+void json_time(struct json *, const char *key, time_t); /* RFC 3339, UTC */
 
 /* ---------------------------------------------------------------- record */
 
 /* "U S M HEX", numbers in decimal, blanks in the hex allowed.  0: r is filled
  * but for usable, use, why; r->data is the caller's to free().  Else -1 and
  * why says what is wrong. */
-int	 record_parse(const char *text, struct danevirke_tlsa *r, char *why,
-	    size_t len);
+int
+record_parse(const char *text, struct danevirke_tlsa *r, char *why, size_t len);
 /* "3", "3 1 1", "DANE-EE SPKI SHA2-256"; 1 1 if only the usage is given */
-int	 record_kind(const char *text, uint8_t kind[3], char *why, size_t len);
+int record_kind(const char *text, uint8_t kind[3], char *why, size_t len);
 /* RFC 7218 names, numbers for what has none */
-void	 record_name(const uint8_t kind[3], char *buf, size_t len);
+void record_name(const uint8_t kind[3], char *buf, size_t len);
 /* free() when done; NULL: out of memory */
-char	*record_hex(const uint8_t *, size_t);
+char *record_hex(const uint8_t *, size_t);
 /* RFC 3339; 0 or -1 */
-int	 time_parse(const char *text, time_t *out);
-void	 time_text(time_t, char buf[32]);
+int time_parse(const char *text, time_t *out);
+void time_text(time_t, char buf[32]);
 
 /* ------------------------------------------------------------- pem and der */
 
-struct blob { uint8_t *data; size_t len; };
+struct blob {
+	uint8_t *data;
+	size_t len;
+};
 
 /* The whole file ("-": standard input), at most 16 MiB, or -1: reported.
  * Always a NUL behind it.  blob_free() wipes. */
-int	 blob_read(struct cli *, const char *path, struct blob *);
-void	 blob_free(struct blob *);
+int blob_read(struct cli *, const char *path, struct blob *);
+void blob_free(struct blob *);
 
 /* One PEM block (RFC 7468), decoded. */
 struct pem {
-	const char	*label;		/* in the file's text, not terminated */
-	size_t		 label_len;
-	int		 line;		/* of BEGIN */
-	struct blob	 body;		/* empty if it had RFC 1421 headers */
+	const char *label; /* in the file's text, not terminated */
+	size_t label_len;
+	int line;         /* of BEGIN */
+	struct blob body; /* empty if it had RFC 1421 headers */
 };
 /* All blocks.  -1: why says what is wrong and where. */
-int	 pem_read(const struct blob *file, struct pem **, size_t *n, char *why,
-	    size_t len);
-void	 pem_free(struct pem *, size_t n);
-bool	 pem_is(const struct pem *, const char *label);
+int pem_read(
+    const struct blob *file, struct pem **, size_t *n, char *why, size_t len);
+void pem_free(struct pem *, size_t n);
+bool pem_is(const struct pem *, const char *label);
 
 /* The subjectPublicKeyInfo inside a certificate or a request (PKCS #10), as
  * the bytes stand there (U17).  0, or -1: not one. */
-int	 der_cert_spki(const struct blob *, struct blob *view);
-int	 der_request_spki(const struct blob *, struct blob *view);
+int der_cert_spki(const struct blob *, struct blob *view);
+int der_request_spki(const struct blob *, struct blob *view);
 
 /* ------------------------------------------------------------------ item */
 
@@ -191,19 +194,22 @@ enum item_type { ITEM_CERT, ITEM_REQUEST, ITEM_KEY };
 
 /* Something with a public key in it. */
 struct item {
-	enum item_type	 type;
-	const char	*file;		/* where it was; the caller's */
-	int		 line;		/* 0: DER */
-	int		 place;		/* among those of its file, from 0 */
-	bool		 ca;		/* a certificate that may sign others */
-	struct blob	 cert;		/* ITEM_CERT: DER, as received */
-	struct blob	 spki;		/* subjectPublicKeyInfo, DER */
+	enum item_type type;
+	const char *file; /* where it was; the caller's */
+	int line;         /* 0: DER */
+	int place;        /* among those of its file, from 0 */
+	bool ca;          /* a certificate that may sign others */
+	struct blob cert; /* ITEM_CERT: DER, as received */
+	struct blob spki; /* subjectPublicKeyInfo, DER */
 };
-struct items { struct item *item; size_t n; };
+struct items {
+	struct item *item;
+	size_t n;
+};
 
 /* Adds what a file holds, PEM or DER.  -1: reported. */
-int	 item_read(struct cli *, const char *path, struct items *);
-void	 item_free(struct items *);
-const char *item_word(const struct item *);	/* "certificate" ... */
+int item_read(struct cli *, const char *path, struct items *);
+void item_free(struct items *);
+const char *item_word(const struct item *); /* "certificate" ... */
 
 #endif

@@ -9,30 +9,29 @@
 #include "probe.h"
 
 const char usage_conf[] =
-"usage: danevirke conf [--probe] [--json] [FILE]\n"
-"\n"
-"Checks danevirke.conf, or FILE, and the trust anchor it names, and lists\n"
-"every error.\n"
-"\n"
-"  --probe             also ask DNS: the root keys over UDP and over TCP, a\n"
-"                      signed denial, the clock, the keys of the anchor file\n"
-"  --json              one JSON object\n"
-"  --config FILE       the same as FILE\n"
-"  --module FILE       danevirke.so to use\n"
-"\n"
-"Exit status: 0 good, 1 errors in the file or a probe that failed, 2 could not\n"
-"be tested.\n";
+    "usage: danevirke conf [--probe] [--json] [FILE]\n"
+    "\n"
+    "Checks danevirke.conf, or FILE, and the trust anchor it names, and lists\n"
+    "every error.\n"
+    "\n"
+    "  --probe             also ask DNS: the root keys over UDP and over TCP, a\n"
+    "                      signed denial, the clock, the keys of the anchor file\n"
+    "  --json              one JSON object\n"
+    "  --config FILE       the same as FILE\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 good, 1 errors in the file or a probe that failed, 2 could not\n"
+    "be tested.\n";
 
 enum { O_PROBE = 1 };
-static const struct opt opts[] = {
-	{ O_PROBE, "probe", OPT_NONE }, { 0, NULL, OPT_NONE }
-};
+static const struct opt opts[] = { { O_PROBE, "probe", OPT_NONE },
+	{ 0, NULL, OPT_NONE } };
 
 struct lines {
-	struct cli	*cli;
-	char		**text;
-	size_t		 n, n_errors;
-	bool		 failed;
+	struct cli *cli;
+	char **text;
+	size_t n, n_errors;
+	bool failed;
 };
 
 static void
@@ -41,7 +40,7 @@ on_log(void *arg, int level, const char *text)
 	struct lines *l = arg;
 	char **p;
 
-	if (level > 4)		/* LOG_WARNING */
+	if (level > 4) /* LOG_WARNING */
 		return;
 	if (level < 4)
 		l->n_errors++;
@@ -90,10 +89,10 @@ print_probes(struct cli *c, struct json *j, const char *config)
 			continue;
 		}
 		out_print("%s: ", p[i].name);
-		out_colour(c, p[i].good ? OUT_GOOD : OUT_BAD, p[i].good ?
-		    "good" : "failed");
-		out_print("%s%s\n", p[i].text[0] == '\0' ? "" : ": ",
-		    p[i].text);
+		out_colour(c, p[i].good ? OUT_GOOD : OUT_BAD,
+		    p[i].good ? "good" : "failed");
+		out_print(
+		    "%s%s\n", p[i].text[0] == '\0' ? "" : ": ", p[i].text);
 	}
 	if (c->json)
 		json_end_array(j);
@@ -103,8 +102,10 @@ print_probes(struct cli *c, struct json *j, const char *config)
 static int
 check(struct cli *c, bool probe, struct lines *l)
 {
-	struct danevirke_options o = { .size = sizeof o, .config =
-	    c->config_abs, .log = on_log, .log_arg = l };
+	struct danevirke_options o = { .size = sizeof o,
+		.config = c->config_abs,
+		.log = on_log,
+		.log_arg = l };
 	struct danevirke_error err = { 0, "" };
 	struct danevirke *e;
 	struct json j = { 0 };
@@ -147,8 +148,8 @@ run(struct cli *c, const char *file, bool probe)
 	int status;
 
 	if (file != NULL && c->config != NULL)
-		return cli_error(c, "%s and --config %s: want one file", file,
-		    c->config);
+		return cli_error(
+		    c, "%s and --config %s: want one file", file, c->config);
 	if (file != NULL)
 		c->config = file;
 	if (cli_load(c) != 0 || cli_config(c) != 0)
@@ -172,8 +173,8 @@ cmd_conf(struct cli *c)
 		if (id == O_PROBE)
 			probe = true;
 		else if (file != NULL)
-			return cli_error(c, "%s: a second file; want one",
-			    p.value);
+			return cli_error(
+			    c, "%s: a second file; want one", p.value);
 		else
 			file = p.value;
 	}

@@ -6,9 +6,9 @@
  */
 #include "cli.h"
 
-#define SEQUENCE	0x30
-#define INTEGER		0x02
-#define CONTEXT_0	0xa0
+#define SEQUENCE 0x30
+#define INTEGER 0x02
+#define CONTEXT_0 0xa0
 
 /* One element at the front of *in, which is moved behind it; its inside to
  * body, all of it to whole (either may be NULL).  -1: no such element. */
@@ -59,7 +59,7 @@ der_cert_spki(const struct blob *der, struct blob *view)
 
 	if (der_inner(der, &tbs) != 0)
 		return -1;
-	der_take(&tbs, CONTEXT_0, NULL, NULL);	/* version, not in v1 */
+	der_take(&tbs, CONTEXT_0, NULL, NULL); /* version, not in v1 */
 	if (der_take(&tbs, INTEGER, NULL, NULL) != 0)
 		return -1;
 	/* signature, issuer, validity, subject */
@@ -76,7 +76,7 @@ der_request_spki(const struct blob *der, struct blob *view)
 
 	if (der_inner(der, &info) != 0 ||
 	    der_take(&info, INTEGER, NULL, NULL) != 0 ||
-	    der_take(&info, SEQUENCE, NULL, NULL) != 0)	/* subject */
+	    der_take(&info, SEQUENCE, NULL, NULL) != 0) /* subject */
 		return -1;
 	return der_take(&info, SEQUENCE, NULL, view);
 }

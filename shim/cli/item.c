@@ -109,8 +109,8 @@ from_public(const struct blob *der, struct item *it)
 /* A private key holds no subjectPublicKeyInfo: the library makes the one that
  * a certificate for it will have. */
 static int
-from_private(const gnutls_datum_t *d, gnutls_x509_crt_fmt_t fmt,
-    struct item *it)
+from_private(
+    const gnutls_datum_t *d, gnutls_x509_crt_fmt_t fmt, struct item *it)
 {
 	gnutls_privkey_t key = NULL;
 	gnutls_pubkey_t pub = NULL;
@@ -152,8 +152,8 @@ item_new(struct items *s, const char *path, int line, int place)
 }
 
 static int
-read_der(struct cli *c, const char *path, const struct blob *file,
-    struct items *s)
+read_der(
+    struct cli *c, const char *path, const struct blob *file, struct items *s)
 {
 	gnutls_datum_t d = { file->data, (unsigned)file->len };
 	struct item *it;
@@ -166,8 +166,10 @@ read_der(struct cli *c, const char *path, const struct blob *file,
 	    from_public(file, it) == 0 ||
 	    from_private(&d, GNUTLS_X509_FMT_DER, it) == 0)
 		return 0;
-	cli_error(c, "%s: neither PEM nor a certificate, request or key in "
-	    "DER", path);
+	cli_error(c,
+	    "%s: neither PEM nor a certificate, request or key in "
+	    "DER",
+	    path);
 	return -1;
 }
 
@@ -238,8 +240,8 @@ read_blocks(struct cli *c, const char *path, const struct blob *file,
 	int r;
 
 	for (i = 0; i < n; i++) {
-		if ((it = item_new(s, path, pem[i].line,
-		    (int)(s->n - first))) == NULL) {
+		if ((it = item_new(
+			 s, path, pem[i].line, (int)(s->n - first))) == NULL) {
 			cli_error(c, "out of memory");
 			return -1;
 		}
@@ -248,14 +250,16 @@ read_blocks(struct cli *c, const char *path, const struct blob *file,
 		if (r < 0) {
 			cli_error(c, "%s: line %d: %.*s: cannot be read: %s",
 			    path, pem[i].line, (int)(pem[i].label_len & 63),
-			    pem[i].label, pem[i].body.len == 0 ||
-			    pem_is(&pem[i], "ENCRYPTED PRIVATE KEY") ?
-			    "an encrypted key: give its public key or its "
-			    "certificate" : "damaged, or of a kind that is not "
-			    "supported");
+			    pem[i].label,
+			    pem[i].body.len == 0 ||
+				    pem_is(&pem[i], "ENCRYPTED PRIVATE KEY") ?
+				"an encrypted key: give its public key or its "
+				"certificate" :
+				"damaged, or of a kind that is not "
+				"supported");
 			return -1;
 		}
-		s->n--;		/* nothing was allocated for it */
+		s->n--; /* nothing was allocated for it */
 	}
 	certs_only(s, first);
 	if (s->n > first)

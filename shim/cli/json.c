@@ -43,8 +43,9 @@ put_string(const char *text)
 			putchar(*s++);
 		else {
 			n = *s >= 0xf0 && *s <= 0xf4 ? 4 :
-			    *s >= 0xe0 && *s < 0xf0 ? 3 :
-			    *s >= 0xc0 && *s < 0xe0 ? 2 : 0;
+			    *s >= 0xe0 && *s < 0xf0  ? 3 :
+			    *s >= 0xc0 && *s < 0xe0  ? 2 :
+						       0;
 			if (n == 0 || utf8_valid(s, n) == 0) {
 				fputs("\\ufffd", stdout);
 				s++;
@@ -75,7 +76,7 @@ down(struct json *j, const char *key, char c)
 	member(j, key);
 	putchar(c);
 	if (j->depth == JSON_DEPTH - 1)
-		abort();	/* depth is set by our own code only */
+		abort(); /* depth is set by our own code only */
 	j->filled[++j->depth] = false;
 }
 

@@ -17,12 +17,12 @@ static const struct command commands[] = {
 	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid" },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,
 	    usage_route, NULL },
-	{ "tlsa", "TLSA records for a certificate or key", cmd_tlsa,
-	    usage_tlsa, NULL },
+	{ "tlsa", "TLSA records for a certificate or key", cmd_tlsa, usage_tlsa,
+	    NULL },
 	{ "verify", "does a certificate chain satisfy TLSA records?",
 	    cmd_verify, usage_verify, "verified" },
 };
-#define N_COMMANDS	(sizeof commands / sizeof *commands)
+#define N_COMMANDS (sizeof commands / sizeof *commands)
 
 int
 cli_load(struct cli *c)
@@ -31,7 +31,13 @@ cli_load(struct cli *c)
 
 	if (c->dv != NULL)
 		return 0;
-	if (shim_load(&c->shim, c->module, &err) != 0) {
+	/* dlopen() would search for a name without a slash */
+	if (c->module != NULL &&
+	    (c->module_abs = realpath(c->module, NULL)) == NULL) {
+		cli_error(c, "--module %s: %s", c->module, strerror(errno));
+		return -1;
+	}
+	if (shim_load(&c->shim, c->module_abs, &err) != 0) {
 		cli_error(c, "%s; --module FILE names another danevirke.so",
 		    err.text);
 		return -1;
@@ -46,7 +52,7 @@ on_log(void *arg, int level, const char *text)
 	struct cli *c = arg;
 
 	/* an error while opening comes back from open() */
-	if (level <= 4 && (level == 4 || c->opened))	/* LOG_WARNING */
+	if (level <= 4 && (level == 4 || c->opened)) /* LOG_WARNING */
 		cli_warn(c, "%s", text);
 }
 
@@ -75,8 +81,7 @@ cli_open(struct cli *c, struct event_base *base)
 	o.log = on_log;
 	o.log_arg = c;
 	if ((e = c->dv->open(&o, &err)) == NULL)
-		cli_error(c, "%s; danevirke conf lists every error",
-		    err.text);
+		cli_error(c, "%s; danevirke conf lists every error", err.text);
 	c->opened = e != NULL;
 	return e;
 }
@@ -88,10 +93,9 @@ usage(void)
 
 	out_print("usage: danevirke SUBCOMMAND [OPTION]... [ARGUMENT]...\n\n");
 	for (i = 0; i < N_COMMANDS; i++)
-		out_print("  %-10s%s\n", commands[i].name,
-		    commands[i].summary);
+		out_print("  %-10s%s\n", commands[i].name, commands[i].summary);
 	out_print("\nEvery subcommand takes --help, --json, --config FILE and "
-	    "--module FILE.\nSee danevirke(1).\n");
+		  "--module FILE.\nSee danevirke(1).\n");
 }
 
 /* Descriptors 0 to 2 must be open, or a socket would become one of them. */
@@ -112,9 +116,8 @@ environment(struct cli *c)
 {
 	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
 
-	c->colour = isatty(STDOUT_FILENO) && term != NULL &&
-	    *term != '\0' && strcmp(term, "dumb") != 0 &&
-	    (no == NULL || *no == '\0');
+	c->colour = isatty(STDOUT_FILENO) && term != NULL && *term != '\0' &&
+	    strcmp(term, "dumb") != 0 && (no == NULL || *no == '\0');
 	/* nothing else is honoured, not even by the libraries */
 	clearenv();
 }
@@ -126,7 +129,8 @@ run(struct cli *c, int argc, char **argv)
 	int at;
 
 	if (argc < 2)
-		return cli_error(c, "which subcommand?  danevirke --help "
+		return cli_error(c,
+		    "which subcommand?  danevirke --help "
 		    "lists them");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
@@ -145,8 +149,10 @@ run(struct cli *c, int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			break;
 	if (i == N_COMMANDS)
-		return cli_error(c, "%s: no such subcommand; danevirke --help "
-		    "lists them", argv[1]);
+		return cli_error(c,
+		    "%s: no such subcommand; danevirke --help "
+		    "lists them",
+		    argv[1]);
 	c->cmd = &commands[i];
 	c->argc = argc - 1;
 	c->argv = argv + 1;
@@ -160,11 +166,12 @@ main(int argc, char **argv)
 	int status;
 
 	streams_open();
-	signal(SIGPIPE, SIG_IGN);	/* out_end() sees to it */
+	signal(SIGPIPE, SIG_IGN); /* out_end() sees to it */
 	environment(&c);
 	status = out_end(&c, run(&c, argc, argv));
 	if (c.dv != NULL)
 		shim_unload(&c.shim);
 	free(c.config_abs);
+	free(c.module_abs);
 	return status;
 }

@@ -11,13 +11,9 @@
 
 enum { COMMON_HELP = 60, COMMON_JSON, COMMON_MODULE, COMMON_CONFIG };
 
-static const struct opt common[] = {
-	{ COMMON_HELP, "help", OPT_NONE },
-	{ COMMON_JSON, "json", OPT_NONE },
-	{ COMMON_MODULE, "module", OPT_ONE },
-	{ COMMON_CONFIG, "config", OPT_ONE },
-	{ 0, NULL, OPT_NONE }
-};
+static const struct opt common[] = { { COMMON_HELP, "help", OPT_NONE },
+	{ COMMON_JSON, "json", OPT_NONE }, { COMMON_MODULE, "module", OPT_ONE },
+	{ COMMON_CONFIG, "config", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
 static const struct opt *
 find(const struct opt *o, const char *name, size_t len)
@@ -98,16 +94,20 @@ opt_next(struct optparse *p)
 	if (strcmp(arg, "-h") == 0)
 		return common_option(p, COMMON_HELP);
 	if (arg[1] != '-') {
-		cli_error(c, "%s: no such option; danevirke %s --help lists "
-		    "them", arg, c->cmd->name);
+		cli_error(c,
+		    "%s: no such option; danevirke %s --help lists "
+		    "them",
+		    arg, c->cmd->name);
 		return OPT_BAD;
 	}
 	eq = strchr(arg, '=');
 	len = eq == NULL ? strlen(arg + 2) : (size_t)(eq - arg - 2);
 	if ((o = find(p->opts, arg + 2, len)) == NULL &&
 	    (o = find(common, arg + 2, len)) == NULL) {
-		cli_error(c, "%s: no such option; danevirke %s --help lists "
-		    "them", arg, c->cmd->name);
+		cli_error(c,
+		    "%s: no such option; danevirke %s --help lists "
+		    "them",
+		    arg, c->cmd->name);
 		return OPT_BAD;
 	}
 	if (take_value(p, o, eq == NULL ? NULL : eq + 1) != 0)
@@ -116,8 +116,8 @@ opt_next(struct optparse *p)
 }
 
 int
-opt_number(struct cli *c, const char *name, const char *text,
-    unsigned long min, unsigned long max, unsigned long *out)
+opt_number(struct cli *c, const char *name, const char *text, unsigned long min,
+    unsigned long max, unsigned long *out)
 {
 	unsigned long v = 0;
 	const char *p;

@@ -82,7 +82,9 @@ void
 out_colour(const struct cli *c, enum out_colour colour, const char *text)
 {
 	static const char *const code[] = { [OUT_GOOD] = "32",
-	    [OUT_WARN] = "33", [OUT_BAD] = "31", [OUT_BOLD] = "1" };
+		[OUT_WARN] = "33",
+		[OUT_BAD] = "31",
+		[OUT_BOLD] = "1" };
 
 	if (c->colour)
 		printf("\033[%sm", code[colour]);

@@ -9,13 +9,13 @@
 
 #include "cli.h"
 
-#define FILE_MAX	(16u * 1024 * 1024)
+#define FILE_MAX (16u * 1024 * 1024)
 
 void
 blob_free(struct blob *b)
 {
 	if (b->data != NULL)
-		explicit_bzero(b->data, b->len);	/* may be a key */
+		explicit_bzero(b->data, b->len); /* may be a key */
 	free(b->data);
 	b->data = NULL;
 	b->len = 0;
@@ -108,8 +108,7 @@ base64_decode(const uint8_t *s, size_t len, struct blob *out)
 	if ((out->data = malloc(len / 4 * 3 + 4)) == NULL)
 		return -1;
 	for (i = 0; i < len; i++) {
-		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' ||
-		    s[i] == '\n')
+		if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' || s[i] == '\n')
 			continue;
 		if (s[i] == '=') {
 			pad++;
@@ -128,7 +127,7 @@ base64_decode(const uint8_t *s, size_t len, struct blob *out)
 			out->data[out->len++] = (uint8_t)acc;
 		acc = 0;
 		if (pad > 0)
-			pad = 3;	/* nothing may follow */
+			pad = 3; /* nothing may follow */
 	}
 	if (n % 4 == 0 && n > 0)
 		return 0;
@@ -161,8 +160,9 @@ boundary(const char *line, size_t len, const char *word, const char **label,
 {
 	size_t n = strlen(word);
 
-	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' ' ||
-	    line[len - 1] == '\t'))
+	while (len > 0 &&
+	    (line[len - 1] == '\r' || line[len - 1] == ' ' ||
+		line[len - 1] == '\t'))
 		len--;
 	if (len < n + 5 || memcmp(line, word, n) != 0 ||
 	    memcmp(line + len - 5, "-----", 5) != 0)
@@ -173,8 +173,8 @@ boundary(const char *line, size_t len, const char *word, const char **label,
 }
 
 static int
-block_end(struct pem *p, const char *body, const char *end,
-    const char *label, size_t label_len, char *why, size_t len)
+block_end(struct pem *p, const char *body, const char *end, const char *label,
+    size_t label_len, char *why, size_t len)
 {
 	if (label_len != p->label_len ||
 	    memcmp(label, p->label, label_len) != 0) {
@@ -186,8 +186,8 @@ block_end(struct pem *p, const char *body, const char *end,
 	/* RFC 1421 headers: an encrypted key of the old kind */
 	if (memchr(body, ':', (size_t)(end - body)) != NULL)
 		return 0;
-	if (base64_decode((const uint8_t *)body, (size_t)(end - body),
-	    &p->body) != 0) {
+	if (base64_decode(
+		(const uint8_t *)body, (size_t)(end - body), &p->body) != 0) {
 		snprintf(why, len, "line %d: %.*s: not base64, or cut short",
 		    p->line, (int)(p->label_len & 63), p->label);
 		return -1;
@@ -196,8 +196,8 @@ block_end(struct pem *p, const char *body, const char *end,
 }
 
 static struct pem *
-block_new(struct pem **list, size_t *n, int line, const char *label,
-    size_t label_len)
+block_new(
+    struct pem **list, size_t *n, int line, const char *label, size_t label_len)
 {
 	struct pem *p;
 
@@ -213,8 +213,8 @@ block_new(struct pem **list, size_t *n, int line, const char *label,
 }
 
 int
-pem_read(const struct blob *file, struct pem **out, size_t *n, char *why,
-    size_t len)
+pem_read(
+    const struct blob *file, struct pem **out, size_t *n, char *why, size_t len)
 {
 	const char *s = (const char *)file->data, *end = s + file->len;
 	const char *nl, *label, *body = NULL;
@@ -228,25 +228,26 @@ pem_read(const struct blob *file, struct pem **out, size_t *n, char *why,
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			nl = end;
 		if (boundary(s, (size_t)(nl - s), "-----BEGIN ", &label,
-		    &label_len)) {
+			&label_len)) {
 			if (open != NULL)
 				break;
-			if ((open = block_new(&list, n, line, label,
-			    label_len)) == NULL) {
+			if ((open = block_new(
+				 &list, n, line, label, label_len)) == NULL) {
 				snprintf(why, len, "out of memory");
 				goto bad;
 			}
 			body = nl < end ? nl + 1 : end;
 		} else if (boundary(s, (size_t)(nl - s), "-----END ", &label,
-		    &label_len)) {
+			       &label_len)) {
 			if (open == NULL) {
-				snprintf(why, len, "line %d: END %.*s without "
-				    "a BEGIN before it", line,
-				    (int)(label_len & 63), label);
+				snprintf(why, len,
+				    "line %d: END %.*s without "
+				    "a BEGIN before it",
+				    line, (int)(label_len & 63), label);
 				goto bad;
 			}
-			if (block_end(open, body, s, label, label_len, why,
-			    len) != 0)
+			if (block_end(
+				open, body, s, label, label_len, why, len) != 0)
 				goto bad;
 			open = NULL;
 		}

@@ -18,21 +18,21 @@
 #include "cli.h"
 #include "probe.h"
 
-#define SECONDS		20
-#define TYPE_DNSKEY	48
-#define DEFAULT_ANCHOR	"/usr/share/dns/root.key"
+#define SECONDS 20
+#define TYPE_DNSKEY 48
+#define DEFAULT_ANCHOR "/usr/share/dns/root.key"
 
 struct way {
-	const config_setting_t	*forward;	/* NULL: recurse */
-	const char		*anchor, *hints; /* hints: NULL built in */
-	bool			 tcp;
-	bool			 any_date;	/* signatures of any time */
+	const config_setting_t *forward; /* NULL: recurse */
+	const char *anchor, *hints;      /* hints: NULL built in */
+	bool tcp;
+	bool any_date; /* signatures of any time */
 };
 
 struct waiting {
-	bool			 done;
-	int			 err;
-	struct ub_result	*r;
+	bool done;
+	int err;
+	struct ub_result *r;
 };
 
 static void
@@ -69,10 +69,10 @@ resolver(const struct way *w)
 		bad |= ub_ctx_set_option(ctx, "root-hints:", w->hints);
 	n = w->forward == NULL ? 0 : config_setting_length(w->forward);
 	for (i = 0; i < n; i++)
-		bad |= ub_ctx_set_fwd(ctx,
-		    config_setting_get_string_elem(w->forward, i));
+		bad |= ub_ctx_set_fwd(
+		    ctx, config_setting_get_string_elem(w->forward, i));
 	bad |= ub_ctx_add_ta_file(ctx, w->anchor);
-	bad |= ub_ctx_async(ctx, 1);	/* a thread: the tool may have one */
+	bad |= ub_ctx_async(ctx, 1); /* a thread: the tool may have one */
 	if (bad == 0)
 		return ctx;
 	ub_ctx_delete(ctx);
@@ -124,18 +124,21 @@ static void
 explain(const struct way *w, const struct ub_result *r, char *text, size_t len)
 {
 	const char *whom = w->forward != NULL ? "the forwarders" :
-	    "the root servers";
+						"the root servers";
 
 	if (r->bogus)
-		snprintf(text, len, "bogus: %.300s", r->why_bogus == NULL ? "" :
-		    r->why_bogus);
+		snprintf(text, len, "bogus: %.300s",
+		    r->why_bogus == NULL ? "" : r->why_bogus);
 	else if (r->rcode == 2)
-		snprintf(text, len, "no usable answer from %s: is %s 53 open, "
-		    "and do they serve DNSSEC?", whom, w->tcp ? "TCP port" :
-		    "UDP port");
+		snprintf(text, len,
+		    "no usable answer from %s: is %s 53 open, "
+		    "and do they serve DNSSEC?",
+		    whom, w->tcp ? "TCP port" : "UDP port");
 	else
-		snprintf(text, len, "answer without DNSSEC (rcode %d): %s "
-		    "strip signatures", r->rcode, whom);
+		snprintf(text, len,
+		    "answer without DNSSEC (rcode %d): %s "
+		    "strip signatures",
+		    r->rcode, whom);
 }
 
 /* The root's keys; true: secure */
@@ -147,8 +150,8 @@ probe_keys(const struct way *w, struct probe *p, const char *name)
 
 	memset(p, 0, sizeof *p);
 	p->name = name;
-	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text,
-	    sizeof p->text) == 0) {
+	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) ==
+	    0) {
 		p->good = r->secure && r->havedata && !r->bogus;
 		if (!p->good)
 			explain(w, r, p->text, sizeof p->text);
@@ -168,7 +171,7 @@ probe_denial(const struct way *w, struct probe *p)
 	memset(p, 0, sizeof *p);
 	p->name = "signed denial";
 	if (lookup(w, "danevirke-probe.", 1, &ctx, &r, p->text,
-	    sizeof p->text) == 0) {
+		sizeof p->text) == 0) {
 		p->good = r->secure && !r->bogus && !r->havedata;
 		if (!p->good)
 			explain(w, r, p->text, sizeof p->text);
@@ -193,12 +196,15 @@ probe_clock(const struct way *way, bool keys, struct probe *p)
 	w.any_date = true;
 	time_text(time(NULL), now);
 	if (probe_keys(&w, &again, ""))
-		snprintf(p->text, sizeof p->text, "the root's signatures are "
+		snprintf(p->text, sizeof p->text,
+		    "the root's signatures are "
 		    "good, but not at this time: is the clock right? now = %s",
 		    now);
 	else
-		snprintf(p->text, sizeof p->text, "cannot be told without the "
-		    "root keys; now = %s", now);
+		snprintf(p->text, sizeof p->text,
+		    "cannot be told without the "
+		    "root keys; now = %s",
+		    now);
 }
 
 /* RFC 4034 appendix B */
@@ -221,7 +227,8 @@ anchor_has(FILE *f, const uint8_t *rdata, size_t len)
 {
 	char line[4096], *w, *save;
 	gnutls_datum_t key = { (uint8_t *)(uintptr_t)rdata + 4,
-	    (unsigned)len - 4 }, b64 = { NULL, 0 };
+		(unsigned)len - 4 },
+		       b64 = { NULL, 0 };
 	unsigned tag = key_tag(rdata, len);
 	bool ds, found = false;
 
@@ -232,7 +239,7 @@ anchor_has(FILE *f, const uint8_t *rdata, size_t len)
 		line[strcspn(line, ";\r\n")] = '\0';
 		ds = false;
 		for (w = strtok_r(line, " \t()", &save); w != NULL;
-		    w = strtok_r(NULL, " \t()", &save)) {
+		     w = strtok_r(NULL, " \t()", &save)) {
 			if (ds && strtoul(w, NULL, 10) == tag)
 				found = true;
 			ds = strcasecmp(w, "DS") == 0;
@@ -255,9 +262,11 @@ probe_anchor(const struct way *w, struct probe *p)
 
 	memset(p, 0, sizeof *p);
 	p->name = "trust anchor";
-	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text,
-	    sizeof p->text) != 0 || !r->secure)
-		snprintf(p->text, sizeof p->text, "cannot be told without the "
+	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) !=
+		0 ||
+	    !r->secure)
+		snprintf(p->text, sizeof p->text,
+		    "cannot be told without the "
 		    "root keys");
 	else if ((f = fopen(w->anchor, "re")) == NULL)
 		snprintf(p->text, sizeof p->text, "%s: %s", w->anchor,
@@ -272,7 +281,8 @@ probe_anchor(const struct way *w, struct probe *p)
 		    anchor_has(f, d, (size_t)r->len[i]))
 			continue;
 		p->good = false;
-		snprintf(p->text, sizeof p->text, "the root publishes key %u, "
+		snprintf(p->text, sizeof p->text,
+		    "the root publishes key %u, "
 		    "which %s lacks: update it (Debian: dns-root-data)",
 		    key_tag(d, (size_t)r->len[i]), w->anchor);
 	}

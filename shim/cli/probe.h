@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PROBE_MAX	5
+#define PROBE_MAX 5
 
 struct probe {
-	const char	*name;
-	bool		 good;
-	char		 text[512];	/* what failed and what to do, or "" */
+	const char *name;
+	bool good;
+	char text[512]; /* what failed and what to do, or "" */
 };
 
 /* Fills p[] from a configuration that danevirke_api.open() has accepted; at
  * most 20 seconds for each.  How many. */
-size_t	 probe_run(const char *config, struct probe p[PROBE_MAX]);
+size_t probe_run(const char *config, struct probe p[PROBE_MAX]);
 
 #endif

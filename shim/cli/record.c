@@ -7,17 +7,28 @@
 
 #include "cli.h"
 
-#define DATA_MAX	65532	/* what RDATA has room for behind U, S, M */
+#define DATA_MAX 65532 /* what RDATA has room for behind U, S, M */
 
-static const struct { const char *name; int field; uint8_t value; } words[] = {
+static const struct {
+	const char *name;
+	int field;
+	uint8_t value;
+} words[] = {
 	/* RFC 7218 2 */
-	{ "PKIX-TA", 0, 0 }, { "PKIX-EE", 0, 1 }, { "DANE-TA", 0, 2 },
-	{ "DANE-EE", 0, 3 }, { "PrivCert", 0, 255 },
-	{ "Cert", 1, 0 }, { "SPKI", 1, 1 }, { "PrivSel", 1, 255 },
-	{ "Full", 2, 0 }, { "SHA2-256", 2, 1 }, { "SHA2-512", 2, 2 },
+	{ "PKIX-TA", 0, 0 },
+	{ "PKIX-EE", 0, 1 },
+	{ "DANE-TA", 0, 2 },
+	{ "DANE-EE", 0, 3 },
+	{ "PrivCert", 0, 255 },
+	{ "Cert", 1, 0 },
+	{ "SPKI", 1, 1 },
+	{ "PrivSel", 1, 255 },
+	{ "Full", 2, 0 },
+	{ "SHA2-256", 2, 1 },
+	{ "SHA2-512", 2, 2 },
 	{ "PrivMatch", 2, 255 },
 };
-#define N_WORDS	(sizeof words / sizeof *words)
+#define N_WORDS (sizeof words / sizeof *words)
 static const char *const fields[] = { "usage", "selector", "matching type" };
 
 static bool
@@ -68,8 +79,10 @@ hex_parse(const char *s, struct danevirke_tlsa *r, char *why, size_t len)
 		if (blank(*s))
 			continue;
 		if ((d = hex_digit(*s)) < 0) {
-			snprintf(why, len, "'%c' in the association data: "
-			    "want hexadecimal digits", *s);
+			snprintf(why, len,
+			    "'%c' in the association data: "
+			    "want hexadecimal digits",
+			    *s);
 			goto bad;
 		}
 		if (n % 2 == 0)
@@ -79,9 +92,13 @@ hex_parse(const char *s, struct danevirke_tlsa *r, char *why, size_t len)
 		n++;
 	}
 	if (n == 0 || n % 2 != 0 || n / 2 > DATA_MAX) {
-		snprintf(why, len, "%zu hexadecimal digits of association "
-		    "data: want %s", n, n == 0 ? "some" : n % 2 != 0 ?
-		    "an even number" : "131064 at most");
+		snprintf(why, len,
+		    "%zu hexadecimal digits of association "
+		    "data: want %s",
+		    n,
+		    n == 0         ? "some" :
+			n % 2 != 0 ? "an even number" :
+				     "131064 at most");
 		goto bad;
 	}
 	r->data = data;
@@ -104,8 +121,10 @@ record_parse(const char *text, struct danevirke_tlsa *r, char *why, size_t len)
 		while (blank(*s))
 			s++;
 		if ((v = octet(&s)) < 0 || !(blank(*s) || *s == '\0')) {
-			snprintf(why, len, "%s: want a number, 0 to 255, as in "
-			    "\"3 1 1 HEX\"", fields[i]);
+			snprintf(why, len,
+			    "%s: want a number, 0 to 255, as in "
+			    "\"3 1 1 HEX\"",
+			    fields[i]);
 			return -1;
 		}
 		kind[i] = (uint8_t)v;
@@ -143,28 +162,32 @@ record_kind(const char *text, uint8_t kind[3], char *why, size_t len)
 	kind[1] = DANEVIRKE_SPKI;
 	kind[2] = DANEVIRKE_SHA2_256;
 	if (strlen(text) >= sizeof buf) {
-		snprintf(why, len, "too long: want \"USAGE [SELECTOR "
+		snprintf(why, len,
+		    "too long: want \"USAGE [SELECTOR "
 		    "MATCHING]\"");
 		return -1;
 	}
 	strncpy(buf, text, sizeof buf);
 	for (w = strtok_r(buf, " \t", &save); w != NULL;
-	    w = strtok_r(NULL, " \t", &save), n++) {
+	     w = strtok_r(NULL, " \t", &save), n++) {
 		if (n == 3 || (v = word_value(w, n)) < 0) {
-			snprintf(why, len, "\"%s\": %s%s", w, n == 3 ?
-			    "a fourth word" : "no such ", n == 3 ? "" :
-			    fields[n]);
+			snprintf(why, len, "\"%s\": %s%s", w,
+			    n == 3 ? "a fourth word" : "no such ",
+			    n == 3 ? "" : fields[n]);
 			return -1;
 		}
 		kind[n] = (uint8_t)v;
 	}
 	if (n != 1 && n != 3) {
-		snprintf(why, len, "%d words: want 1 or 3: \"USAGE [SELECTOR "
-		    "MATCHING]\"", n);
+		snprintf(why, len,
+		    "%d words: want 1 or 3: \"USAGE [SELECTOR "
+		    "MATCHING]\"",
+		    n);
 		return -1;
 	}
 	if (kind[0] > 3 || kind[1] > 1 || kind[2] > 2) {
-		snprintf(why, len, "want usage 0 to 3, selector 0 or 1, "
+		snprintf(why, len,
+		    "want usage 0 to 3, selector 0 or 1, "
 		    "matching type 0 to 2");
 		return -1;
 	}
@@ -228,8 +251,8 @@ digits(const char **s, int n, char mark, int *out)
 static bool
 day_exists(int year, int month, int day)
 {
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
-	    30, 31 };
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
+		31 };
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 
 	return month >= 1 && month <= 12 && day >= 1 &&

@@ -7,33 +7,32 @@
 #include "cli.h"
 
 const char usage_route[] =
-"usage: danevirke route [--profile NAME] [--port N] [--json] DOMAIN...\n"
-"       danevirke route [--profile NAME] [--port N] [--json] --host NAME...\n"
-"\n"
-"The route of mail to each domain, and what the module tells a mail server to\n"
-"do with each host: DNSSEC states, addresses, base domain, TLSA records.\n"
-"\n"
-"  --host NAME         a relay host set by the administrator: no MX lookup\n"
-"  --port N            TCP port, 25 if not given\n"
-"  --profile NAME      profile of danevirke.conf, \"default\" if not given\n"
-"  --json              one JSON object\n"
-"  --config FILE       danevirke.conf to use\n"
-"  --module FILE       danevirke.so to use\n"
-"\n"
-"Exit status: 0 every domain has a route, 1 mail to one of them would be\n"
-"delayed or returned, 2 could not be asked.\n";
+    "usage: danevirke route [--profile NAME] [--port N] [--json] DOMAIN...\n"
+    "       danevirke route [--profile NAME] [--port N] [--json] --host NAME...\n"
+    "\n"
+    "The route of mail to each domain, and what the module tells a mail server to\n"
+    "do with each host: DNSSEC states, addresses, base domain, TLSA records.\n"
+    "\n"
+    "  --host NAME         a relay host set by the administrator: no MX lookup\n"
+    "  --port N            TCP port, 25 if not given\n"
+    "  --profile NAME      profile of danevirke.conf, \"default\" if not given\n"
+    "  --json              one JSON object\n"
+    "  --config FILE       danevirke.conf to use\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 every domain has a route, 1 mail to one of them would be\n"
+    "delayed or returned, 2 could not be asked.\n";
 
 enum { O_HOST = 1, O_PORT, O_PROFILE };
-static const struct opt opts[] = {
-	{ O_HOST, "host", OPT_MANY }, { O_PORT, "port", OPT_ONE },
-	{ O_PROFILE, "profile", OPT_ONE }, { 0, NULL, OPT_NONE }
-};
+static const struct opt opts[] = { { O_HOST, "host", OPT_MANY },
+	{ O_PORT, "port", OPT_ONE }, { O_PROFILE, "profile", OPT_ONE },
+	{ 0, NULL, OPT_NONE } };
 
 struct job {
 	struct danevirke_question *q;
-	size_t			 n;
-	unsigned long		 port;
-	const char		*profile;
+	size_t n;
+	unsigned long port;
+	const char *profile;
 };
 
 static const char *
@@ -223,8 +222,8 @@ print_tlsa(struct cli *c, const struct danevirke_host *h)
 		else if (t->use == 1)
 			out_colour(c, OUT_GOOD, "usable");
 		else
-			out_colour(c, OUT_WARN, t->why == NULL ? "unusable" :
-			    t->why);
+			out_colour(
+			    c, OUT_WARN, t->why == NULL ? "unusable" : t->why);
 		out_print("\n");
 	}
 }
@@ -240,8 +239,10 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 	out_print("  %u ", h->preference);
 	out_colour(c, OUT_BOLD, h->name);
 	out_print(":%u: ", h->port);
-	out_colour(c, h->action == DANEVIRKE_AUTHENTICATE ? OUT_GOOD :
-	    h->action == DANEVIRKE_HOST_DEFER ? OUT_BAD : OUT_WARN,
+	out_colour(c,
+	    h->action == DANEVIRKE_AUTHENTICATE   ? OUT_GOOD :
+		h->action == DANEVIRKE_HOST_DEFER ? OUT_BAD :
+						    OUT_WARN,
 	    verdict(a, h));
 	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
 	    action_text(h->action), h->reason, state_word(h->state));
@@ -259,16 +260,15 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 }
 
 static void
-print_answer(struct cli *c, const struct danevirke_answer *a,
-    enum danevirke_kind kind)
+print_answer(
+    struct cli *c, const struct danevirke_answer *a, enum danevirke_kind kind)
 {
 	const char *word = outcome_word(a->outcome);
 	size_t i;
 
 	out_colour(c, OUT_BOLD, a->domain);
 	out_print(": ");
-	out_colour(c, a->outcome == DANEVIRKE_ROUTE ? OUT_GOOD : OUT_BAD,
-	    word);
+	out_colour(c, a->outcome == DANEVIRKE_ROUTE ? OUT_GOOD : OUT_BAD, word);
 	out_print(": %s\n", a->reason);
 	if (kind == DANEVIRKE_DOMAIN)
 		out_print("  MX %s%s", state_word(a->state),
@@ -328,8 +328,8 @@ ask_all(struct cli *c, struct danevirke *e, struct job *job)
 }
 
 static int
-add_question(struct cli *c, struct job *job, enum danevirke_kind kind,
-    const char *name)
+add_question(
+    struct cli *c, struct job *job, enum danevirke_kind kind, const char *name)
 {
 	struct danevirke_question *q;
 
@@ -353,7 +353,8 @@ run(struct cli *c, struct job *job)
 	int status;
 
 	if (job->n == 0)
-		return cli_error(c, "no name: want a mail domain, or --host "
+		return cli_error(c,
+		    "no name: want a mail domain, or --host "
 		    "NAME");
 	if ((e = cli_open(c, NULL)) == NULL)
 		return EXIT_UNTESTED;
@@ -382,8 +383,8 @@ cmd_route(struct cli *c)
 		if (id == O_HOST)
 			bad = add_question(c, &job, DANEVIRKE_RELAY, p.value);
 		else if (id == O_PORT)
-			bad = opt_number(c, "port", p.value, 1, 65535,
-			    &job.port);
+			bad = opt_number(
+			    c, "port", p.value, 1, 65535, &job.port);
 		else if (id == O_PROFILE)
 			job.profile = p.value;
 		else

@@ -9,59 +9,58 @@
 #include "cli.h"
 
 const char usage_tlsa[] =
-"usage: danevirke tlsa --cert FILE [--cert FILE]... [--host MX] [--port N]\n"
-"           [--usage \"USAGE [SELECTOR MATCHING]\"]... [--next-key FILE]\n"
-"           [--ttl N] [--nsupdate[=add|replace]] [--json]\n"
-"\n"
-"Prints the TLSA records of certificates, certificate requests and keys (PEM\n"
-"or DER) as zone-file lines.  Without --usage: 3 1 1 for what comes first in\n"
-"each file, 2 1 1 for every CA certificate behind it.\n"
-"\n"
-"  --cert FILE         a certificate, chain, request, public or private key\n"
-"  --host MX           name of the mail host, for the owner of the records\n"
-"  --port N            TCP port, 25 if not given\n"
-"  --usage WORDS       as in \"3 1 1\", \"2 0 1\" or \"DANE-EE SPKI SHA2-256\"\n"
-"                      (RFC 7218); \"3\" is \"3 1 1\"\n"
-"  --next-key FILE     the next key, request or certificate: its records too\n"
-"  --ttl N             seconds, 3600 if not given\n"
-"  --nsupdate[=HOW]    input for nsupdate(1): add the records (the default),\n"
-"                      or replace all others of this name by them\n"
-"  --json              one JSON object\n"
-"  --module FILE       danevirke.so to use\n"
-"\n"
-"Exit status: 0 printed, 2 bad input.\n";
+    "usage: danevirke tlsa --cert FILE [--cert FILE]... [--host MX] [--port N]\n"
+    "           [--usage \"USAGE [SELECTOR MATCHING]\"]... [--next-key FILE]\n"
+    "           [--ttl N] [--nsupdate[=add|replace]] [--json]\n"
+    "\n"
+    "Prints the TLSA records of certificates, certificate requests and keys (PEM\n"
+    "or DER) as zone-file lines.  Without --usage: 3 1 1 for what comes first in\n"
+    "each file, 2 1 1 for every CA certificate behind it.\n"
+    "\n"
+    "  --cert FILE         a certificate, chain, request, public or private key\n"
+    "  --host MX           name of the mail host, for the owner of the records\n"
+    "  --port N            TCP port, 25 if not given\n"
+    "  --usage WORDS       as in \"3 1 1\", \"2 0 1\" or \"DANE-EE SPKI SHA2-256\"\n"
+    "                      (RFC 7218); \"3\" is \"3 1 1\"\n"
+    "  --next-key FILE     the next key, request or certificate: its records too\n"
+    "  --ttl N             seconds, 3600 if not given\n"
+    "  --nsupdate[=HOW]    input for nsupdate(1): add the records (the default),\n"
+    "                      or replace all others of this name by them\n"
+    "  --json              one JSON object\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 printed, 2 bad input.\n";
 
 enum { O_CERT = 1, O_HOST, O_PORT, O_USAGE, O_NEXT, O_TTL, O_NSUPDATE };
-static const struct opt opts[] = {
-	{ O_CERT, "cert", OPT_MANY }, { O_HOST, "host", OPT_ONE },
-	{ O_PORT, "port", OPT_ONE }, { O_USAGE, "usage", OPT_MANY },
-	{ O_NEXT, "next-key", OPT_ONE }, { O_TTL, "ttl", OPT_ONE },
-	{ O_NSUPDATE, "nsupdate", OPT_MAYBE }, { 0, NULL, OPT_NONE }
-};
+static const struct opt opts[] = { { O_CERT, "cert", OPT_MANY },
+	{ O_HOST, "host", OPT_ONE }, { O_PORT, "port", OPT_ONE },
+	{ O_USAGE, "usage", OPT_MANY }, { O_NEXT, "next-key", OPT_ONE },
+	{ O_TTL, "ttl", OPT_ONE }, { O_NSUPDATE, "nsupdate", OPT_MAYBE },
+	{ 0, NULL, OPT_NONE } };
 
-#define KINDS_MAX	36	/* all there are: 4 * 2 * 3, and some twice */
+#define KINDS_MAX 36 /* all there are: 4 * 2 * 3, and some twice */
 enum update { UPDATE_NOT, UPDATE_ADD, UPDATE_REPLACE };
 
 struct record {
-	uint8_t			 kind[3];
-	struct blob		 data;
-	const struct item	*item;
-	bool			 next;	/* of --next-key */
+	uint8_t kind[3];
+	struct blob data;
+	const struct item *item;
+	bool next; /* of --next-key */
 };
 
 struct job {
-	struct items	 items, next;
-	uint8_t		 kind[KINDS_MAX][3];
-	size_t		 n_kind;
-	const char	*host, *next_path;
-	const char	*cert[64];
-	size_t		 n_cert;
-	char		 owner[300];	/* "" without --host */
-	unsigned long	 port, ttl;
-	bool		 ttl_set;
-	enum update	 update;
-	struct record	*rec;
-	size_t		 n_rec;
+	struct items items, next;
+	uint8_t kind[KINDS_MAX][3];
+	size_t n_kind;
+	const char *host, *next_path;
+	const char *cert[64];
+	size_t n_cert;
+	char owner[300]; /* "" without --host */
+	unsigned long port, ttl;
+	bool ttl_set;
+	enum update update;
+	struct record *rec;
+	size_t n_rec;
 };
 
 static int
@@ -72,8 +71,8 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 	switch (id) {
 	case O_CERT:
 		if (job->n_cert == sizeof job->cert / sizeof *job->cert)
-			return cli_error(c, "--cert: more than %zu files",
-			    job->n_cert);
+			return cli_error(
+			    c, "--cert: more than %zu files", job->n_cert);
 		job->cert[job->n_cert++] = value;
 		return 0;
 	case O_HOST:
@@ -83,10 +82,9 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 		return opt_number(c, "port", value, 1, 65535, &job->port);
 	case O_USAGE:
 		if (job->n_kind == KINDS_MAX)
-			return cli_error(c, "--usage: more than %d",
-			    KINDS_MAX);
-		if (record_kind(value, job->kind[job->n_kind], why,
-		    sizeof why) != 0)
+			return cli_error(c, "--usage: more than %d", KINDS_MAX);
+		if (record_kind(
+			value, job->kind[job->n_kind], why, sizeof why) != 0)
 			return cli_error(c, "--usage \"%s\": %s", value, why);
 		job->n_kind++;
 		return 0;
@@ -102,12 +100,16 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 		else if (strcmp(value, "replace") == 0)
 			job->update = UPDATE_REPLACE;
 		else
-			return cli_error(c, "--nsupdate=%s: want \"add\" or "
-			    "\"replace\"", value);
+			return cli_error(c,
+			    "--nsupdate=%s: want \"add\" or "
+			    "\"replace\"",
+			    value);
 		return 0;
 	}
-	return cli_error(c, "\"%s\": unexpected; files are given with --cert "
-	    "FILE", value);
+	return cli_error(c,
+	    "\"%s\": unexpected; files are given with --cert "
+	    "FILE",
+	    value);
 }
 
 static int
@@ -115,12 +117,13 @@ make_data(struct cli *c, const struct item *it, const uint8_t kind[3],
     struct blob *out)
 {
 	const struct blob *in = kind[1] == DANEVIRKE_CERT ? &it->cert :
-	    &it->spki;
+							    &it->spki;
 	gnutls_digest_algorithm_t alg = kind[2] == DANEVIRKE_SHA2_512 ?
-	    GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256;
+	    GNUTLS_DIG_SHA512 :
+	    GNUTLS_DIG_SHA256;
 
 	out->len = kind[2] == DANEVIRKE_FULL ? in->len :
-	    gnutls_hash_get_len(alg);
+					       gnutls_hash_get_len(alg);
 	if ((out->data = malloc(out->len)) == NULL)
 		return cli_error(c, "out of memory");
 	if (kind[2] == DANEVIRKE_FULL)
@@ -136,8 +139,7 @@ static int
 confirm(struct cli *c, const struct record *r)
 {
 	struct danevirke_tlsa t = { .usage = DANEVIRKE_DANE_EE };
-	struct danevirke_host h = { .size = sizeof h, .tlsa = &t,
-	    .n_tlsa = 1 };
+	struct danevirke_host h = { .size = sizeof h, .tlsa = &t, .n_tlsa = 1 };
 	struct danevirke_cert cert;
 	struct danevirke_chain chain = { &cert, 1 };
 	struct danevirke_verdict v = { 0 };
@@ -152,12 +154,15 @@ confirm(struct cli *c, const struct record *r)
 	cert.der = r->item->cert.data;
 	cert.len = r->item->cert.len;
 	if (c->dv->classify(&t, 1, 0) != 1)
-		return cli_error(c, "%s: the module does not accept the "
-		    "record: %s", r->item->file, t.why);
+		return cli_error(c,
+		    "%s: the module does not accept the "
+		    "record: %s",
+		    r->item->file, t.why);
 	if (c->dv->verify(&h, &chain, NULL, &v) != 0 || v.verified != 1)
-		return cli_error(c, "%s: the module does not find the "
-		    "certificate in its own record: %s", r->item->file,
-		    v.text);
+		return cli_error(c,
+		    "%s: the module does not find the "
+		    "certificate in its own record: %s",
+		    r->item->file, v.text);
 	return 0;
 }
 
@@ -169,9 +174,11 @@ add_record(struct cli *c, struct job *job, const struct item *it,
 	size_t i;
 
 	if (kind[1] == DANEVIRKE_CERT && it->type != ITEM_CERT)
-		return cli_error(c, "%s: a %s: selector Cert(0) is of whole "
+		return cli_error(c,
+		    "%s: a %s: selector Cert(0) is of whole "
 		    "certificates: give the certificate, or use selector "
-		    "SPKI(1)", it->file, item_word(it));
+		    "SPKI(1)",
+		    it->file, item_word(it));
 	r = reallocarray(job->rec, job->n_rec + 1, sizeof *r);
 	if (r == NULL)
 		return cli_error(c, "out of memory");
@@ -188,9 +195,9 @@ add_record(struct cli *c, struct job *job, const struct item *it,
 	for (i = 0; i < job->n_rec; i++)
 		if (memcmp(job->rec[i].kind, kind, 3) == 0 &&
 		    job->rec[i].data.len == r->data.len &&
-		    memcmp(job->rec[i].data.data, r->data.data,
-		    r->data.len) == 0) {
-			blob_free(&r->data);	/* the same record again */
+		    memcmp(job->rec[i].data.data, r->data.data, r->data.len) ==
+			0) {
+			blob_free(&r->data); /* the same record again */
 			return 0;
 		}
 	job->n_rec++;
@@ -209,21 +216,22 @@ is_issuer(const uint8_t kind[3])
 static bool
 applies(const struct items *s, const struct item *it, const uint8_t kind[3])
 {
-	bool alone = it->place == 0 && (it + 1 == s->item + s->n ||
-	    it[1].place == 0);
+	bool alone = it->place == 0 &&
+	    (it + 1 == s->item + s->n || it[1].place == 0);
 
 	if (!is_issuer(kind))
 		return it->place == 0;
 	return it->type == ITEM_CERT ? it->ca && (it->place > 0 || alone) :
-	    it->place == 0;
+				       it->place == 0;
 }
 
 static int
 make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 {
 	static const uint8_t defaults[2][3] = {
-	    { DANEVIRKE_DANE_EE, DANEVIRKE_SPKI, DANEVIRKE_SHA2_256 },
-	    { DANEVIRKE_DANE_TA, DANEVIRKE_SPKI, DANEVIRKE_SHA2_256 } };
+		{ DANEVIRKE_DANE_EE, DANEVIRKE_SPKI, DANEVIRKE_SHA2_256 },
+		{ DANEVIRKE_DANE_TA, DANEVIRKE_SPKI, DANEVIRKE_SHA2_256 }
+	};
 	const struct item *it;
 	char name[64];
 	size_t k, found;
@@ -231,13 +239,14 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 	for (it = s->item; job->n_kind == 0 && it < s->item + s->n; it++) {
 		if (it->place > 0 && (!it->ca || next))
 			continue;
-		if (add_record(c, job, it, defaults[it->place > 0],
-		    next) != 0)
+		if (add_record(c, job, it, defaults[it->place > 0], next) != 0)
 			return EXIT_UNTESTED;
 		if (it->place == 0 && it->ca)
-			cli_warn(c, "%s: note: a CA certificate, taken for "
+			cli_warn(c,
+			    "%s: note: a CA certificate, taken for "
 			    "the server's own; if it signs the server's, give "
-			    "--usage 2", it->file);
+			    "--usage 2",
+			    it->file);
 	}
 	for (k = 0; k < job->n_kind; k++) {
 		found = 0;
@@ -250,7 +259,8 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 		}
 		record_name(job->kind[k], name, sizeof name);
 		if (found == 0 && !next)
-			return cli_error(c, "%s: no CA certificate for %s: "
+			return cli_error(c,
+			    "%s: no CA certificate for %s: "
 			    "give the chain, or the issuer's certificate",
 			    job->cert[0], name);
 	}
@@ -268,17 +278,22 @@ lint(struct cli *c, const struct job *job)
 		pkix |= job->rec[i].kind[0] < DANEVIRKE_DANE_TA;
 		full |= job->rec[i].kind[2] == DANEVIRKE_FULL;
 	}
-	if (pkix)	/* L09 */
-		cli_warn(c, "note: mail servers ignore usages 0 and 1 (RFC "
+	if (pkix) /* L09 */
+		cli_warn(c,
+		    "note: mail servers ignore usages 0 and 1 (RFC "
 		    "7672 3.1.3)");
-	if (full)	/* L08 */
-		cli_warn(c, "note: full data makes large answers; a digest "
+	if (full) /* L08 */
+		cli_warn(c,
+		    "note: full data makes large answers; a digest "
 		    "says the same (RFC 7671 10.1.1)");
-	if (job->n_rec > 12)	/* L08 */
-		cli_warn(c, "note: %zu records; more than 12 make large "
-		    "answers", job->n_rec);
-	if (job->update == UPDATE_REPLACE && job->next_path == NULL)	/* L02 */
-		cli_warn(c, "note: replaces all others: the key that is in use "
+	if (job->n_rec > 12) /* L08 */
+		cli_warn(c,
+		    "note: %zu records; more than 12 make large "
+		    "answers",
+		    job->n_rec);
+	if (job->update == UPDATE_REPLACE && job->next_path == NULL) /* L02 */
+		cli_warn(c,
+		    "note: replaces all others: the key that is in use "
 		    "now must be among these until two TTLs after the change");
 }
 
@@ -355,17 +370,20 @@ make_owner(struct cli *c, struct job *job)
 	char name[256];
 
 	if (job->host == NULL && job->update != UPDATE_NOT)
-		return cli_error(c, "--nsupdate: want --host MX too, for the "
+		return cli_error(c,
+		    "--nsupdate: want --host MX too, for the "
 		    "name of the records");
 	if (job->host == NULL)
 		return 0;
 	if (c->dv->to_ascii(job->host, name, sizeof name, &err) != 0)
 		return cli_error(c, "--host \"%s\": %s", job->host, err.text);
-	snprintf(job->owner, sizeof job->owner, "_%lu._tcp.%s.", job->port,
-	    name);
-	if (strlen(job->owner) > 254)	/* RFC 1035 2.3.4, with the dot */
-		return cli_error(c, "--host \"%s\": too long with _%lu._tcp "
-		    "before it", job->host, job->port);
+	snprintf(
+	    job->owner, sizeof job->owner, "_%lu._tcp.%s.", job->port, name);
+	if (strlen(job->owner) > 254) /* RFC 1035 2.3.4, with the dot */
+		return cli_error(c,
+		    "--host \"%s\": too long with _%lu._tcp "
+		    "before it",
+		    job->host, job->port);
 	return 0;
 }
 
@@ -375,7 +393,8 @@ run(struct cli *c, struct job *job)
 	size_t i;
 
 	if (job->n_cert == 0)
-		return cli_error(c, "no file: want --cert FILE, a certificate, "
+		return cli_error(c,
+		    "no file: want --cert FILE, a certificate, "
 		    "request or key");
 	if (cli_load(c) != 0 || make_owner(c, job) != 0)
 		return EXIT_UNTESTED;

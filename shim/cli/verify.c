@@ -7,42 +7,41 @@
 #include "cli.h"
 
 const char usage_verify[] =
-"usage: danevirke verify [--json] [--usages all] [--ca CAFILE] [--name NAME]...\n"
-"           [--at RFC3339] --tlsa \"U S M HEX\" [--tlsa ...] CHAIN.pem\n"
-"\n"
-"Does the certificate chain, leaf first as a server sends it, satisfy one of\n"
-"the TLSA records, as the module decides it for a mail server?\n"
-"\n"
-"  --tlsa \"U S M HEX\"  a TLSA record; blanks in HEX are allowed\n"
-"  --name NAME         an accepted host name, for usages that check names; the\n"
-"                      first one is the base domain\n"
-"  --at RFC3339        verify as of this time, as in 2026-01-31T12:00:00Z\n"
-"  --usages all        usages 0 and 1 too, which SMTP does not use\n"
-"  --ca CAFILE         trusted CA certificates (PEM), for usages 0 and 1\n"
-"  --json              the verdict as one JSON object\n"
-"  --module FILE       danevirke.so to use\n"
-"\n"
-"Exit status: 0 verified, 1 not verified, 2 bad input.\n";
+    "usage: danevirke verify [--json] [--usages all] [--ca CAFILE] [--name NAME]...\n"
+    "           [--at RFC3339] --tlsa \"U S M HEX\" [--tlsa ...] CHAIN.pem\n"
+    "\n"
+    "Does the certificate chain, leaf first as a server sends it, satisfy one of\n"
+    "the TLSA records, as the module decides it for a mail server?\n"
+    "\n"
+    "  --tlsa \"U S M HEX\"  a TLSA record; blanks in HEX are allowed\n"
+    "  --name NAME         an accepted host name, for usages that check names; the\n"
+    "                      first one is the base domain\n"
+    "  --at RFC3339        verify as of this time, as in 2026-01-31T12:00:00Z\n"
+    "  --usages all        usages 0 and 1 too, which SMTP does not use\n"
+    "  --ca CAFILE         trusted CA certificates (PEM), for usages 0 and 1\n"
+    "  --json              the verdict as one JSON object\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 verified, 1 not verified, 2 bad input.\n";
 
 enum { O_TLSA = 1, O_NAME, O_AT, O_USAGES, O_CA };
-static const struct opt opts[] = {
-	{ O_TLSA, "tlsa", OPT_MANY }, { O_NAME, "name", OPT_MANY },
-	{ O_AT, "at", OPT_ONE }, { O_USAGES, "usages", OPT_ONE },
-	{ O_CA, "ca", OPT_ONE }, { 0, NULL, OPT_NONE }
-};
+static const struct opt opts[] = { { O_TLSA, "tlsa", OPT_MANY },
+	{ O_NAME, "name", OPT_MANY }, { O_AT, "at", OPT_ONE },
+	{ O_USAGES, "usages", OPT_ONE }, { O_CA, "ca", OPT_ONE },
+	{ 0, NULL, OPT_NONE } };
 
 struct job {
-	struct danevirke_tlsa	*tlsa;
-	size_t			 n_tlsa;
-	char			**names;
-	size_t			 n_names;
-	const char		*ca, *chain_path;
-	time_t			 at;	/* 0: the clock */
-	uint32_t		 flags;
-	struct pem		*pem;
-	size_t			 n_pem;
-	struct danevirke_cert	*certs;
-	size_t			 n_certs;
+	struct danevirke_tlsa *tlsa;
+	size_t n_tlsa;
+	char **names;
+	size_t n_names;
+	const char *ca, *chain_path;
+	time_t at; /* 0: the clock */
+	uint32_t flags;
+	struct pem *pem;
+	size_t n_pem;
+	struct danevirke_cert *certs;
+	size_t n_certs;
 };
 
 static int
@@ -88,12 +87,16 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 		/* 0 would be the clock */
 		if (time_parse(value, &job->at) == 0 && job->at > 0)
 			return 0;
-		return cli_error(c, "--at \"%s\": want a time after 1970 as in "
-		    "2026-01-31T12:00:00Z (RFC 3339)", value);
+		return cli_error(c,
+		    "--at \"%s\": want a time after 1970 as in "
+		    "2026-01-31T12:00:00Z (RFC 3339)",
+		    value);
 	case O_USAGES:
 		if (strcmp(value, "all") != 0)
-			return cli_error(c, "--usages \"%s\": want \"all\", or "
-			    "leave it out for SMTP's 2 and 3", value);
+			return cli_error(c,
+			    "--usages \"%s\": want \"all\", or "
+			    "leave it out for SMTP's 2 and 3",
+			    value);
 		job->flags |= DANEVIRKE_PKIX_USAGES;
 		return 0;
 	case O_CA:
@@ -101,8 +104,10 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 		return 0;
 	}
 	if (job->chain_path != NULL)
-		return cli_error(c, "\"%s\": a second file; want one, with "
-		    "the chain, leaf first", value);
+		return cli_error(c,
+		    "\"%s\": a second file; want one, with "
+		    "the chain, leaf first",
+		    value);
 	job->chain_path = value;
 	return 0;
 }
@@ -117,8 +122,8 @@ names_to_ascii(struct cli *c, struct job *job)
 
 	for (i = 0; i < job->n_names; i++) {
 		if (c->dv->to_ascii(job->names[i], buf, sizeof buf, &err) != 0)
-			return cli_error(c, "--name \"%s\": %s", job->names[i],
-			    err.text);
+			return cli_error(
+			    c, "--name \"%s\": %s", job->names[i], err.text);
 		if ((p = strdup(buf)) == NULL)
 			return cli_error(c, "out of memory");
 		free(job->names[i]);
@@ -149,8 +154,10 @@ read_certs(struct cli *c, const char *path, struct pem **pem, size_t *n_pem,
 		else if ((*pem)[i].body.len > 0)
 			(*n_certs)++;
 		else if (why[0] == '\0') {
-			snprintf(why, sizeof why, "line %d: a certificate "
-			    "with headers or without content", (*pem)[i].line);
+			snprintf(why, sizeof why,
+			    "line %d: a certificate "
+			    "with headers or without content",
+			    (*pem)[i].line);
 			bad = 1;
 		}
 		(*pem)[i].label = NULL;
@@ -159,8 +166,10 @@ read_certs(struct cli *c, const char *path, struct pem **pem, size_t *n_pem,
 	if (bad)
 		return cli_error(c, "%s: %s", path, why);
 	if (*n_certs == 0)
-		return cli_error(c, "%s: no certificate found: want PEM, "
-		    "-----BEGIN CERTIFICATE-----", path);
+		return cli_error(c,
+		    "%s: no certificate found: want PEM, "
+		    "-----BEGIN CERTIFICATE-----",
+		    path);
 	return 0;
 }
 
@@ -197,8 +206,8 @@ check_ca(struct cli *c, const struct job *job)
 }
 
 static void
-print_json(struct cli *c, const struct job *job,
-    const struct danevirke_verdict *v)
+print_json(
+    struct cli *c, const struct job *job, const struct danevirke_verdict *v)
 {
 	struct json j = { 0 };
 	char name[64];
@@ -210,8 +219,8 @@ print_json(struct cli *c, const struct job *job,
 	json_index(&j, "depth", v->depth);
 	json_string(&j, "reason", v->text);
 	json_index(&j, "record", v->index);
-	json_string(&j, "result", v->verified == 1 ? "" :
-	    c->dv->result_name(v->result));
+	json_string(&j, "result",
+	    v->verified == 1 ? "" : c->dv->result_name(v->result));
 	json_int(&j, "certificates", (long long)job->n_certs);
 	json_array(&j, "names");
 	for (i = 0; i < job->n_names; i++)
@@ -239,8 +248,8 @@ print_json(struct cli *c, const struct job *job,
 }
 
 static void
-print_text(struct cli *c, const struct job *job,
-    const struct danevirke_verdict *v)
+print_text(
+    struct cli *c, const struct job *job, const struct danevirke_verdict *v)
 {
 	char name[64];
 	size_t i;
@@ -260,6 +269,25 @@ print_text(struct cli *c, const struct job *job,
 		else
 			out_print("%s\n", t->use == 1 ? "usable" : t->why);
 	}
+}
+
+/* N02: a usage that checks names cannot be satisfied without one. */
+static void
+note_names(struct cli *c, const struct job *job)
+{
+	size_t i;
+
+	if (job->n_names > 0)
+		return;
+	for (i = 0; i < job->n_tlsa; i++)
+		if (job->tlsa[i].use == 1 &&
+		    job->tlsa[i].usage != DANEVIRKE_DANE_EE) {
+			cli_warn(c,
+			    "note: usage %u checks names, and there "
+			    "is no --name",
+			    job->tlsa[i].usage);
+			return;
+		}
 }
 
 static int
@@ -292,6 +320,8 @@ judge(struct cli *c, struct job *job)
 		/* both must say yes */
 		if (code != DANEVIRKE_OK)
 			v.verified = 0;
+		if (v.verified != 1)
+			note_names(c, job);
 	}
 	if (c->json)
 		print_json(c, job, &v);
@@ -306,7 +336,8 @@ run(struct cli *c, struct job *job)
 	if (job->n_tlsa == 0)
 		return cli_error(c, "no record: want --tlsa \"U S M HEX\"");
 	if (job->chain_path == NULL)
-		return cli_error(c, "no file: want CHAIN.pem, the chain with "
+		return cli_error(c,
+		    "no file: want CHAIN.pem, the chain with "
 		    "the leaf first");
 	if (cli_load(c) != 0 || names_to_ascii(c, job) != 0 ||
 	    read_chain(c, job) != 0 || check_ca(c, job) != 0)

@@ -153,7 +153,9 @@ def parse_line(s, verb, w, where):
     elif verb == "exception":
         s.exception = (w[0], w[1], w[2] if len(w) > 2 else None)
     elif verb == "expect":
-        text = " ".join(w).replace("tls@", "opportunistic-tls@")
+        text = " ".join(w)
+        if text.startswith("tls@"):
+            text = "opportunistic-" + text
         kind, at, _ = text.partition("@")
         if not (at and kind in VERDICTS) and kind.split()[0] not in (
                 "deferred", "bounced"):
@@ -220,7 +222,7 @@ def load(path):
                 words = [rest.strip()]
             else:
                 try:
-                    words = shlex.split(rest, comments=True)
+                    words = shlex.split(rest)
                 except ValueError as e:
                     raise Bad("%s: %s" % (where, e))
             if verb == "scenario":

@@ -37,6 +37,7 @@ import sys
 import threading
 
 TIMEOUT = 40
+IPV6_FREEBIND = 78              # not in the socket module
 
 
 class Log:
@@ -297,6 +298,8 @@ def listen(address, port):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # routed to lo, but no interface has it: Exim would call it itself
+        s.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     s.bind((address, port))
     s.listen(64)
     s.setblocking(False)

@@ -25,6 +25,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -135,15 +136,19 @@ class File:
         cmd = ["ldns-signzone", "-i", str(first), "-e", str(last),
                "-o", self.zone, "-f", self.path + ".signed"]
         if self.flags & {"nsec3", "optout"}:
-            cmd += ["-n", "-a", "1", "-t", "0", "-s", "-"]
+            cmd += ["-n", "-a", "1", "-t", "0"]
             cmd += ["-p"] if "optout" in self.flags else []
         r = subprocess.run(cmd + [self.path, self.path + ".k"],
                            capture_output=True, text=True)
         if r.returncode:
             raise RuntimeError("ldns-signzone %s: %s" % (self.path, r.stderr))
-        with open(self.path + ".signed", "a") as f:
-            f.write("".join(x + "\n" for x in self.late))
-        os.rename(self.path + ".signed", self.path)
+        with open(self.path + ".signed") as f:
+            text = f.read()
+        # Q06: NSD reads RDATA this short in the form of RFC 3597 only
+        text = re.sub(r"\tTLSA\t3 1 1 *\n", r"\tTYPE52\t\\# 3 030101\n", text)
+        os.unlink(self.path + ".signed")
+        with open(self.path, "w") as f:
+            f.write(text + "".join(x + "\n" for x in self.late))
 
 
 class World:

@@ -940,7 +940,7 @@ static void
 test_bad_anchor(void **state)
 {
 	struct fixture *f = *state;
-	char want[128];
+	char want[256];
 
 	put(f->anchor, "", 0);
 	assert_null(with_anchor(f, ""));

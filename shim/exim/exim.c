@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The functions that Exim calls by ${dlfunc}, profile and next hop first.
+ * danevirke-exim(7) tells which hook each belongs to.  None decides anything:
+ * the module's answer says what to do with a host, and its verify() judges.
+ *
+ * Some of Exim's hooks fail open.  So an event handler never returns FAIL: it
+ * returns OK with the text of a refusal; and danevirke_gate, in a hook that
+ * fails closed, lets pass only what this very process has judged.
+ */
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+#define OK		0
+#define FAIL		2	/* the text in *yield */
+#define FORCED		4	/* "forcedfail" */
+
+#define MAX_CHAIN	100
+#define MAX_B64		100000
+#define LOG_MAIN	1
+
+typedef unsigned char uschar;
+
+int	danevirke_route(uschar **, int, uschar **);
+int	danevirke_unroutable(uschar **, int, uschar **);
+int	danevirke_require_tls(uschar **, int, uschar **);
+int	danevirke_sni(uschar **, int, uschar **);
+int	danevirke_priority(uschar **, int, uschar **);
+int	danevirke_event(uschar **, int, uschar **);
+int	danevirke_gate(uschar **, int, uschar **);
+int	danevirke_auth(uschar **, int, uschar **);
+
+/* Exim's; absent in a test, and in an Exim that does not export it. */
+extern void log_write(unsigned, int, const char *, ...)
+    __attribute__((weak));
+
+/* The session that is being set up: what tls:cert saw and what came of it.
+ * One process of Exim has one outgoing connection at a time. */
+static struct {
+	char		 profile[64], name[256], address[64];
+	char		 port[8];
+	uint8_t		*der[MAX_CHAIN];
+	size_t		 len[MAX_CHAIN];
+	int		 n;		/* certificates announced, 0: none yet */
+	int		 next;		/* depth that must come next */
+	bool		 judged;	/* verify() said yes to leaf */
+	uint8_t		 leaf[32];	/* its SHA-256 */
+	char		 text[600];	/* how it was satisfied */
+} live;
+
+void
+say(const char *fmt, ...)
+{
+	char line[TEXT_LEN + 600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	if (log_write != NULL)
+		log_write(0, LOG_MAIN, "danevirke: %s", line);
+}
+
+/* Text that Exim takes for untainted: malloc'd, and Exim's from now on. */
+static int __attribute__((format(printf, 3, 4)))
+give(uschar **yield, int code, const char *fmt, ...)
+{
+	static char none[] = "danevirke: out of memory";
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	*yield = (uschar *)(n == -1 ? none : s);
+	return n == -1 && code == OK ? FAIL : code;
+}
+
+/* argv[i], "" where there is none. */
+static const char *
+arg(int argc, uschar **argv, int i)
+{
+	return i < argc && argv[i] != NULL ? (const char *)argv[i] : "";
+}
+
+static bool
+hop_args(struct hop *h, int argc, uschar **argv, char *why)
+{
+	if (argc < 2) {
+		snprintf(why, TEXT_LEN, "want at least profile and domain");
+		return false;
+	}
+	return hop_parse(h, arg(argc, argv, 0), arg(argc, argv, 1), why);
+}
+
+/* ------------------------------------------------------------- routing */
+
+/* Of the hosts at this address the one with the strictest action. */
+static const struct danevirke_host *
+host_at(const struct danevirke_answer *a, const char *address)
+{
+	static const int strict[] = { [DANEVIRKE_OPPORTUNISTIC] = 1,
+	    [DANEVIRKE_ENCRYPT] = 2, [DANEVIRKE_AUTHENTICATE] = 3,
+	    [DANEVIRKE_HOST_DEFER] = 4 };
+	const struct danevirke_host *h, *best = NULL;
+	size_t i, j;
+
+	for (i = 0; i < a->n_hosts; i++)
+		for (h = &a->hosts[i], j = 0; j < h->n_addrs; j++)
+			if (strcmp(h->addrs[j].text, address) == 0 &&
+			    (best == NULL || strict[h->action] * 8 +
+			    strict[h->would] > strict[best->action] * 8 +
+			    strict[best->would]))
+				best = h;
+	return best;
+}
+
+static void
+say_verdict(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host, const char *verdict, const char *reason)
+{
+	char beside[300];
+
+	shim_beside(a, host, beside, sizeof beside);
+	if (host == NULL)
+		say("%s: %s%s: %s", h->host, verdict, beside, reason);
+	else
+		say("%s via %s:%u: %s%s: %s", h->host, host->name, host->port,
+		    verdict, beside, reason);
+}
+
+/* Hosts that may not be used are left out, and each is logged (P04). */
+static int
+host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
+{
+	char *list = NULL, *more;
+	size_t i, j;
+	int n;
+
+	for (i = 0; i < a->n_hosts; i++) {
+		const struct danevirke_host *host = &a->hosts[i];
+
+		if (host->action == DANEVIRKE_HOST_DEFER) {
+			say_verdict(h, a, host, "deferred", host->reason);
+			continue;
+		}
+		for (j = 0; j < host->n_addrs; j++) {
+			const char *address = host->addrs[j].text;
+			char item[80];
+
+			if (host_at(a, address)->action ==
+			    DANEVIRKE_HOST_DEFER)
+				continue;
+			snprintf(item, sizeof item, "[%s]:%u", address,
+			    host->port);
+			if (list != NULL && strstr(list, item) != NULL)
+				continue;
+			n = asprintf(&more, "%s%s%s", list != NULL ? list :
+			    "<;", list != NULL ? ";" : "", item);
+			free(list);
+			if (n == -1)
+				return give(yield, FAIL, "out of memory");
+			list = more;
+		}
+	}
+	if (list == NULL)
+		return give(yield, FAIL, "451 4.7.5 %s: %s", h->host,
+		    a->reason);
+	*yield = (uschar *)list;
+	return OK;
+}
+
+/* {profile}{domain}{verify_mode}: the addresses, in order; never names. */
+int
+danevirke_route(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a;
+	char why[TEXT_LEN] = "";
+	const char *other;
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t)"";
+	if (!hop_args(&h, argc, argv, why) ||
+	    (a = answer_route(&h, why)) == NULL) {
+		say("%s: deferred: %s", arg(argc, argv, 1), why);
+		return give(yield, FAIL, "451 4.4.3 %s", why);
+	}
+	if (a->level == DANEVIRKE_LEVEL_OFF)		/* P02 */
+		return FORCED;
+	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
+		say_verdict(&h, a, NULL, "opportunistic-tls", a->reason);
+		return FORCED;
+	}
+	/* Cutthrough and held callouts send RCPT for a second domain over a
+	 * connection that was judged for the first. */
+	if (*arg(argc, argv, 2) != '\0' &&
+	    (other = answer_conflict(&h, a)) != NULL)
+		return give(yield, FAIL, "451 4.7.5 %s shares a host with %s: "
+		    "not verified in one session", h.host, other);
+	if (a->outcome == DANEVIRKE_ROUTE)
+		return host_list(yield, &h, a);
+	say_verdict(&h, a, NULL, "deferred", a->reason);
+	return give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
+}
+
+/* {profile}{domain}: text for ":fail:"; forced failure where there is none. */
+int
+danevirke_unroutable(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t)"";
+	if (!hop_args(&h, argc, argv, why) ||
+	    (a = answer_route(&h, why)) == NULL) {
+		say("%s: deferred: %s", arg(argc, argv, 1), why);
+		return give(yield, FAIL, "%s", why);
+	}
+	if (a->level == DANEVIRKE_LEVEL_OFF)
+		return FORCED;
+	switch (a->outcome) {
+	case DANEVIRKE_NULL_MX:				/* Z02 */
+		say_verdict(&h, a, NULL, "bounced", a->reason);
+		return give(yield, OK, "556 5.1.10 %s: %s", h.host, a->reason);
+	case DANEVIRKE_NO_DOMAIN:
+		say_verdict(&h, a, NULL, "bounced", a->reason);
+		return give(yield, OK, "550 5.1.2 %s: %s", h.host, a->reason);
+	case DANEVIRKE_LOOP:				/* M10 */
+		say_verdict(&h, a, NULL, "bounced", a->reason);
+		return give(yield, OK, "554 5.4.6 %s: %s", h.host, a->reason);
+	case DANEVIRKE_DEFER:
+	case DANEVIRKE_ROUTE:
+		break;
+	}
+	return FORCED;
+}
+
+/* ------------------------------------------------- one host of a transport */
+
+/* The answer and host of a hook with {profile}{domain}{address}{port}; NULL:
+ * why.  A host that the answer does not name is refused. */
+static const struct danevirke_host *
+hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
+    uschar **argv, bool fresh, char *why)
+{
+	const struct danevirke_host *host;
+
+	if (!hop_args(h, argc, argv, why))
+		return NULL;
+	*a = fresh ? answer_fresh(h, why) : answer_known(h);
+	if (*a == NULL) {
+		if (*why == '\0')
+			snprintf(why, TEXT_LEN, "%s was not routed by "
+			    "danevirke_route in this process", h->name);
+		return NULL;
+	}
+	if ((*a)->outcome != DANEVIRKE_ROUTE) {
+		snprintf(why, TEXT_LEN, "%.900s", (*a)->reason);
+		return NULL;
+	}
+	host = host_at(*a, arg(argc, argv, 2));
+	if (host == NULL || strtoul(arg(argc, argv, 3), NULL, 10) !=
+	    host->port) {
+		snprintf(why, TEXT_LEN, "[%.60s]:%.6s is not a host of the "
+		    "validated answer for %.300s", arg(argc, argv, 2),
+		    arg(argc, argv, 3), h->name);
+		return NULL;
+	}
+	return host;
+}
+
+/* {profile}{domain}{host_address}{host_port}, for hosts_require_tls, which
+ * fails open: so whatever happens the answer is "*" unless clear text is
+ * allowed for certain. */
+int
+danevirke_require_tls(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	host = hook_host(&h, &a, argc, argv, false, why);
+	*yield = (uschar *)(uintptr_t)(host != NULL && host->action ==
+	    DANEVIRKE_OPPORTUNISTIC ? "" : "*");
+	return OK;
+}
+
+/* {profile}{domain}{host_address}{host_port}: S01 */
+int
+danevirke_sni(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t)"";
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL)
+		return give(yield, FAIL, "%s", why);
+	return give(yield, OK, "%s", host->base != NULL ? host->base : "");
+}
+
+/* {profile}{domain}{host_address}{host_port}: S03, S04; "" is Exim's own */
+int
+danevirke_priority(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t)"";
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL)
+		return give(yield, FAIL, "%s", why);
+	return give(yield, OK, "%s", host->action == DANEVIRKE_OPPORTUNISTIC ?
+	    "" : priority(&h));
+}
+
+/* --------------------------------------------------------------- the chain */
+
+static void
+live_clear(void)
+{
+	int i;
+
+	for (i = 0; i < MAX_CHAIN; i++)
+		free(live.der[i]);
+	memset(&live, 0, sizeof live);
+}
+
+/* The certificate in base64, as Exim gives it; NULL unless it is exactly one
+ * DER SEQUENCE.  "No certificate" reaches us as other text, or none. */
+static uint8_t *
+decode(const char *b64, size_t *len)
+{
+	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
+	    (unsigned)strnlen(b64, MAX_B64 + 1) }, out = { NULL, 0 };
+	size_t head, n, body;
+	uint8_t *der = NULL;
+
+	if (in.size == 0 || in.size > MAX_B64 ||
+	    gnutls_base64_decode2(&in, &out) < 0)
+		return NULL;
+	if (out.size > 4 && out.data[0] == 0x30) {
+		n = out.data[1] & 0x80 ? out.data[1] & 0x7f : 0;
+		for (head = 2 + n, body = n ? 0 : out.data[1]; n > 0 && n < 4;
+		    n--)
+			body = body << 8 | out.data[head - n];
+		if (n == 0 && body == out.size - head &&
+		    (der = malloc(out.size)) != NULL) {
+			memcpy(der, out.data, out.size);
+			*len = out.size;
+		}
+	}
+	gnutls_free(out.data);
+	return der;
+}
+
+static bool
+same_session(const struct hop *h, int argc, uschar **argv)
+{
+	return strcmp(live.profile, h->profile) == 0 &&
+	    strcmp(live.name, h->name) == 0 &&
+	    strcmp(live.address, arg(argc, argv, 2)) == 0 &&
+	    strcmp(live.port, arg(argc, argv, 3)) == 0;
+}
+
+static bool
+session_begin(const struct hop *h, int argc, uschar **argv)
+{
+	live_clear();
+	if (strlen(h->profile) >= sizeof live.profile ||
+	    strlen(h->name) >= sizeof live.name ||
+	    strlen(arg(argc, argv, 2)) >= sizeof live.address ||
+	    strlen(arg(argc, argv, 3)) >= sizeof live.port)
+		return false;
+	strncpy(live.profile, h->profile, sizeof live.profile - 1);
+	strncpy(live.name, h->name, sizeof live.name - 1);
+	strncpy(live.address, arg(argc, argv, 2), sizeof live.address - 1);
+	strncpy(live.port, arg(argc, argv, 3), sizeof live.port - 1);
+	return true;
+}
+
+/* tcp:connect: may this host be used at all? */
+static int
+on_connect(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	live_clear();			/* a verdict never outlives its session */
+	host = hook_host(&h, &a, argc, argv, true, why);
+	if (host == NULL) {
+		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),
+		    arg(argc, argv, 2), arg(argc, argv, 3), why);
+		return give(yield, OK, "%s", why);
+	}
+	if (host->action == DANEVIRKE_HOST_DEFER) {
+		say_verdict(&h, a, host, "deferred", host->reason);
+		return give(yield, OK, "%s", host->reason);
+	}
+	if (!session_begin(&h, argc, argv))
+		return give(yield, OK, "a name is too long");
+	return OK;
+}
+
+static int
+judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host)
+{
+	struct danevirke_cert certs[MAX_CHAIN];
+	struct danevirke_chain chain = { certs, (size_t)live.n };
+	struct danevirke_verdict v;
+	char why[TEXT_LEN] = "", text[TEXT_LEN];
+	int i, code;
+
+	for (i = 0; i < live.n; i++) {
+		certs[i].der = live.der[i];
+		certs[i].len = live.len[i];
+	}
+	if (host->would != DANEVIRKE_AUTHENTICATE)
+		return OK;
+	code = api(why)->verify(host, &chain, NULL, &v);
+	if (code == 0 && v.verified == 1 && gnutls_hash_fast(GNUTLS_DIG_SHA256,
+	    live.der[0], live.len[0], live.leaf) == 0) {
+		live.judged = true;
+		snprintf(live.text, sizeof live.text, "%s", v.text);
+		return OK;
+	}
+	snprintf(text, sizeof text, "%.500s: %.400s [%s]", v.text,
+	    host->reason, api(why)->result_name(v.result));
+	say_verdict(h, a, host, host->action == DANEVIRKE_AUTHENTICATE ?
+	    "deferred" : "opportunistic-tls", text);
+	if (host->action != DANEVIRKE_AUTHENTICATE)
+		return OK;				/* audit */
+	return give(yield, OK, "%s", v.text);
+}
+
+/* tls:cert: one call a certificate, depth N-1 down to 0, no gaps. */
+static int
+on_cert(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	const char *depth_text = arg(argc, argv, 5);
+	char why[TEXT_LEN] = "", *end;
+	struct hop h;
+	size_t len;
+	long depth;
+
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL)
+		return give(yield, OK, "%s", why);
+	if (!same_session(&h, argc, argv))
+		return give(yield, OK, "certificate of a session that was "
+		    "not begun");
+	depth = strtol(depth_text, &end, 10);
+	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
+	    depth >= MAX_CHAIN || live.judged ||
+	    (live.n != 0 && depth != live.next)) {
+		live.n = 0;
+		live.judged = false;
+		return give(yield, OK, "certificate of depth \"%.10s\" out of "
+		    "order", depth_text);
+	}
+	if (live.n == 0) {
+		live.n = (int)depth + 1;
+		live.next = (int)depth;
+	}
+	free(live.der[depth]);
+	live.der[depth] = decode(arg(argc, argv, 6), &len);
+	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
+	if (len == 0) {
+		live.n = 0;
+		return give(yield, OK, "certificate of depth %ld cannot be "
+		    "read", depth);
+	}
+	live.next--;
+	return depth > 0 ? OK : judge(yield, &h, a, host);
+}
+
+/* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}:
+ * for event_action.  OK always: a FAIL would be taken for consent. */
+int
+danevirke_event(uschar **yield, int argc, uschar **argv)
+{
+	const char *name = arg(argc, argv, 4);
+
+	*yield = (uschar *)(uintptr_t)"";
+	if (strcmp(name, "tcp:connect") == 0)
+		on_connect(yield, argc, argv);
+	else if (strcmp(name, "tls:cert") == 0)
+		on_cert(yield, argc, argv);
+	else if (strcmp(name, "tcp:close") == 0)
+		live_clear();
+	return OK;
+}
+
+/* -------------------------------------------------------------- the gate */
+
+/* Does the live session satisfy what this host demands?  S08, S05. */
+static bool
+passes(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host, int argc, uschar **argv, char *why)
+{
+	const char *cipher = arg(argc, argv, 4);
+	uint8_t *der, leaf[32];
+	bool tls, verified;
+	char text[TEXT_LEN];
+	const char *verdict;
+	size_t len = 0;
+
+	der = decode(arg(argc, argv, 5), &len);
+	tls = *cipher != '\0';
+	verified = tls && der != NULL && live.judged &&
+	    same_session(h, argc, argv) && gnutls_hash_fast(GNUTLS_DIG_SHA256,
+	    der, len, leaf) == 0 && memcmp(leaf, live.leaf, 32) == 0;
+	if (tls && der == NULL && host->action != DANEVIRKE_OPPORTUNISTIC)
+		tls = false;		/* no certificate: anonymous (S04) */
+	free(der);
+	verdict = shim_verdict(a, host, tls, verified);
+	if (strcmp(verdict, "deferred") == 0) {
+		snprintf(why, TEXT_LEN, "%s: %.700s", !tls ?
+		    "this session is not encrypted" : verified ?
+		    "this host must not be used" :
+		    "no verdict for this session", host->reason);
+		say_verdict(h, a, host, "deferred", why);
+		return false;
+	}
+	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ?
+	    live.text : "", verified ? ", " : "", host->reason, tls ? ", " :
+	    "", cipher);
+	say_verdict(h, a, host, verdict, text);
+	return true;
+}
+
+static int
+gate(uschar **yield, int argc, uschar **argv, const char *yes)
+{
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t)"";
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL) {
+		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),
+		    arg(argc, argv, 2), arg(argc, argv, 3), why);
+		return give(yield, FAIL, "%s", why);
+	}
+	if (!passes(&h, a, host, argc, argv, why))
+		return give(yield, FAIL, "%s", why);
+	return give(yield, OK, "%s", yes);
+}
+
+/* {profile}{domain}{host_address}{host_port}{tls_out_cipher}{cert}: for
+ * authenticated_sender, which fails closed. */
+int
+danevirke_gate(uschar **yield, int argc, uschar **argv)
+{
+	return gate(yield, argc, argv, "");
+}
+
+/* The same for an authenticator's client_condition, which wants "yes". */
+int
+danevirke_auth(uschar **yield, int argc, uschar **argv)
+{
+	return gate(yield, argc, argv, "yes");
+}
