@@ -64,63 +64,63 @@
 extern "C" {
 #endif
 
-#define DANEVIRKE_ABI		1
-#define DANEVIRKE_SYMBOL	"danevirke_v1"
+#define DANEVIRKE_ABI 1
+#define DANEVIRKE_SYMBOL "danevirke_v1"
 
 /* Error codes.  Calls that can fail return 0 for success or one of these. */
 enum danevirke_code {
 	DANEVIRKE_OK = 0,
-	DANEVIRKE_EINVAL,	/* an argument is wrong; text says which */
-	DANEVIRKE_ECONF,	/* the configuration cannot be used */
-	DANEVIRKE_EANCHOR,	/* the trust anchor file cannot be used (D05) */
-	DANEVIRKE_ENOMEM,	/* out of memory or descriptors */
-	DANEVIRKE_EFORK,	/* the engine was opened by another process */
-	DANEVIRKE_EDNS,		/* the resolver library refused to work */
-	DANEVIRKE_EBUSY,	/* called from inside done() where not allowed */
-	DANEVIRKE_EFORMAT,	/* unpack(): the bytes are not an answer */
-	DANEVIRKE_EVERIFY	/* verify(): not authenticated */
+	DANEVIRKE_EINVAL,  /* an argument is wrong; text says which */
+	DANEVIRKE_ECONF,   /* the configuration cannot be used */
+	DANEVIRKE_EANCHOR, /* the trust anchor file cannot be used (D05) */
+	DANEVIRKE_ENOMEM,  /* out of memory or descriptors */
+	DANEVIRKE_EFORK,   /* the engine was opened by another process */
+	DANEVIRKE_EDNS,    /* the resolver library refused to work */
+	DANEVIRKE_EBUSY,   /* called from inside done() where not allowed */
+	DANEVIRKE_EFORMAT, /* unpack(): the bytes are not an answer */
+	DANEVIRKE_EVERIFY  /* verify(): not authenticated */
 };
 
 /* Owned by the caller.  Always written by a failing call, one line, no \n. */
 struct danevirke_error {
-	int	code;		/* enum danevirke_code */
-	char	text[2044];
+	int code; /* enum danevirke_code */
+	char text[2044];
 };
 
 /* State of a DNS lookup (RFC 7672 2.1.1).  Indeterminate is ERROR (D02). */
 enum danevirke_dnssec {
-	DANEVIRKE_ERROR = 0,	/* bogus, SERVFAIL, timeout, malformed ... */
-	DANEVIRKE_INSECURE,	/* proven or configured to be outside DNSSEC */
-	DANEVIRKE_SECURE	/* validated by this module */
+	DANEVIRKE_ERROR = 0, /* bogus, SERVFAIL, timeout, malformed ... */
+	DANEVIRKE_INSECURE,  /* proven or configured to be outside DNSSEC */
+	DANEVIRKE_SECURE     /* validated by this module */
 };
 
 /* What to do with the message as a whole. */
 enum danevirke_outcome {
-	DANEVIRKE_DEFER = 0,	/* delay (4xx), reason says why */
-	DANEVIRKE_ROUTE,	/* try the hosts in order; all fail: delay */
-	DANEVIRKE_NULL_MX,	/* bounce: 556 5.1.10 (RFC 7505, Z01) */
-	DANEVIRKE_NO_DOMAIN,	/* bounce: 550 5.1.2, no such domain */
-	DANEVIRKE_LOOP		/* bounce: 554 5.4.6, we are the best MX (M10) */
+	DANEVIRKE_DEFER = 0, /* delay (4xx), reason says why */
+	DANEVIRKE_ROUTE,     /* try the hosts in order; all fail: delay */
+	DANEVIRKE_NULL_MX,   /* bounce: 556 5.1.10 (RFC 7505, Z01) */
+	DANEVIRKE_NO_DOMAIN, /* bounce: 550 5.1.2, no such domain */
+	DANEVIRKE_LOOP       /* bounce: 554 5.4.6, we are the best MX (M10) */
 };
 
 /* What to do with one host (RFC 7672 2.2). */
 enum danevirke_action {
 	DANEVIRKE_HOST_DEFER = 0, /* must not be used now */
-	DANEVIRKE_OPPORTUNISTIC, /* TLS if offered, clear text allowed */
-	DANEVIRKE_ENCRYPT,	/* TLS required, any certificate (T03) */
-	DANEVIRKE_AUTHENTICATE	/* TLS required, verify() must return 0 */
+	DANEVIRKE_OPPORTUNISTIC,  /* TLS if offered, clear text allowed */
+	DANEVIRKE_ENCRYPT,        /* TLS required, any certificate (T03) */
+	DANEVIRKE_AUTHENTICATE    /* TLS required, verify() must return 0 */
 };
 
 enum danevirke_level {
-	DANEVIRKE_LEVEL_DANE = 0, /* RFC 7672 */
+	DANEVIRKE_LEVEL_DANE = 0,  /* RFC 7672 */
 	DANEVIRKE_LEVEL_DANE_ONLY, /* authenticated or delayed (T06) */
-	DANEVIRKE_LEVEL_AUDIT,	/* decide and log, block nothing (P02) */
-	DANEVIRKE_LEVEL_OFF	/* the MTA's own ways (P02) */
+	DANEVIRKE_LEVEL_AUDIT,     /* decide and log, block nothing (P02) */
+	DANEVIRKE_LEVEL_OFF        /* the MTA's own ways (P02) */
 };
 
 enum danevirke_kind {
-	DANEVIRKE_DOMAIN = 0,	/* a mail domain: MX lookup */
-	DANEVIRKE_RELAY		/* a host set by the administrator: no MX */
+	DANEVIRKE_DOMAIN = 0, /* a mail domain: MX lookup */
+	DANEVIRKE_RELAY       /* a host set by the administrator: no MX */
 };
 
 /* RFC 8460 4.3 result types (P07).  NONE: no failure, or not theirs. */
@@ -138,12 +138,16 @@ enum danevirke_result {
 
 /* RFC 7218 acronyms. */
 enum danevirke_usage {
-	DANEVIRKE_PKIX_TA = 0, DANEVIRKE_PKIX_EE = 1,
-	DANEVIRKE_DANE_TA = 2, DANEVIRKE_DANE_EE = 3
+	DANEVIRKE_PKIX_TA = 0,
+	DANEVIRKE_PKIX_EE = 1,
+	DANEVIRKE_DANE_TA = 2,
+	DANEVIRKE_DANE_EE = 3
 };
 enum danevirke_selector { DANEVIRKE_CERT = 0, DANEVIRKE_SPKI = 1 };
 enum danevirke_matching {
-	DANEVIRKE_FULL = 0, DANEVIRKE_SHA2_256 = 1, DANEVIRKE_SHA2_512 = 2
+	DANEVIRKE_FULL = 0,
+	DANEVIRKE_SHA2_256 = 1,
+	DANEVIRKE_SHA2_512 = 2
 };
 
 /*
@@ -153,19 +157,19 @@ enum danevirke_matching {
  * malformed, unsupported (U01-U03), or passed over by digest agility (A01).
  */
 struct danevirke_tlsa {
-	uint8_t		usage, selector, matching;
-	uint8_t		usable;		/* 1: well formed and supported */
-	uint8_t		use;		/* 1: usable and chosen by agility */
-	const uint8_t	*data;		/* association data, may be NULL if 0 */
-	size_t		len;
-	const char	*why;		/* NULL if use */
+	uint8_t usage, selector, matching;
+	uint8_t usable;      /* 1: well formed and supported */
+	uint8_t use;         /* 1: usable and chosen by agility */
+	const uint8_t *data; /* association data, may be NULL if 0 */
+	size_t len;
+	const char *why; /* NULL if use */
 };
 
 /* One address.  Order: as to be tried. */
 struct danevirke_addr {
-	int		family;		/* 4 or 6 */
-	uint8_t		ip[16];		/* network order; the first 4 for IPv4 */
-	const char	*text;		/* "192.0.2.1", "2001:db8::1" */
+	int family;       /* 4 or 6 */
+	uint8_t ip[16];   /* network order; the first 4 for IPv4 */
+	const char *text; /* "192.0.2.1", "2001:db8::1" */
 };
 
 /*
@@ -173,82 +177,89 @@ struct danevirke_addr {
  * what level "dane" would have said, and differs only under audit and off.
  */
 struct danevirke_host {
-	size_t		size;		/* sizeof *host, as the module knows it */
-	const char	*name;		/* MX target or relay host, unexpanded */
-	uint16_t	preference;	/* 0 for a relay host or implicit MX */
-	uint16_t	port;		/* TCP port, host order */
+	size_t size;         /* sizeof *host, as the module knows it */
+	const char *name;    /* MX target or relay host, unexpanded */
+	uint16_t preference; /* 0 for a relay host or implicit MX */
+	uint16_t port;       /* TCP port, host order */
 	enum danevirke_action action, would;
-	enum danevirke_dnssec state;	/* of the address lookup */
-	enum danevirke_result result;	/* why DEFER, else NONE */
-	const char	*base;		/* base domain = SNI (S01), or NULL */
-	const char	*const *names;	/* accepted for usage 2 (N02-N05) */
-	size_t		n_names;	/* names[0] is base if base is set */
+	enum danevirke_dnssec state;  /* of the address lookup */
+	enum danevirke_result result; /* why DEFER, else NONE */
+	const char *base;             /* base domain = SNI (S01), or NULL */
+	const char *const *names;     /* accepted for usage 2 (N02-N05) */
+	size_t n_names;               /* names[0] is base if base is set */
 	const struct danevirke_addr *addrs;
-	size_t		n_addrs;	/* 0: unreachable, action is DEFER */
+	size_t n_addrs; /* 0: unreachable, action is DEFER */
 	const struct danevirke_tlsa *tlsa;
-	size_t		n_tlsa;		/* all records found, usable or not */
+	size_t n_tlsa;                    /* all records found, usable or not */
 	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05) */
-	const char	*reason;	/* one line for the log, never NULL */
+	const char *reason;               /* one line for the log, never NULL */
 };
 
 struct danevirke_answer {
-	size_t		size;		/* sizeof *answer, as the module knows it */
+	size_t size; /* sizeof *answer, as the module knows it */
 	enum danevirke_outcome outcome, would; /* as in struct host */
 	enum danevirke_level level;
-	enum danevirke_dnssec state;	/* of the MX lookup (relay: SECURE) */
-	enum danevirke_result result;	/* why DEFER, else NONE */
-	uint8_t		insecure_mx;	/* 1: success is dane-insecure-mx (M06) */
-	uint8_t		implicit_mx;	/* 1: no MX, the domain itself (B02) */
-	uint32_t	ttl;		/* seconds, of the shortest lived part */
-	uint64_t	expires;	/* CLOCK_BOOTTIME seconds: made + ttl */
-	const char	*domain;	/* the next hop asked, as A-labels */
-	const char	*final;		/* after aliases; = domain without (M03) */
-	const char	*profile;
-	const char	*exception;	/* reason of a destination rule, or NULL */
-	const char	*reason;	/* one line for the log, never NULL */
+	enum danevirke_dnssec state;  /* of the MX lookup (relay: SECURE) */
+	enum danevirke_result result; /* why DEFER, else NONE */
+	uint8_t insecure_mx;          /* 1: success is dane-insecure-mx (M06) */
+	uint8_t implicit_mx;          /* 1: no MX, the domain itself (B02) */
+	uint32_t ttl;                 /* seconds, of the shortest lived part */
+	uint64_t expires;             /* CLOCK_BOOTTIME seconds: made + ttl */
+	const char *domain;           /* the next hop asked, as A-labels */
+	const char *final; /* after aliases; = domain without (M03) */
+	const char *profile;
+	const char *exception; /* reason of a destination rule, or NULL */
+	const char *reason;    /* one line for the log, never NULL */
 	const struct danevirke_host *hosts;
-	size_t		n_hosts;	/* ROUTE: at least one whose action is not
+	size_t n_hosts; /* ROUTE: at least one whose action is not
 					 * DEFER; else what was found, for the
 					 * log: not to be tried */
 };
 
 /* Flags of a question. */
-#define DANEVIRKE_NO_LOOKUP_IF_OFF 0x01	/* level off: answer DEFER at once,
+#define DANEVIRKE_NO_LOOKUP_IF_OFF \
+	0x01 /* level off: answer DEFER at once,
 					 * level OFF, without any lookup */
 
 struct danevirke_question {
-	size_t		size;		/* sizeof q */
+	size_t size; /* sizeof q */
 	enum danevirke_kind kind;
-	const char	*name;		/* U-labels or A-labels; required.  An
+	const char *name;    /* U-labels or A-labels; required.  An
 					 * address literal ("[192.0.2.1]",
 					 * "[IPv6:::1]", or bare for RELAY) is
 					 * routed without DANE (T07) */
-	uint16_t	port;		/* 0 = 25 */
-	const char	*profile;	/* NULL = "default" */
-	uint32_t	flags;
+	uint16_t port;       /* 0 = 25 */
+	const char *profile; /* NULL = "default" */
+	uint32_t flags;
 };
 
 /* The chain as received, leaf first.  Bytes are read only during the call. */
-struct danevirke_cert { const uint8_t *der; size_t len; };
-struct danevirke_chain { const struct danevirke_cert *certs; size_t n_certs; };
+struct danevirke_cert {
+	const uint8_t *der;
+	size_t len;
+};
+struct danevirke_chain {
+	const struct danevirke_cert *certs;
+	size_t n_certs;
+};
 
 /* verify() with usages 0 and 1, for callers outside SMTP (U01). */
-#define DANEVIRKE_PKIX_USAGES	0x01
+#define DANEVIRKE_PKIX_USAGES 0x01
 
 struct danevirke_verify_options {
-	size_t		size;		/* sizeof o */
-	uint32_t	flags;
-	time_t		now;		/* seconds since 1970; 0 = the clock */
-	const char	*ca_file;	/* PEM, for usages 0 and 1 only */
+	size_t size; /* sizeof o */
+	uint32_t flags;
+	time_t now;          /* seconds since 1970; 0 = the clock */
+	const char *ca_file; /* PEM, for usages 0 and 1 only */
 };
 
 struct danevirke_verdict {
-	int		verified;	/* 1 = authenticated, else 0 */
-	int		index;		/* of the record in tlsa[], -1 = none */
-	int		depth;		/* of the match, leaf = 0, -1 = none */
-	int		usage;		/* of the record, -1 = none */
-	enum danevirke_result result;	/* if not verified */
-	char		text[512];	/* one line for the log */
+	int verified;                 /* 1 = authenticated, else 0 */
+	int index;                    /* of the record in tlsa[], -1 = none */
+	int depth;                    /* of the match, leaf = 0, -1 = none */
+	int usage;                    /* of the record, -1 = none */
+	enum danevirke_result result; /* if not verified */
+	char text[512];               /* one line for the log */
 };
 
 /* How the host process is told.  Levels as in syslog(3): 3 error ... 7. */
@@ -259,47 +270,47 @@ struct danevirke;
 struct danevirke_query;
 
 struct danevirke_options {
-	size_t		size;		/* sizeof o */
-	const char	*config;	/* absolute path; NULL = the built-in one */
-	struct event_base *base;	/* libevent loop for start(); NULL = own,
+	size_t size;             /* sizeof o */
+	const char *config;      /* absolute path; NULL = the built-in one */
+	struct event_base *base; /* libevent loop for start(); NULL = own,
 					 * then only ask() may be used */
-	danevirke_log	*log;		/* NULL = silence */
-	void		*log_arg;
+	danevirke_log *log;      /* NULL = silence */
+	void *log_arg;
 };
 
 /* What the shims need to know of the configuration.  Owned by the engine. */
 struct danevirke_settings {
-	size_t		size;
-	const char	*config;	/* path that was read */
-	const char	*exim_user;	/* exim.user */
-	int		log_level;	/* log.level as in syslog(3) */
-	const char	*log_facility;	/* "mail", "daemon", "local0" ... */
+	size_t size;
+	const char *config;       /* path that was read */
+	const char *exim_user;    /* exim.user */
+	int log_level;            /* log.level as in syslog(3) */
+	const char *log_facility; /* "mail", "daemon", "local0" ... */
 	/* relay: see danevirke.conf(5) */
-	uint32_t	relay_first;	/* alias range, IPv4, host order */
-	uint32_t	relay_last;
-	uint16_t	relay_port;
-	const char	*relay_helo;	/* NULL: the name given in EHLO */
-	const char	*relay_source4;	/* NULL: any */
-	const char	*relay_source6;
-	const char	*relay_user;	/* who may connect */
-	const char	*relay_profile;
-	unsigned	relay_connect_timeout;	/* seconds, each */
-	unsigned	relay_command_timeout;
-	unsigned	relay_data_timeout;
-	unsigned	relay_ehlo_budget;	/* all work for one EHLO */
-	unsigned	relay_idle_timeout;
-	unsigned	relay_max_sessions;
-	unsigned	relay_max_per_domain;
-	unsigned	relay_max_domains;
-	unsigned	relay_failure_ttl;	/* a failed verdict is kept */
+	uint32_t relay_first; /* alias range, IPv4, host order */
+	uint32_t relay_last;
+	uint16_t relay_port;
+	const char *relay_helo;    /* NULL: the name given in EHLO */
+	const char *relay_source4; /* NULL: any */
+	const char *relay_source6;
+	const char *relay_user; /* who may connect */
+	const char *relay_profile;
+	unsigned relay_connect_timeout; /* seconds, each */
+	unsigned relay_command_timeout;
+	unsigned relay_data_timeout;
+	unsigned relay_ehlo_budget; /* all work for one EHLO */
+	unsigned relay_idle_timeout;
+	unsigned relay_max_sessions;
+	unsigned relay_max_per_domain;
+	unsigned relay_max_domains;
+	unsigned relay_failure_ttl; /* a failed verdict is kept */
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */
 struct danevirke_profile {
-	size_t		size;
-	const char	*name;
+	size_t size;
+	const char *name;
 	enum danevirke_level level;
-	const char	*tls_priority;	/* GnuTLS string for ENCRYPT and
+	const char *tls_priority; /* GnuTLS string for ENCRYPT and
 					 * AUTHENTICATE hosts (S03, S04) */
 };
 
@@ -310,14 +321,14 @@ typedef void danevirke_done(void *arg, const struct danevirke_answer *answer,
     const struct danevirke_error *err);
 
 struct danevirke_api {
-	uint32_t	abi;		/* DANEVIRKE_ABI */
-	uint32_t	size;		/* sizeof this table in the module */
-	const char	*version;	/* of the package: "0.1.0" */
+	uint32_t abi;        /* DANEVIRKE_ABI */
+	uint32_t size;       /* sizeof this table in the module */
+	const char *version; /* of the package: "0.1.0" */
 
 	/* Reads and checks the configuration and the trust anchor; no network.
 	 * NULL: err says why (all errors of a file are logged too). */
-	struct danevirke *(*open)(const struct danevirke_options *o,
-	    struct danevirke_error *err);
+	struct danevirke *(*open)(
+	    const struct danevirke_options *o, struct danevirke_error *err);
 
 	/* Cancels what is under way, without done().  NULL is allowed.  Not
 	 * from inside done(). */
@@ -357,8 +368,8 @@ struct danevirke_api {
 	 * data and len are filled (RFC 7671 9).  flags: DANEVIRKE_PKIX_USAGES.
 	 * The order of digests is the default, strongest first.  Returns the
 	 * number of records with use = 1.  why points at constant text. */
-	size_t (*classify)(struct danevirke_tlsa *tlsa, size_t n,
-	    uint32_t flags);
+	size_t (*classify)(
+	    struct danevirke_tlsa *tlsa, size_t n, uint32_t flags);
 
 	/* Writes the answer as bytes without pointers, to be handed to another
 	 * process of the same machine and build.  Returns the length needed;
@@ -367,15 +378,15 @@ struct danevirke_api {
 
 	/* Checks every length and offset of such bytes, which may come from an
 	 * untrusted process, and makes an answer of them. */
-	const struct danevirke_answer *(*unpack)(const void *buf, size_t len,
-	    struct danevirke_error *err);
+	const struct danevirke_answer *(*unpack)(
+	    const void *buf, size_t len, struct danevirke_error *err);
 
 	/* NULL only for a NULL engine.  Valid until close(). */
 	const struct danevirke_settings *(*settings)(const struct danevirke *e);
 
 	/* NULL: no such profile (name NULL = "default"). */
-	const struct danevirke_profile *(*profile)(const struct danevirke *e,
-	    const char *name);
+	const struct danevirke_profile *(*profile)(
+	    const struct danevirke *e, const char *name);
 
 	/* The RFC 8460 word ("validation-failure"), "" for NONE. */
 	const char *(*result_name)(enum danevirke_result r);

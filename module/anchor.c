@@ -16,33 +16,37 @@
 
 #include "conf.h"
 
-#define MAX_FILE	65536
-#define MAX_LINE	4096
-#define MAX_TOKENS	256		/* hex digits may come in pairs */
-#define MAX_KEY		1024		/* octets of a public key */
+#define MAX_FILE 65536
+#define MAX_LINE 4096
+#define MAX_TOKENS 256 /* hex digits may come in pairs */
+#define MAX_KEY 1024   /* octets of a public key */
 
-#define WANT	"want a DS or DNSKEY line of \".\" with algorithm 8, 10, 13, " \
-		"14, 15 or 16 and digest type 2 or 4"
+#define WANT \
+	"want a DS or DNSKEY line of \".\" with algorithm 8, 10, 13, " \
+	"14, 15 or 16 and digest type 2 or 4"
 
-struct token { const char *s; size_t len; };
+struct token {
+	const char *s;
+	size_t len;
+};
 
 /* One line, or several held together by parentheses */
 struct record {
-	unsigned	line;
-	bool		blank;		/* starts with blanks: same owner */
-	size_t		n;
-	struct token	token[MAX_TOKENS];
+	unsigned line;
+	bool blank; /* starts with blanks: same owner */
+	size_t n;
+	struct token token[MAX_TOKENS];
 };
 
 struct scan {
-	const char	*p, *end;
-	const char	*path;
-	unsigned	 line;
-	bool		 paren;
-	bool		 owner;		/* a record was read: blank is "." */
-	size_t		 n;		/* anchors that count */
-	unsigned	 why_line;	/* the first one that does not, */
-	const char	*why;		/* or NULL */
+	const char *p, *end;
+	const char *path;
+	unsigned line;
+	bool paren;
+	bool owner;        /* a record was read: blank is "." */
+	size_t n;          /* anchors that count */
+	unsigned why_line; /* the first one that does not, */
+	const char *why;   /* or NULL */
 	struct danevirke_error *err;
 };
 
@@ -110,8 +114,9 @@ record_next(struct scan *s, struct record *r)
 				s->p++;
 		} else if (c == '(' || c == ')') {
 			if (s->paren == (c == '('))
-				return bad(s, s->line, c == '(' ?
-				    "second \"(\"" : "\")\" without \"(\"",
+				return bad(s, s->line,
+				    c == '(' ? "second \"(\"" :
+					       "\")\" without \"(\"",
 				    "a zone-file line");
 			s->paren = c == '(';
 			s->p++;
@@ -125,12 +130,14 @@ record_next(struct scan *s, struct record *r)
 				r->line = s->line;
 			t = &r->token[r->n++];
 			for (t->s = s->p; s->p < s->end && is_plain(*s->p);
-			    s->p++)
+			     s->p++)
 				;
 			t->len = (size_t)(s->p - t->s);
 		} else
-			return bad(s, s->line, c == '"' ? "a quoted word" :
-			    c == '\\' ? "an escape" : "an unprintable octet",
+			return bad(s, s->line,
+			    c == '"'      ? "a quoted word" :
+				c == '\\' ? "an escape" :
+					    "an unprintable octet",
 			    "a zone-file line of plain words");
 		start = false;
 	}
@@ -177,12 +184,23 @@ token_ttl(const struct token *t)
 static bool
 token_algorithm(const struct token *t, unsigned *out)
 {
-	static const struct { const char *name; unsigned number; } words[] = {
-		{ "RSAMD5", 1 }, { "DH", 2 }, { "DSA", 3 }, { "RSASHA1", 5 },
-		{ "DSA-NSEC3-SHA1", 6 }, { "RSASHA1-NSEC3-SHA1", 7 },
-		{ "RSASHA256", 8 }, { "RSASHA512", 10 }, { "ECC-GOST", 12 },
-		{ "ECDSAP256SHA256", 13 }, { "ECDSAP384SHA384", 14 },
-		{ "ED25519", 15 }, { "ED448", 16 },
+	static const struct {
+		const char *name;
+		unsigned number;
+	} words[] = {
+		{ "RSAMD5", 1 },
+		{ "DH", 2 },
+		{ "DSA", 3 },
+		{ "RSASHA1", 5 },
+		{ "DSA-NSEC3-SHA1", 6 },
+		{ "RSASHA1-NSEC3-SHA1", 7 },
+		{ "RSASHA256", 8 },
+		{ "RSASHA512", 10 },
+		{ "ECC-GOST", 12 },
+		{ "ECDSAP256SHA256", 13 },
+		{ "ECDSAP384SHA384", 14 },
+		{ "ED25519", 15 },
+		{ "ED448", 16 },
 	};
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -238,13 +256,14 @@ ds_line(struct scan *s, const struct record *r, size_t i)
 		for (size_t k = 0; k < r->token[i].len; k++, digits++)
 			if (!is_hex(r->token[i].s[k]))
 				return bad_token(s, r, i, "the digest in hex");
-	if (digits % 2 != 0 || (type < sizeof octets / sizeof *octets &&
-	    octets[type] != 0 && digits != 2 * octets[type]))
+	if (digits % 2 != 0 ||
+	    (type < sizeof octets / sizeof *octets && octets[type] != 0 &&
+		digits != 2 * octets[type]))
 		return bad(s, r->line, "digest of the wrong length",
 		    "64 hex digits for type 2, 96 for type 4");
 	if (!algorithm_supported(algorithm))
 		return useless(s, r, "DS of an unsupported algorithm");
-	if (type != 2 && type != 4)	/* SHA-1 alone is not enough */
+	if (type != 2 && type != 4) /* SHA-1 alone is not enough */
 		return useless(s, r, "DS of an unsupported digest type");
 	s->n++;
 	return 0;
@@ -258,7 +277,7 @@ static long
 base64_decode(const struct token *t, size_t n, uint8_t *out, size_t max)
 {
 	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+				  "abcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned long bits = 0;
 	size_t used = 0, digits = 0, pad = 0;
 	const char *p;
@@ -316,11 +335,11 @@ key_plausible(unsigned algorithm, const uint8_t *key, size_t len)
 	case 8:
 	case 10:
 		return rsa_plausible(key, len);
-	case 13:				/* RFC 6605 4 */
+	case 13: /* RFC 6605 4 */
 		return len == 64;
 	case 14:
 		return len == 96;
-	case 15:				/* RFC 8080 3 */
+	case 15: /* RFC 8080 3 */
 		return len == 32;
 	case 16:
 		return len == 57;
@@ -338,7 +357,7 @@ dnskey_line(struct scan *s, const struct record *r, size_t i)
 	if (i >= r->n || !token_number(&r->token[i], 65535, &flags))
 		return bad_token(s, r, i, "flags, 0 to 65535");
 	if (++i >= r->n || !token_number(&r->token[i], 255, &protocol) ||
-	    protocol != 3)			/* RFC 4034 2.1.2 */
+	    protocol != 3) /* RFC 4034 2.1.2 */
 		return bad_token(s, r, i, "the protocol, 3");
 	if (++i >= r->n || !token_algorithm(&r->token[i], &algorithm))
 		return bad_token(s, r, i, "an algorithm, 0 to 255");
@@ -352,9 +371,9 @@ dnskey_line(struct scan *s, const struct record *r, size_t i)
 	if (!key_plausible(algorithm, key, (size_t)len))
 		return bad(s, r->line, "DNSKEY of the wrong length",
 		    "a whole public key of its algorithm");
-	if ((flags & 0x0080) != 0)		/* RFC 5011 2.1 */
+	if ((flags & 0x0080) != 0) /* RFC 5011 2.1 */
 		return useless(s, r, "DNSKEY is revoked");
-	if (flags != 257)			/* RFC 4034 2.1.1 */
+	if (flags != 257) /* RFC 4034 2.1.1 */
 		return useless(s, r, "DNSKEY is no key signing key (257)");
 	s->n++;
 	return 0;
@@ -403,8 +422,8 @@ check_lines(struct scan *s)
 		if (memchr(p, '\0', (size_t)(eol - p)) != NULL)
 			return bad(s, line, "a NUL octet", "a text file");
 		if (eol - p > MAX_LINE)
-			return bad(s, line, "line too long",
-			    "at most 4096 octets");
+			return bad(
+			    s, line, "line too long", "at most 4096 octets");
 	}
 	return 0;
 }
@@ -413,16 +432,21 @@ int
 anchor_parse(const char *text, size_t len, const char *path, size_t *n,
     struct danevirke_error *err)
 {
-	struct scan s = { .p = text, .end = text + len, .path = path,
-	    .line = 1, .err = err };
+	struct scan s = { .p = text,
+		.end = text + len,
+		.path = path,
+		.line = 1,
+		.err = err };
 	struct record r;
 	int rc;
 
 	if (n != NULL)
 		*n = 0;
 	if (len > MAX_FILE)
-		return fail(err, DANEVIRKE_EANCHOR, "%s: too long: want at "
-		    "most %d octets", path, MAX_FILE);
+		return fail(err, DANEVIRKE_EANCHOR,
+		    "%s: too long: want at "
+		    "most %d octets",
+		    path, MAX_FILE);
 	if (check_lines(&s) == -1)
 		return DANEVIRKE_EANCHOR;
 	while ((rc = record_next(&s, &r)) == 1)
@@ -451,7 +475,7 @@ conf_anchor(const char *path, size_t *n, struct danevirke_error *err)
 	if (path == NULL)
 		return fail(err, DANEVIRKE_EINVAL, "trust anchor: NULL");
 	if ((rc = value_file(path, MAX_FILE, DANEVIRKE_EANCHOR, &text, &len,
-	    err)) != DANEVIRKE_OK)
+		 err)) != DANEVIRKE_OK)
 		return rc;
 	rc = anchor_parse(text, len, path, n, err);
 	free(text);

@@ -9,20 +9,20 @@
 
 #include "module.h"
 
-#define MAGIC		0x31767644u	/* "Dvv1" */
-#define MAX_PACKED	(64u << 20)
+#define MAGIC 0x31767644u /* "Dvv1" */
+#define MAX_PACKED (64u << 20)
 
 struct packed {
-	uint32_t	 magic;
-	uint32_t	 abi;
-	uint64_t	 len;		/* of the block behind this header */
-	uint32_t	 answer_size, host_size, tlsa_size, addr_size;
+	uint32_t magic;
+	uint32_t abi;
+	uint64_t len; /* of the block behind this header */
+	uint32_t answer_size, host_size, tlsa_size, addr_size;
 };
 
 /* Copying.  With mem NULL it only counts. */
 struct block {
-	char	*mem;
-	size_t	 used;
+	char *mem;
+	size_t used;
 };
 
 static void *
@@ -58,7 +58,7 @@ put_host(struct block *b, const struct danevirke_host *src,
 	const void *p;
 	size_t i;
 
-	if (dst == NULL)			/* counting */
+	if (dst == NULL) /* counting */
 		dst = &none;
 	dst->name = put_str(b, src->name);
 	dst->base = put_str(b, src->base);
@@ -131,10 +131,10 @@ answer_make(const struct danevirke_answer *draft)
  * answer itself is there.
  */
 struct walk {
-	char	*mem;
-	size_t	 len, used;
-	bool	 in;
-	bool	 bad;
+	char *mem;
+	size_t len, used;
+	bool in;
+	bool bad;
 };
 
 /* The pointer at pp; its object is size octets, SIZE_MAX for a string. */
@@ -159,7 +159,7 @@ walk_ptr(struct walk *w, void *pp, size_t size)
 		return NULL;
 	}
 	p = w->mem + v;
-	if (size == SIZE_MAX)		/* the octet behind the block is NUL */
+	if (size == SIZE_MAX) /* the octet behind the block is NUL */
 		size = strlen(p) + 1;
 	if (size > w->len - v) {
 		w->bad = true;
@@ -220,13 +220,14 @@ walk_host(struct walk *w, struct danevirke_host *h)
 			w->bad = true;
 	}
 	/* what the enums may be; and who must authenticate has records */
-	if (h->size != sizeof *h || (unsigned)h->action >
-	    DANEVIRKE_AUTHENTICATE || (unsigned)h->would >
-	    DANEVIRKE_AUTHENTICATE || (unsigned)h->state > DANEVIRKE_SECURE ||
+	if (h->size != sizeof *h ||
+	    (unsigned)h->action > DANEVIRKE_AUTHENTICATE ||
+	    (unsigned)h->would > DANEVIRKE_AUTHENTICATE ||
+	    (unsigned)h->state > DANEVIRKE_SECURE ||
 	    (unsigned)h->tlsa_state > DANEVIRKE_SECURE ||
 	    (unsigned)h->result > DANEVIRKE_DANE_REQUIRED ||
 	    (h->would == DANEVIRKE_AUTHENTICATE &&
-	    (h->base == NULL || h->n_names == 0 || h->n_tlsa == 0)))
+		(h->base == NULL || h->n_names == 0 || h->n_tlsa == 0)))
 		w->bad = true;
 }
 
@@ -259,8 +260,8 @@ answer_pack(const struct danevirke_answer *a, void *buf, size_t len)
 	struct block b = { NULL, 0 };
 	size_t need = put_answer(&b, a);
 	struct packed h = { MAGIC, DANEVIRKE_ABI, need,
-	    sizeof(struct danevirke_answer), sizeof(struct danevirke_host),
-	    sizeof(struct danevirke_tlsa), sizeof(struct danevirke_addr) };
+		sizeof(struct danevirke_answer), sizeof(struct danevirke_host),
+		sizeof(struct danevirke_tlsa), sizeof(struct danevirke_addr) };
 	struct walk w = { NULL, need, 0, false, false };
 
 	if (buf == NULL || len < sizeof h + need)
@@ -279,12 +280,14 @@ const struct danevirke_answer *
 answer_unpack(const void *buf, size_t len, struct danevirke_error *err)
 {
 	struct walk w = { NULL, 0, sizeof(struct danevirke_answer), true,
-	    false };
+		false };
 	struct packed h;
 
 	if (buf == NULL || len < sizeof h) {
-		fail(err, DANEVIRKE_EFORMAT, "packed answer: %zu octets, want "
-		    "at least %zu", buf == NULL ? 0 : len, sizeof h);
+		fail(err, DANEVIRKE_EFORMAT,
+		    "packed answer: %zu octets, want "
+		    "at least %zu",
+		    buf == NULL ? 0 : len, sizeof h);
 		return NULL;
 	}
 	memcpy(&h, buf, sizeof h);
@@ -295,8 +298,10 @@ answer_unpack(const void *buf, size_t len, struct danevirke_error *err)
 	    h.addr_size != sizeof(struct danevirke_addr) ||
 	    h.len != len - sizeof h || h.len > MAX_PACKED ||
 	    h.len < sizeof(struct danevirke_answer)) {
-		fail(err, DANEVIRKE_EFORMAT, "packed answer: the header does "
-		    "not fit this build or the %zu octets", len);
+		fail(err, DANEVIRKE_EFORMAT,
+		    "packed answer: the header does "
+		    "not fit this build or the %zu octets",
+		    len);
 		return NULL;
 	}
 	/* one more octet, so that what ends the block is a NUL */
@@ -309,7 +314,8 @@ answer_unpack(const void *buf, size_t len, struct danevirke_error *err)
 	walk_answer(&w, (struct danevirke_answer *)w.mem);
 	if (w.bad) {
 		free(w.mem);
-		fail(err, DANEVIRKE_EFORMAT, "packed answer: an offset, "
+		fail(err, DANEVIRKE_EFORMAT,
+		    "packed answer: an offset, "
 		    "length or value is out of range");
 		return NULL;
 	}

@@ -19,15 +19,15 @@
 
 #include "conf.h"
 
-#define MAX_FILE	(1024 * 1024)
-#define DEFAULT_ANCHOR	"/usr/share/dns/root.key"
-#define DEFAULT_TLS	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define MAX_FILE (1024 * 1024)
+#define DEFAULT_ANCHOR "/usr/share/dns/root.key"
+#define DEFAULT_TLS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* ----------------------------------------------------------------- groups */
 
 static void
-set_zone_name(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_zone_name(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	char name[NAME_LEN];
 	const char *v = setting_string(w, s, k->what);
@@ -37,8 +37,8 @@ set_zone_name(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_zones(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_zones(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct conf *c = to;
 
@@ -67,11 +67,12 @@ set_zones(struct walk *w, const config_setting_t *s, const struct key *k,
 	}
 }
 
-static void					/* M12 */
-set_aliases(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+static void /* M12 */
+set_aliases(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const char want[] = "an IPv4 prefix inside 127.0.0.0/8, "
+	static const char want[] =
+	    "an IPv4 prefix inside 127.0.0.0/8, "
 	    "without 127.0.0.0, 127.0.0.1 and 127.255.255.255";
 	struct danevirke_settings *t = to;
 	const char *v = setting_string(w, s, want);
@@ -98,8 +99,8 @@ set_aliases(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_helo(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_helo(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "a host name";
 	char name[NAME_LEN];
@@ -111,8 +112,8 @@ set_helo(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_source(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_source(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "an address of this machine";
 	struct danevirke_settings *t = to;
@@ -140,34 +141,38 @@ set_source(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_profile_name(struct walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
+set_profile_name(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	const char *v = setting_string(w, s, "the name of a profile");
 
 	(void)k;
-	if (v != NULL)			/* finish() looks it up */
+	if (v != NULL) /* finish() looks it up */
 		*(const char **)to = setting_keep(w, v);
 }
 
 /* ----------------------------------------------------------------- tables */
 
-#define AT(field)	offsetof(struct conf, field)
-#define NUMBER(n, field, low, high, text)	{ .name = n, \
-	.set = set_number, .at = AT(field), .min = low, .max = high, \
-	.what = text }
+#define AT(field) offsetof(struct conf, field)
+#define NUMBER(n, field, low, high, text) \
+	{ \
+		.name = n, .set = set_number, .at = AT(field), .min = low, \
+		.max = high, .what = text \
+	}
 
-static const struct key zone_keys[] = {
-	{ .name = "name", .set = set_zone_name,
-	    .at = offsetof(struct conf_zone, name),
-	    .what = "the name of a domain", .required = true },
+static const struct key zone_keys[] = { { .name = "name",
+					    .set = set_zone_name,
+					    .at = offsetof(
+						struct conf_zone, name),
+					    .what = "the name of a domain",
+					    .required = true },
 	{ .name = "forward", .set = set_zone_forward },
-	{ .name = "insecure", .set = set_bool,
+	{ .name = "insecure",
+	    .set = set_bool,
 	    .at = offsetof(struct conf_zone, insecure) },
-	{ 0 }
-};
+	{ 0 } };
 
-static const struct key resolver_limits[] = {		/* M11 */
+static const struct key resolver_limits[] = { /* M11 */
 	NUMBER("hosts", limits.hosts, 1, 1000, "MX hosts"),
 	NUMBER("addresses", limits.addresses, 1, 256, "addresses of a host"),
 	NUMBER("aliases", limits.aliases, 1, 32, "aliases in a chain"),
@@ -185,13 +190,11 @@ static const struct key resolver_keys[] = {
 	{ .name = "self", .set = set_self },
 	NUMBER("timeout", timeout, 1, 300, "seconds"),
 	NUMBER("query_timeout", query_timeout, 1, 300, "seconds"),
-	{ .name = "limits", .set = set_group, .keys = resolver_limits },
-	{ 0 }
+	{ .name = "limits", .set = set_group, .keys = resolver_limits }, { 0 }
 };
 
 static const struct key exim_keys[] = {
-	{ .name = "user", .set = set_user, .at = AT(settings.exim_user) },
-	{ 0 }
+	{ .name = "user", .set = set_user, .at = AT(settings.exim_user) }, { 0 }
 };
 
 static const struct key relay_timeouts[] = {
@@ -200,8 +203,7 @@ static const struct key relay_timeouts[] = {
 	NUMBER("data", settings.relay_data_timeout, 1, 3600, "seconds"),
 	/* smtpd gives up at 300 */
 	NUMBER("ehlo", settings.relay_ehlo_budget, 1, 290, "seconds"),
-	NUMBER("idle", settings.relay_idle_timeout, 1, 3600, "seconds"),
-	{ 0 }
+	NUMBER("idle", settings.relay_idle_timeout, 1, 3600, "seconds"), { 0 }
 };
 
 static const struct key relay_limits[] = {
@@ -214,13 +216,20 @@ static const struct key relay_limits[] = {
 
 static const struct key relay_keys[] = {
 	{ .name = "aliases", .set = set_aliases, .at = AT(settings) },
-	{ .name = "port", .set = set_port, .at = AT(settings.relay_port),
-	    .min = 1, .max = 65535, .what = "a TCP port" },
+	{ .name = "port",
+	    .set = set_port,
+	    .at = AT(settings.relay_port),
+	    .min = 1,
+	    .max = 65535,
+	    .what = "a TCP port" },
 	{ .name = "helo", .set = set_helo, .at = AT(settings.relay_helo) },
 	{ .name = "source", .set = set_source, .at = AT(settings) },
-	{ .name = "user", .set = set_user, .at = AT(settings.relay_user),
+	{ .name = "user",
+	    .set = set_user,
+	    .at = AT(settings.relay_user),
 	    .min = 1 },
-	{ .name = "profile", .set = set_profile_name,
+	{ .name = "profile",
+	    .set = set_profile_name,
 	    .at = AT(settings.relay_profile) },
 	{ .name = "timeouts", .set = set_group, .keys = relay_timeouts },
 	{ .name = "limits", .set = set_group, .keys = relay_limits },
@@ -230,7 +239,8 @@ static const struct key relay_keys[] = {
 
 static const struct key log_keys[] = {
 	{ .name = "level", .set = set_log_level, .at = AT(settings.log_level) },
-	{ .name = "facility", .set = set_facility,
+	{ .name = "facility",
+	    .set = set_facility,
 	    .at = AT(settings.log_facility) },
 	{ 0 }
 };
@@ -241,8 +251,7 @@ static const struct key root_keys[] = {
 	{ .name = "profiles", .set = set_profiles },
 	{ .name = "destinations", .set = set_destinations },
 	{ .name = "relay", .set = set_group, .keys = relay_keys },
-	{ .name = "log", .set = set_group, .keys = log_keys },
-	{ 0 }
+	{ .name = "log", .set = set_group, .keys = log_keys }, { 0 }
 };
 
 /* ---------------------------------------------------------------- loading */
@@ -261,22 +270,24 @@ set_defaults(struct walk *w)
 		return setting_nomem(w);
 	c->timeout = 30;
 	c->query_timeout = 10;
-	c->limits = (struct conf_limits){ .hosts = 64, .addresses = 32,
-	    .aliases = 8, .records = 128 };
+	c->limits = (struct conf_limits){
+		.hosts = 64, .addresses = 32, .aliases = 8, .records = 128
+	};
 	c->n_profiles = 1;
 	c->profiles[0] = (struct conf_profile){
-		.pub = { .size = sizeof c->profiles[0].pub, .name = "default",
+		.pub = { .size = sizeof c->profiles[0].pub,
+		    .name = "default",
 		    .level = DANEVIRKE_LEVEL_DANE,
-		    .tls_priority = DEFAULT_TLS },	/* S03, S04 */
-		.insecure_mx = DANEVIRKE_AUTHENTICATE,	/* M04 */
+		    .tls_priority = DEFAULT_TLS },     /* S03, S04 */
+		.insecure_mx = DANEVIRKE_AUTHENTICATE, /* M04 */
 		.digests = { DANEVIRKE_SHA2_512, DANEVIRKE_SHA2_256 },
-		.n_digests = 2					/* A01 */
+		.n_digests = 2 /* A01 */
 	};
 	t->size = sizeof *t;
 	t->exim_user = "Debian-exim";
 	t->log_level = 6;
 	t->log_facility = "mail";
-	t->relay_first = 0x7f400000;			/* 127.64.0.0/16 */
+	t->relay_first = 0x7f400000; /* 127.64.0.0/16 */
 	t->relay_last = 0x7f40ffff;
 	t->relay_port = 10025;
 	t->relay_user = "opensmtpd";
@@ -312,8 +323,8 @@ skip_opaque(const char *p)
 	if (*p == '#' || (*p == '/' && p[1] == '/'))
 		return p + strcspn(p, "\n");
 	if (*p == '/' && p[1] == '*')
-		return (end = strstr(p + 2, "*/")) == NULL ?
-		    p + strlen(p) : end + 2;
+		return (end = strstr(p + 2, "*/")) == NULL ? p + strlen(p) :
+							     end + 2;
 	if (*p != '"')
 		return p;
 	for (p++; *p != '\0' && *p != '"'; p++)
@@ -342,30 +353,34 @@ check_number(struct walk *w, const char *p, size_t n, unsigned line)
 }
 
 /* What libconfig would do and we do not want: including other files, whoever
- * owns them, and wrapping numbers around.  @include is refused wherever a line
- * begins with it, even in a comment, so that this does not depend on both
- * reading comments alike. */
+ * owns them, wrapping numbers around, and comments up to the end of the file.
+ * @include is refused wherever a line begins with it, even in a comment, so
+ * that this does not depend on both reading comments alike. */
 static void
 check_text(struct walk *w)
 {
 	static const char alnum[] = "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	const char *p, *end;
 	unsigned line = 1;
 
 	for (p = w->text; p != NULL && *p != '\0'; line++) {
 		p += strspn(p, " \t\r\f\v");
 		if (strncasecmp(p, "@include", 8) == 0)
-			text_error(w, line, "@include",
-			    "all settings in this file");
+			text_error(
+			    w, line, "@include", "all settings in this file");
 		if ((p = strchr(p, '\n')) != NULL)
 			p++;
 	}
 	line = 1;
 	for (p = w->text; *p != '\0'; p = end) {
-		if ((end = skip_opaque(p)) != p)
-			;
-		else if (*p >= '0' && *p <= '9') {
+		if ((end = skip_opaque(p)) != p) {
+			/* the rest of the file would silently be missing */
+			if (*end == '\0' && p[1] == '*' && *p == '/' &&
+			    (end - p < 4 || end[-1] != '/' || end[-2] != '*'))
+				text_error(
+				    w, line, "comment without an end", "*/");
+		} else if (*p >= '0' && *p <= '9') {
 			end = p + strspn(p, alnum);
 			if (*end == '.')
 				end += 1 + strspn(end + 1, alnum);
@@ -401,8 +416,10 @@ finish(struct walk *w, const config_t *cfg)
 	if (t->relay_max_domains > range) {
 		s = config_lookup(cfg, "relay.limits.domains");
 		if (s != NULL)
-			wrong(w, s, "domains, 1 to the %u addresses of "
-			    "relay.aliases", range);
+			wrong(w, s,
+			    "domains, 1 to the %u addresses of "
+			    "relay.aliases",
+			    range);
 		t->relay_max_domains = range;
 	}
 	s = config_lookup(cfg, "relay.profile");
@@ -425,8 +442,9 @@ read_settings(struct walk *w)
 		setting_group(w, config_root_setting(&cfg), root_keys, w->conf);
 		finish(w, &cfg);
 	} else {
-		snprintf(what, sizeof what, "%s", config_error_text(&cfg) ==
-		    NULL ? "syntax error" : config_error_text(&cfg));
+		snprintf(what, sizeof what, "%s",
+		    config_error_text(&cfg) == NULL ? "syntax error" :
+						      config_error_text(&cfg));
 		text_error(w, (unsigned)config_error_line(&cfg), what,
 		    "name = value; as danevirke.conf(5) shows");
 	}
@@ -459,7 +477,7 @@ conf_load(const char *path, danevirke_log *log, void *arg,
 	}
 	w.text = text;
 	read_settings(&w);
-	if (w.conf->trust_anchor != NULL &&		/* D05 */
+	if (w.conf->trust_anchor != NULL && /* D05 */
 	    conf_anchor(w.conf->trust_anchor, NULL, &e) != DANEVIRKE_OK)
 		setting_report(&w, &e);
 out:

@@ -13,30 +13,29 @@
 #include "module.h"
 
 struct danevirke {
-	pid_t			 pid;
-	struct conf		*conf;
-	struct event_base	*base;
-	bool			 own_base;
-	struct dns		*dns;		/* NULL until first asked */
-	struct danevirke_query	*queries;	/* under way */
-	bool			 in_done;
-	danevirke_log		*log;
-	void			*log_arg;
+	pid_t pid;
+	struct conf *conf;
+	struct event_base *base;
+	bool own_base;
+	struct dns *dns;                 /* NULL until first asked */
+	struct danevirke_query *queries; /* under way */
+	bool in_done;
+	danevirke_log *log;
+	void *log_arg;
 };
 
 struct danevirke_query {
-	struct danevirke	*engine;
-	struct route		*route;
-	danevirke_done		*done;
-	void			*arg;
-	struct danevirke_query	*next, **prev;
+	struct danevirke *engine;
+	struct route *route;
+	danevirke_done *done;
+	void *arg;
+	struct danevirke_query *next, **prev;
 };
 
 /* Structs of callers that know fewer fields than we do are still served. */
-#define OPTIONS_MIN	offsetof(struct danevirke_options, log_arg) + \
-	sizeof(void *)
-#define QUESTION_MIN	offsetof(struct danevirke_question, flags) + \
-	sizeof(uint32_t)
+#define OPTIONS_MIN offsetof(struct danevirke_options, log_arg) + sizeof(void *)
+#define QUESTION_MIN \
+	offsetof(struct danevirke_question, flags) + sizeof(uint32_t)
 
 static int
 engine_check(const struct danevirke *e, struct danevirke_error *err)
@@ -44,7 +43,8 @@ engine_check(const struct danevirke *e, struct danevirke_error *err)
 	if (e == NULL)
 		return fail(err, DANEVIRKE_EINVAL, "engine: NULL");
 	if (e->pid != getpid())
-		return fail(err, DANEVIRKE_EFORK, "engine: opened by process "
+		return fail(err, DANEVIRKE_EFORK,
+		    "engine: opened by process "
 		    "%ld, used in %ld: open one in each process",
 		    (long)e->pid, (long)getpid());
 	return DANEVIRKE_OK;
@@ -57,16 +57,19 @@ dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 	struct danevirke *e;
 
 	if (o == NULL || o->size < OPTIONS_MIN) {
-		fail(err, DANEVIRKE_EINVAL, "options: NULL or size %zu, want "
-		    "at least %zu", o == NULL ? 0 : o->size,
-		    (size_t)(OPTIONS_MIN));
+		fail(err, DANEVIRKE_EINVAL,
+		    "options: NULL or size %zu, want "
+		    "at least %zu",
+		    o == NULL ? 0 : o->size, (size_t)(OPTIONS_MIN));
 		return NULL;
 	}
 	if (o->config != NULL)
 		path = o->config;
 	if (*path != '/') {
-		fail(err, DANEVIRKE_EINVAL, "options.config: \"%s\": want an "
-		    "absolute path", path);
+		fail(err, DANEVIRKE_EINVAL,
+		    "options.config: \"%s\": want an "
+		    "absolute path",
+		    path);
 		return NULL;
 	}
 	if ((e = calloc(1, sizeof *e)) == NULL) {
@@ -130,18 +133,20 @@ engine_ready(struct danevirke *e, struct danevirke_error *err)
 
 	if (e->base == NULL) {
 		if ((cfg = event_config_new()) != NULL) {
-			event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV |
-			    EVENT_BASE_FLAG_NOLOCK);
+			event_config_set_flag(cfg,
+			    EVENT_BASE_FLAG_IGNORE_ENV |
+				EVENT_BASE_FLAG_NOLOCK);
 			e->base = event_base_new_with_config(cfg);
 			event_config_free(cfg);
 		}
 		if (e->base == NULL)
-			return fail(err, DANEVIRKE_ENOMEM, "event loop: out "
+			return fail(err, DANEVIRKE_ENOMEM,
+			    "event loop: out "
 			    "of memory or descriptors");
 	}
 	if (e->dns == NULL && (e->dns = dns_new(e->conf, e->base, err)) == NULL)
 		return err != NULL && err->code != 0 ? err->code :
-		    DANEVIRKE_EDNS;
+						       DANEVIRKE_EDNS;
 	return DANEVIRKE_OK;
 }
 
@@ -175,13 +180,16 @@ begin(struct danevirke *e, const struct danevirke_question *question,
 	err->code = 0;
 	if (question == NULL || question->size < QUESTION_MIN ||
 	    question->name == NULL)
-		return fail(err, DANEVIRKE_EINVAL, "question: NULL, without "
+		return fail(err, DANEVIRKE_EINVAL,
+		    "question: NULL, without "
 		    "a name, or its size is less than %zu",
 		    (size_t)(QUESTION_MIN));
 	if (question->kind != DANEVIRKE_DOMAIN &&
 	    question->kind != DANEVIRKE_RELAY)
-		return fail(err, DANEVIRKE_EINVAL, "question.kind: %d: want 0 "
-		    "or 1", (int)question->kind);
+		return fail(err, DANEVIRKE_EINVAL,
+		    "question.kind: %d: want 0 "
+		    "or 1",
+		    (int)question->kind);
 	if ((code = engine_ready(e, err)) != DANEVIRKE_OK)
 		return code;
 	if ((q = calloc(1, sizeof *q)) == NULL)
@@ -213,18 +221,20 @@ dv_start(struct danevirke *e, const struct danevirke_question *question,
 	if ((code = engine_check(e, err)) != DANEVIRKE_OK)
 		return code;
 	if (done == NULL || query == NULL)
-		return fail(err, DANEVIRKE_EINVAL, "start: done or query is "
+		return fail(err, DANEVIRKE_EINVAL,
+		    "start: done or query is "
 		    "NULL");
 	if (e->own_base)
-		return fail(err, DANEVIRKE_EINVAL, "start: the engine was "
+		return fail(err, DANEVIRKE_EINVAL,
+		    "start: the engine was "
 		    "opened without an event loop: use ask()");
 	return begin(e, question, done, arg, query, err);
 }
 
 struct waiting {
-	bool				 done;
-	const struct danevirke_answer	*answer;
-	struct danevirke_error		*err;
+	bool done;
+	const struct danevirke_answer *answer;
+	struct danevirke_error *err;
 };
 
 static void
@@ -242,8 +252,8 @@ ask_done(void *arg, const struct danevirke_answer *answer,
 /* A name server that closes its TCP connection must not end the host process:
  * SIGPIPE stays blocked while our loop runs, and one that came is taken. */
 struct quiet {
-	sigset_t	old;
-	bool		taken;		/* ours to undo */
+	sigset_t old;
+	bool taken; /* ours to undo */
 };
 
 static void
@@ -317,7 +327,8 @@ dv_verify(const struct danevirke_host *host,
 	v->result = DANEVIRKE_VALIDATION_FAILURE;
 	if (host == NULL || chain == NULL ||
 	    (o != NULL && o->size < sizeof *o)) {
-		snprintf(v->text, sizeof v->text, "%s", "verify: host or "
+		snprintf(v->text, sizeof v->text, "%s",
+		    "verify: host or "
 		    "chain is NULL, or the size of the options is wrong");
 		return DANEVIRKE_EINVAL;
 	}
@@ -334,10 +345,11 @@ static size_t
 dv_classify(struct danevirke_tlsa *tlsa, size_t n, uint32_t flags)
 {
 	static const uint8_t digests[] = { DANEVIRKE_SHA2_512,
-	    DANEVIRKE_SHA2_256 };
+		DANEVIRKE_SHA2_256 };
 
-	return tlsa == NULL ? 0 : tlsa_classify(tlsa, n, flags, digests,
-	    sizeof digests);
+	return tlsa == NULL ?
+	    0 :
+	    tlsa_classify(tlsa, n, flags, digests, sizeof digests);
 }
 
 static size_t

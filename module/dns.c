@@ -22,35 +22,35 @@
 #include "module.h"
 #include "packet.h"
 
-#define CLASS_IN	1
-#define WHY_LEN		640
+#define CLASS_IN 1
+#define WHY_LEN 640
 
 struct dns {
-	const struct conf	*conf;
-	struct event_base	*base;
-	struct ub_ctx		*ctx;		/* NULL: not yet made */
-	struct dns_query	*queries;	/* those under way */
+	const struct conf *conf;
+	struct event_base *base;
+	struct ub_ctx *ctx;        /* NULL: not yet made */
+	struct dns_query *queries; /* those under way */
 };
 
 struct dns_query {
-	struct dns		*dns;
-	struct dns_query	*next, **prev;
-	struct arena		*arena;
-	char			*name;
-	int			 type;
-	int			 id;		/* libunbound's */
-	bool			 asked;		/* id is valid */
-	dns_done		*done;
-	void			*arg;
-	struct event		*event;		/* time limit, then delivery */
-	struct dns_result	*result;
-	bool			 finished;	/* result is filled */
+	struct dns *dns;
+	struct dns_query *next, **prev;
+	struct arena *arena;
+	char *name;
+	int type;
+	int id;     /* libunbound's */
+	bool asked; /* id is valid */
+	dns_done *done;
+	void *arg;
+	struct event *event; /* time limit, then delivery */
+	struct dns_result *result;
+	bool finished; /* result is filled */
 };
 
 /* ------------------------------------------------------- the resolver */
 
 struct option {
-	const char	*name, *value;
+	const char *name, *value;
 };
 
 static const struct option options[] = {
@@ -58,14 +58,14 @@ static const struct option options[] = {
 	/* what must hold whatever the library's default becomes */
 	{ "val-permissive-mode:", "no" },
 	{ "val-clean-additional:", "yes" },
-	{ "val-log-level:", "2" },	/* fills why_bogus (P04) */
+	{ "val-log-level:", "2" }, /* fills why_bogus (P04) */
 	{ "ignore-cd-flag:", "yes" },
 	{ "harden-glue:", "yes" },
 	{ "harden-dnssec-stripped:", "yes" },
 	{ "harden-below-nxdomain:", "yes" },
-	{ "harden-algo-downgrade:", "no" },	/* RFC 6840 5.11 */
+	{ "harden-algo-downgrade:", "no" }, /* RFC 6840 5.11 */
 	{ "harden-referral-path:", "no" },
-	{ "serve-expired:", "no" },		/* D15 */
+	{ "serve-expired:", "no" }, /* D15 */
 	{ "prefetch:", "no" },
 	/* names whose answer would say "insecure" about itself */
 	{ "root-key-sentinel:", "no" },
@@ -78,7 +78,7 @@ static const struct option options[] = {
 	{ "edns-buffer-size:", "1232" },
 	{ "do-udp:", "yes" },
 	{ "do-tcp:", "yes" },
-	{ "minimal-responses:", "no" },	/* the SOA of a denial */
+	{ "minimal-responses:", "no" }, /* the SOA of a denial */
 	{ "rrset-roundrobin:", "no" },
 	/* D15: TTLs capped, failures kept for seconds */
 	{ "cache-max-ttl:", "86400" },
@@ -100,7 +100,7 @@ static const struct option options[] = {
 /* RFC 6761 and 8375 names that libunbound answers by itself.  "onion" stays:
  * it must never be asked for (RFC 7686 2). */
 static const char *const builtin[] = { "localhost.", "test.", "invalid.",
-    "home.arpa.", "127.in-addr.arpa." };
+	"home.arpa.", "127.in-addr.arpa." };
 
 /* 127.0.0.0/8 or ::1, as "address" or "address@port". */
 static bool
@@ -130,12 +130,14 @@ hints_loopback(const char *path, bool *loopback, struct danevirke_error *err)
 	FILE *f;
 
 	if ((f = fopen(path, "re")) == NULL)
-		return fail(err, DANEVIRKE_ECONF, "%s: resolver.root_hints: "
-		    "%m", path);
+		return fail(err, DANEVIRKE_ECONF,
+		    "%s: resolver.root_hints: "
+		    "%m",
+		    path);
 	while (fgets(line, sizeof line, f) != NULL) {
 		line[strcspn(line, ";\r\n")] = '\0';
 		for (word = strtok_r(line, " \t", &last); word != NULL;
-		    word = strtok_r(NULL, " \t", &last))
+		     word = strtok_r(NULL, " \t", &last))
 			if (is_loopback(word))
 				*loopback = true;
 	}
@@ -173,8 +175,10 @@ set_text(struct ub_ctx *ctx, const char *text, size_t len,
 	rc = ub_ctx_config(ctx, path);
 	close(fd);
 	if (rc != 0)
-		return fail(err, DANEVIRKE_EDNS, "resolver.zones: %s "
-		    "(is /proc there?)", ub_strerror(rc));
+		return fail(err, DANEVIRKE_EDNS,
+		    "resolver.zones: %s "
+		    "(is /proc there?)",
+		    ub_strerror(rc));
 	return DANEVIRKE_OK;
 }
 
@@ -183,13 +187,15 @@ set_text(struct ub_ctx *ctx, const char *text, size_t len,
 static bool
 safe(const char *s)
 {
-	return *s != '\0' && strspn(s, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:@%") == strlen(s);
+	return *s != '\0' &&
+	    strspn(s,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:@%") == strlen(s);
 }
 
 static int
-set_zone(struct ub_ctx *ctx, const struct conf_zone *z,
-    struct danevirke_error *err)
+set_zone(
+    struct ub_ctx *ctx, const struct conf_zone *z, struct danevirke_error *err)
 {
 	struct arena arena = { NULL };
 	char *text;
@@ -202,17 +208,21 @@ set_zone(struct ub_ctx *ctx, const struct conf_zone *z,
 	if (code != DANEVIRKE_OK || z->n_forward == 0)
 		return code;
 	if (!safe(z->name))
-		return fail(err, DANEVIRKE_EDNS, "resolver.zones: \"%s\": "
-		    "want a domain name", z->name);
+		return fail(err, DANEVIRKE_EDNS,
+		    "resolver.zones: \"%s\": "
+		    "want a domain name",
+		    z->name);
 	text = arena_printf(&arena, "forward-zone:\n name: \"%s\"\n", z->name);
 	for (i = 0; i < z->n_forward && text != NULL; i++) {
 		if (!safe(z->forward[i])) {
 			arena_free(&arena);
-			return fail(err, DANEVIRKE_EDNS, "resolver.zones: "
-			    "\"%s\": want address@port", z->forward[i]);
+			return fail(err, DANEVIRKE_EDNS,
+			    "resolver.zones: "
+			    "\"%s\": want address@port",
+			    z->forward[i]);
 		}
-		text = arena_printf(&arena, "%s forward-addr: \"%s\"\n", text,
-		    z->forward[i]);
+		text = arena_printf(
+		    &arena, "%s forward-addr: \"%s\"\n", text, z->forward[i]);
 	}
 	if (text == NULL)
 		code = fail(err, DANEVIRKE_ENOMEM, "out of memory");
@@ -223,8 +233,8 @@ set_zone(struct ub_ctx *ctx, const struct conf_zone *z,
 }
 
 static int
-set_servers(struct ub_ctx *ctx, const struct conf *conf,
-    struct danevirke_error *err)
+set_servers(
+    struct ub_ctx *ctx, const struct conf *conf, struct danevirke_error *err)
 {
 	bool loopback = any_loopback(conf->forward, conf->n_forward);
 	size_t i;
@@ -232,28 +242,31 @@ set_servers(struct ub_ctx *ctx, const struct conf *conf,
 
 	for (i = 0; i < conf->n_forward; i++)
 		if ((rc = ub_ctx_set_fwd(ctx, conf->forward[i])) != 0)
-			return fail(err, DANEVIRKE_EDNS, "resolver.forward: "
-			    "\"%s\": %s", conf->forward[i], ub_strerror(rc));
+			return fail(err, DANEVIRKE_EDNS,
+			    "resolver.forward: "
+			    "\"%s\": %s",
+			    conf->forward[i], ub_strerror(rc));
 	for (i = 0; i < conf->n_zones; i++) {
-		loopback |= any_loopback(conf->zones[i].forward,
-		    conf->zones[i].n_forward);
+		loopback |= any_loopback(
+		    conf->zones[i].forward, conf->zones[i].n_forward);
 		if ((code = set_zone(ctx, &conf->zones[i], err)) != 0)
 			return code;
 	}
 	if (conf->root_hints != NULL) {
-		if ((code = hints_loopback(conf->root_hints, &loopback,
-		    err)) != 0 || (code = set(ctx, "root-hints:",
-		    conf->root_hints, err)) != 0)
+		if ((code = hints_loopback(conf->root_hints, &loopback, err)) !=
+			0 ||
+		    (code = set(ctx, "root-hints:", conf->root_hints, err)) !=
+			0)
 			return code;
 	}
 	/* A stranger's NS record must not make us ask this machine. */
-	return set(ctx, "do-not-query-localhost:", loopback ? "no" : "yes",
-	    err);
+	return set(
+	    ctx, "do-not-query-localhost:", loopback ? "no" : "yes", err);
 }
 
 static int
-configure(struct ub_ctx *ctx, const struct conf *conf,
-    struct danevirke_error *err)
+configure(
+    struct ub_ctx *ctx, const struct conf *conf, struct danevirke_error *err)
 {
 	const struct option *o;
 	size_t i, n;
@@ -274,9 +287,10 @@ configure(struct ub_ctx *ctx, const struct conf *conf,
 	/* The first of these also finalises the context. */
 	for (i = 0; i < sizeof builtin / sizeof *builtin; i++)
 		if ((rc = ub_ctx_zone_remove(ctx, builtin[i])) != 0)
-			return fail(err, DANEVIRKE_EDNS, "resolver: %s "
-			    "(trust anchor %s)", ub_strerror(rc),
-			    conf->trust_anchor);
+			return fail(err, DANEVIRKE_EDNS,
+			    "resolver: %s "
+			    "(trust anchor %s)",
+			    ub_strerror(rc), conf->trust_anchor);
 	return DANEVIRKE_OK;
 }
 
@@ -288,7 +302,8 @@ ready(struct dns *dns, struct danevirke_error *err)
 	if (dns->ctx != NULL)
 		return DANEVIRKE_OK;
 	if ((dns->ctx = ub_ctx_create_event(dns->base)) == NULL)
-		return fail(err, DANEVIRKE_EDNS, "resolver: cannot be made: "
+		return fail(err, DANEVIRKE_EDNS,
+		    "resolver: cannot be made: "
 		    "out of memory or descriptors");
 	/* before anything that may have something to say: no stderr */
 	ub_ctx_debugout(dns->ctx, NULL);
@@ -341,11 +356,15 @@ explain(const struct dns *dns, const char *why, char buf[WHY_LEN])
 		snprintf(buf, WHY_LEN, "%.300s; is the clock right? now = %s",
 		    why, now);
 	} else if (about_stripping(why))
-		snprintf(buf, WHY_LEN, "%.300s; no signed root key came to "
-		    "be compared with %.250s", why, dns->conf->trust_anchor);
+		snprintf(buf, WHY_LEN,
+		    "%.300s; no signed root key came to "
+		    "be compared with %.250s",
+		    why, dns->conf->trust_anchor);
 	else
-		snprintf(buf, WHY_LEN, "%.300s; the root's keys do not match "
-		    "%.250s", why, dns->conf->trust_anchor);
+		snprintf(buf, WHY_LEN,
+		    "%.300s; the root's keys do not match "
+		    "%.250s",
+		    why, dns->conf->trust_anchor);
 	return buf;
 }
 
@@ -402,8 +421,8 @@ dns_free(struct dns *dns)
 
 /* From libunbound, perhaps before ub_resolve_event() has returned. */
 static void
-on_answer(void *arg, int rcode, void *packet, int len, int sec,
-    char *why_bogus, int ratelimited)
+on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
+    int ratelimited)
 {
 	struct dns_query *q = arg;
 	const struct conf *conf = q->dns->conf;
@@ -479,8 +498,8 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
-	rc = ub_resolve_event(dns->ctx, name, type, CLASS_IN, q, on_answer,
-	    &q->id);
+	rc = ub_resolve_event(
+	    dns->ctx, name, type, CLASS_IN, q, on_answer, &q->id);
 	if (rc != 0) {
 		query_free(q);
 		fail(err, DANEVIRKE_EDNS, "resolver: %s", ub_strerror(rc));

@@ -31,130 +31,143 @@
 
 #include "danevirke.h"
 
-#define NAME_LEN	256	/* a domain name as text, with its NUL */
-#define MAX_DIGESTS	4
+#define NAME_LEN 256 /* a domain name as text, with its NUL */
+#define MAX_DIGESTS 4
 
 struct ub_ctx;
 struct event_base;
 
 /* util.c: fills err (may be NULL) and returns code. */
-int	fail(struct danevirke_error *err, int code, const char *fmt, ...)
-	    __attribute__((format(printf, 3, 4)));
+int fail(struct danevirke_error *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* util.c: memory that is freed all at once.  All return NULL when out of
  * memory; zeroed. */
-struct arena { struct chunk *head; };
-void	*arena_alloc(struct arena *a, size_t len);
-void	*arena_array(struct arena *a, size_t n, size_t size); /* checks n*size */
-char	*arena_str(struct arena *a, const char *s);
-char	*arena_printf(struct arena *a, const char *fmt, ...)
-	    __attribute__((format(printf, 2, 3)));
-void	 arena_free(struct arena *a);
+struct arena {
+	struct chunk *head;
+};
+void *arena_alloc(struct arena *a, size_t len);
+void *arena_array(struct arena *a, size_t n, size_t size); /* checks n*size */
+char *arena_str(struct arena *a, const char *s);
+char *arena_printf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void arena_free(struct arena *a);
 
 /* ------------------------------------------------------------------ conf */
 
 /* resolver.zones: below this name ask these servers; insecure: D01 */
 struct conf_zone {
-	char	*name;			/* A-labels, no final dot */
-	char	**forward;		/* "192.0.2.1@53", "2001:db8::1@53" */
-	size_t	 n_forward;
-	bool	 insecure;
+	char *name;     /* A-labels, no final dot */
+	char **forward; /* "192.0.2.1@53", "2001:db8::1@53" */
+	size_t n_forward;
+	bool insecure;
 };
 
-struct conf_prefix { int family; uint8_t ip[16]; unsigned bits; };
+struct conf_prefix {
+	int family;
+	uint8_t ip[16];
+	unsigned bits;
+};
 
 struct conf_profile {
-	struct danevirke_profile pub;	/* name, level, tls_priority */
+	struct danevirke_profile pub;      /* name, level, tls_priority */
 	enum danevirke_action insecure_mx; /* OPPORTUNISTIC (may), ENCRYPT,
 					 * AUTHENTICATE (dane): M04 */
-	uint8_t	 digests[MAX_DIGESTS];	/* matching types, strongest first */
-	size_t	 n_digests;
+	uint8_t digests[MAX_DIGESTS];      /* matching types, strongest first */
+	size_t n_digests;
 };
 
 struct conf_destination {
-	char	*domain;		/* "example.org" or ".example.org" */
+	char *domain; /* "example.org" or ".example.org" */
 	enum danevirke_level level;
-	char	*reason;
-	char	*until;			/* "2027-01-31", inclusive, UTC; NULL */
-	time_t	 ends;			/* first second after it; 0 = never */
+	char *reason;
+	char *until; /* "2027-01-31", inclusive, UTC; NULL */
+	time_t ends; /* first second after it; 0 = never */
 };
 
 /* M11, all at least 1 */
 struct conf_limits {
-	unsigned hosts;			/* MX records used */
-	unsigned addresses;		/* per host */
-	unsigned aliases;		/* per chain (D10) */
-	unsigned records;		/* TLSA records per RRset (U20: >= 64) */
+	unsigned hosts;     /* MX records used */
+	unsigned addresses; /* per host */
+	unsigned aliases;   /* per chain (D10) */
+	unsigned records;   /* TLSA records per RRset (U20: >= 64) */
 };
 
 struct conf {
 	struct danevirke_settings settings;
-	char	*trust_anchor;		/* path */
-	char	**forward;		/* empty: recurse from the root */
-	size_t	 n_forward;
+	char *trust_anchor; /* path */
+	char **forward;     /* empty: recurse from the root */
+	size_t n_forward;
 	struct conf_zone *zones;
-	size_t	 n_zones;
-	char	*root_hints;		/* path, NULL = built in */
-	struct conf_prefix *allow;	/* resolver.allow_addresses (M12) */
-	size_t	 n_allow;
-	char	**self_name;		/* resolver.self, names and addresses; */
-	size_t	 n_self_name;		/* A-labels */
+	size_t n_zones;
+	char *root_hints;          /* path, NULL = built in */
+	struct conf_prefix *allow; /* resolver.allow_addresses (M12) */
+	size_t n_allow;
+	char **self_name;   /* resolver.self, names and addresses; */
+	size_t n_self_name; /* A-labels */
 	struct conf_prefix *self_addr;
-	size_t	 n_self_addr;
-	bool	 self_set;		/* set (perhaps empty): replaces the
+	size_t n_self_addr;
+	bool self_set;          /* set (perhaps empty): replaces the
 					 * addresses of local interfaces (M10) */
-	unsigned timeout;		/* seconds for one question, 1 - 300 */
-	unsigned query_timeout;		/* seconds for one lookup */
+	unsigned timeout;       /* seconds for one question, 1 - 300 */
+	unsigned query_timeout; /* seconds for one lookup */
 	struct conf_limits limits;
-	struct conf_profile *profiles;	/* always holds "default" */
-	size_t	 n_profiles;
+	struct conf_profile *profiles; /* always holds "default" */
+	size_t n_profiles;
 	struct conf_destination *destinations;
-	size_t	 n_destinations;
-	struct arena arena;		/* all of the above */
+	size_t n_destinations;
+	struct arena arena; /* all of the above */
 };
 
 /* Reads and checks the file and the trust anchor it names.  Every error goes
  * to log (may be NULL) as one line "file:line: setting: found: wanted"; the
  * first one also to err.  NULL on any error; conf_free() otherwise. */
 struct conf *conf_load(const char *path, danevirke_log *log, void *arg,
-	    struct danevirke_error *err);
-void	 conf_free(struct conf *);
+    struct danevirke_error *err);
+void conf_free(struct conf *);
 const struct conf_profile *conf_profile(const struct conf *, const char *name);
 /* The longest matching rule, or NULL; expired ones never match, but the first
  * expired one that would have is stored in *expired (P01). */
 const struct conf_destination *conf_destination(const struct conf *,
-	    const char *domain, time_t now,
-	    const struct conf_destination **expired);
+    const char *domain, time_t now, const struct conf_destination **expired);
 /* D05: DS and DNSKEY lines for "." of supported algorithm and digest. */
-int	 conf_anchor(const char *path, size_t *n, struct danevirke_error *err);
-bool	 prefix_match(const struct conf_prefix *, size_t n, int family,
-	    const uint8_t *ip);
+int conf_anchor(const char *path, size_t *n, struct danevirke_error *err);
+bool prefix_match(
+    const struct conf_prefix *, size_t n, int family, const uint8_t *ip);
 
 /* ------------------------------------------------------------------- dns */
 
-enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_SOA = 6, TYPE_MX = 15, TYPE_AAAA = 28,
-	TYPE_DNAME = 39, TYPE_DNSKEY = 48, TYPE_TLSA = 52 };
+enum {
+	TYPE_A = 1,
+	TYPE_CNAME = 5,
+	TYPE_SOA = 6,
+	TYPE_MX = 15,
+	TYPE_AAAA = 28,
+	TYPE_DNAME = 39,
+	TYPE_DNSKEY = 48,
+	TYPE_TLSA = 52
+};
 
 struct dns_rr {
-	const uint8_t *data;		/* RDATA; names in it uncompressed */
-	size_t	 len;
+	const uint8_t *data; /* RDATA; names in it uncompressed */
+	size_t len;
 };
 
 /* One lookup, finished.  Plain data, so that tests can write it down.  Zeroed
  * it is an ERROR. */
 struct dns_result {
 	enum danevirke_dnssec state;
-	bool	 nxdomain;		/* of the last name in the chain */
-	bool	 content;		/* ERROR, but packet was there: bogus; the
+	bool nxdomain;           /* of the last name in the chain */
+	bool content;            /* ERROR, but packet was there: bogus; the
 					 * rest is what it said (P02) */
-	uint32_t ttl;			/* seconds; of the shortest lived RR, of
+	uint32_t ttl;            /* seconds; of the shortest lived RR, of
 					 * the SOA for a negative answer */
-	const char **name;		/* name[0] asked ... name[n_alias] owner */
-	size_t	 n_alias;		/* 0: no alias */
-	const struct dns_rr *rr;	/* of the type asked, at the last name */
-	size_t	 n_rr;			/* 0 with SECURE or INSECURE: no such
+	const char **name;       /* name[0] asked ... name[n_alias] owner */
+	size_t n_alias;          /* 0: no alias */
+	const struct dns_rr *rr; /* of the type asked, at the last name */
+	size_t n_rr;             /* 0 with SECURE or INSECURE: no such
 					 * record, proven or claimed (D04) */
-	const char *why;		/* ERROR: what failed, one line; else "" */
+	const char *why;         /* ERROR: what failed, one line; else "" */
 };
 
 struct dns;
@@ -163,70 +176,74 @@ typedef void dns_done(void *arg, const struct dns_result *);
 
 /* The resolver context is made by the first dns_start().  base is the loop to
  * run on, owned by the caller; it must outlive the struct dns. */
-struct dns *dns_new(const struct conf *, struct event_base *base,
-	    struct danevirke_error *err);
-void	 dns_free(struct dns *);	/* cancels all, runs no done() */
+struct dns *dns_new(
+    const struct conf *, struct event_base *base, struct danevirke_error *err);
+void dns_free(struct dns *); /* cancels all, runs no done() */
 /* name: text, absolute; labels may hold escapes (\046).  done() runs exactly
  * once, from the loop, never inside dns_start(); the result and all in it is
  * in the arena, which must live until then.  Limits: aliases and time are
  * enforced here (an ERROR with a why).  NULL: err. */
 struct dns_query *dns_start(struct dns *, struct arena *, const char *name,
-	    int type, dns_done *done, void *arg, struct danevirke_error *err);
-void	 dns_cancel(struct dns_query *);
+    int type, dns_done *done, void *arg, struct danevirke_error *err);
+void dns_cancel(struct dns_query *);
 
 /* Pure and public for tests and fuzzing: a packet to a result.  sec as
  * libunbound gives it (0 insecure, 1 bogus, 2 secure), rcode likewise. */
-void	 dns_parse(struct arena *, const char *qname, int type, int rcode,
-	    const uint8_t *pkt, size_t len, int sec, const char *why,
-	    unsigned max_alias, struct dns_result *out);
+void dns_parse(struct arena *, const char *qname, int type, int rcode,
+    const uint8_t *pkt, size_t len, int sec, const char *why,
+    unsigned max_alias, struct dns_result *out);
 /* Wire name at data[0..len) (uncompressed, whole) to text; false: malformed */
-bool	 dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN]);
+bool dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN]);
 /* U-labels or A-labels to A-labels, lower case, no final dot (D14, N09) */
-int	 name_to_ascii(const char *name, char *buf, size_t len,
-	    struct danevirke_error *err);
+int name_to_ascii(
+    const char *name, char *buf, size_t len, struct danevirke_error *err);
 
 /* ---------------------------------------------------------------- policy */
 
 /* Facts gathered about one host.  Pointers are NULL until asked and answered;
  * wanted and unanswered lookups are only known to route.c. */
 struct host_facts {
-	const char *name;		/* as in MX or the question, A-labels */
+	const char *name; /* as in MX or the question, A-labels */
 	uint16_t preference;
-	uint32_t tie;			/* random, orders equal preferences (M02) */
-	bool	 literal;		/* name is an address (T07, T08) */
+	uint32_t tie; /* random, orders equal preferences (M02) */
+	bool literal; /* name is an address (T07, T08) */
 	const struct dns_result *a, *aaaa;
-	const struct dns_result *cname;	/* of name itself (D12, B08) */
+	const struct dns_result *cname;   /* of name itself (D12, B08) */
 	const struct dns_result *tlsa[2]; /* first and second candidate (B09) */
 };
 
 struct facts {
 	enum danevirke_kind kind;
-	const char *domain;		/* A-labels, or the text of a literal */
+	const char *domain; /* A-labels, or the text of a literal */
 	uint16_t port;
-	bool	 literal;
-	time_t	 now;
+	bool literal;
+	time_t now;
 	enum danevirke_level level;
 	const struct conf_profile *profile;
 	const struct conf_destination *exception; /* or NULL */
-	const struct conf *conf;	/* limits, self, allow */
+	const struct conf *conf;                  /* limits, self, allow */
 	const struct conf_prefix *local; /* addresses of local interfaces */
-	size_t	 n_local;
-	const struct dns_result *mx;	/* NULL for RELAY */
-	struct host_facts *hosts;	/* made by policy_hosts() */
-	size_t	 n_hosts;
-	const char *failed;		/* not NULL: defer, with this reason */
+	size_t n_local;
+	const struct dns_result *mx; /* NULL for RELAY */
+	struct host_facts *hosts;    /* made by policy_hosts() */
+	size_t n_hosts;
+	const char *failed; /* not NULL: defer, with this reason */
 };
 
 /* From facts->mx (answered) makes facts->hosts, sorted by preference and tie.
  * tie(arg) gives 32 random bits.  False: out of memory. */
-bool	 policy_hosts(struct arena *, struct facts *, uint32_t (*tie)(void *),
-	    void *arg);
+bool policy_hosts(
+    struct arena *, struct facts *, uint32_t (*tie)(void *), void *arg);
 
 /* The lookups this host needs next, given its facts so far: at most 2 in
  * want[]; 0: all is gathered.  name lives as long as the facts. */
-struct want { const char *name; int type; const struct dns_result **slot; };
-size_t	 policy_next(struct arena *, const struct facts *, struct host_facts *,
-	    struct want want[2]);
+struct want {
+	const char *name;
+	int type;
+	const struct dns_result **slot;
+};
+size_t policy_next(struct arena *, const struct facts *, struct host_facts *,
+    struct want want[2]);
 
 /* Facts, complete, to an answer whose parts are in the arena.  NULL: ENOMEM */
 struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
@@ -234,48 +251,46 @@ struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
 /* ------------------------------------------------------------------ tlsa */
 
 /* RDATA to record; data points into rdata (Q06).  Leaves usable, use 0. */
-void	 tlsa_parse(const uint8_t *rdata, size_t len, struct danevirke_tlsa *);
+void tlsa_parse(const uint8_t *rdata, size_t len, struct danevirke_tlsa *);
 /* U01-U03, A01-A03.  digests: matching types, strongest first. */
-size_t	 tlsa_classify(struct danevirke_tlsa *, size_t n, uint32_t flags,
-	    const uint8_t *digests, size_t n_digests);
+size_t tlsa_classify(struct danevirke_tlsa *, size_t n, uint32_t flags,
+    const uint8_t *digests, size_t n_digests);
 /* "DANE-EE SPKI SHA2-256" (RFC 7218), numbers for what has no name */
-void	 tlsa_text(const struct danevirke_tlsa *, char *buf, size_t len);
+void tlsa_text(const struct danevirke_tlsa *, char *buf, size_t len);
 
 /* --------------------------------------------------------- spki and verify */
 
 /* The subjectPublicKeyInfo of a DER certificate, header included, as received
  * (U17).  0, or -1 if it is not a certificate in strict DER. */
-int	 spki_find(const uint8_t *der, size_t len, const uint8_t **spki,
-	    size_t *spki_len);
+int spki_find(
+    const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len);
 /* Strict DER: one SubjectPublicKeyInfo and nothing behind it; 0 or -1. */
-int	 spki_check(const uint8_t *der, size_t len);
+int spki_check(const uint8_t *der, size_t len);
 
 /* The signed part of a certificate. */
-int	 cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs,
-	    size_t *tbs_len);
+int
+cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len);
 
-int	 verify_chain(const struct danevirke_host *,
-	    const struct danevirke_chain *,
-	    const struct danevirke_verify_options *,
-	    struct danevirke_verdict *);
+int verify_chain(const struct danevirke_host *, const struct danevirke_chain *,
+    const struct danevirke_verify_options *, struct danevirke_verdict *);
 
 /* ---------------------------------------------------------------- answer */
 
 /* One block of memory, freed by free().  NULL: out of memory. */
 struct danevirke_answer *answer_make(const struct danevirke_answer *draft);
-size_t	 answer_pack(const struct danevirke_answer *, void *buf, size_t len);
-const struct danevirke_answer *answer_unpack(const void *buf, size_t len,
-	    struct danevirke_error *err);
+size_t answer_pack(const struct danevirke_answer *, void *buf, size_t len);
+const struct danevirke_answer *
+answer_unpack(const void *buf, size_t len, struct danevirke_error *err);
 
 /* ----------------------------------------------------------------- route */
 
 struct route;
 /* As danevirke_v1.start, the arguments checked. */
-struct route *route_start(const struct conf *, struct dns *,
-	    struct event_base *, const struct danevirke_question *,
-	    danevirke_log *, void *log_arg,
-	    danevirke_done *done, void *arg, struct danevirke_error *err);
-void	 route_cancel(struct route *);	/* no done() */
+struct route *
+route_start(const struct conf *, struct dns *, struct event_base *,
+    const struct danevirke_question *, danevirke_log *, void *log_arg,
+    danevirke_done *done, void *arg, struct danevirke_error *err);
+void route_cancel(struct route *); /* no done() */
 
 /* util.c: words for enums, the same in every log */
 const char *result_name(enum danevirke_result);

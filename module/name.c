@@ -7,9 +7,9 @@
 #include "module.h"
 #include "packet.h"
 
-#define HEADER_LEN	12
-#define LABEL_LEN	63		/* RFC 1035 2.3.4 */
-#define JUMPS_MAX	128		/* a name has 127 labels at most */
+#define HEADER_LEN 12
+#define LABEL_LEN 63  /* RFC 1035 2.3.4 */
+#define JUMPS_MAX 128 /* a name has 127 labels at most */
 
 static uint8_t
 lower(uint8_t c)
@@ -68,7 +68,7 @@ escape(const char **s)
 bool
 wire_parse(const char *text, struct wire *w)
 {
-	size_t label = 0;		/* where its length octet is */
+	size_t label = 0; /* where its length octet is */
 	int c;
 
 	if (*text == '\0')
@@ -95,7 +95,7 @@ wire_parse(const char *text, struct wire *w)
 			return false;
 		w->data[w->len++] = (uint8_t)c;
 	}
-	if (w->len - label == 1) {	/* the final dot: this is the root */
+	if (w->len - label == 1) { /* the final dot: this is the root */
 		w->data[label] = 0;
 		return true;
 	}
@@ -111,8 +111,8 @@ wire_parse(const char *text, struct wire *w)
 static bool
 plain(uint8_t c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    c == '-' || c == '_' || c == '*' || c == '/' || c == '+';
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+	    c == '_' || c == '*' || c == '/' || c == '+';
 }
 
 bool

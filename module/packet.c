@@ -14,35 +14,36 @@
 #include "module.h"
 #include "packet.h"
 
-#define HEADER_LEN	12
-#define CLASS_IN	1
-#define RCODE_NXDOMAIN	3
-#define TTL_MAX		86400		/* D15, DESIGN: a day at most */
-#define TTL_FAILED	5		/* D15: failures, and denials without
+#define HEADER_LEN 12
+#define CLASS_IN 1
+#define RCODE_NXDOMAIN 3
+#define TTL_MAX 86400 /* D15, DESIGN: a day at most */
+#define TTL_FAILED \
+	5                /* D15: failures, and denials without
 					 * a SOA that says how long */
-#define RECORDS_MAX	1024		/* in an answer section (M11, U20) */
-#define WHY_MAX		800		/* octets of a reason */
+#define RECORDS_MAX 1024 /* in an answer section (M11, U20) */
+#define WHY_MAX 800      /* octets of a reason */
 
-#define FLAG_QR		0x80
-#define FLAG_TC		0x02
+#define FLAG_QR 0x80
+#define FLAG_TC 0x02
 
 /* One record of the message, where it lies. */
 struct record {
-	size_t		owner, rdata;	/* offsets */
-	size_t		len;		/* of rdata */
-	uint32_t	ttl;
-	uint16_t	type;
+	size_t owner, rdata; /* offsets */
+	size_t len;          /* of rdata */
+	uint32_t ttl;
+	uint16_t type;
 };
 
 struct packet {
-	struct arena	*arena;
-	const uint8_t	*data;
-	size_t		 len, at;
-	struct record	*answer;
-	size_t		 n_answer;
-	size_t		 n_auth;
+	struct arena *arena;
+	const uint8_t *data;
+	size_t len, at;
+	struct record *answer;
+	size_t n_answer;
+	size_t n_auth;
 	struct dns_result *out;
-	const char	*bogus;		/* sec 1: why; else NULL */
+	const char *bogus; /* sec 1: why; else NULL */
 };
 
 static uint16_t
@@ -73,8 +74,8 @@ owner_is(const struct packet *p, const struct record *r, const struct wire *w)
 
 /* A name that fills RDATA from skip to its end. */
 static bool
-rdata_name(const struct packet *p, const struct record *r, size_t skip,
-    struct wire *w)
+rdata_name(
+    const struct packet *p, const struct record *r, size_t skip, struct wire *w)
 {
 	return r->len > skip &&
 	    name_read(p, r->rdata + skip, w) == r->rdata + r->len;
@@ -128,8 +129,8 @@ static const char *
 rcode_name(int rcode, char buf[16])
 {
 	static const char *const names[] = { "NOERROR", "FORMERR", "SERVFAIL",
-	    "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
-	    "NOTAUTH", "NOTZONE" };
+		"NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+		"NXRRSET", "NOTAUTH", "NOTZONE" };
 
 	if (rcode >= 0 && rcode < (int)(sizeof names / sizeof *names))
 		return names[rcode];
@@ -147,8 +148,8 @@ refuse_rcode(struct packet *p, int rcode, const char *why)
 		return refuse(p, "%s: %s", rcode_name(rcode, buf), why);
 	if (rcode == 2)
 		return refuse(p, "SERVFAIL: no server gave a usable answer");
-	return refuse(p, "%s: the servers refuse to answer",
-	    rcode_name(rcode, buf));
+	return refuse(
+	    p, "%s: the servers refuse to answer", rcode_name(rcode, buf));
 }
 
 /* Header and question (RFC 1035 4.1.1, 4.1.2). */
@@ -168,22 +169,25 @@ read_head(struct packet *p, const struct wire *qname, int type)
 	if (rcode != 0 && rcode != RCODE_NXDOMAIN)
 		return refuse_rcode(p, rcode, NULL);
 	if ((d[2] & FLAG_TC) != 0)
-		return refuse(p, "truncated answer");		/* M11 */
+		return refuse(p, "truncated answer"); /* M11 */
 	if (get16(d + 4) != 1 ||
 	    (p->at = name_read(p, HEADER_LEN, &name)) == 0 ||
 	    p->len - p->at < 4)
 		return refuse(p, "malformed answer: question section");
 	if (!wire_equal(&name, qname) || get16(d + p->at) != type ||
 	    get16(d + p->at + 2) != CLASS_IN)
-		return refuse(p, "malformed answer: it is to another "
+		return refuse(p,
+		    "malformed answer: it is to another "
 		    "question");
 	p->at += 4;
 	p->n_answer = get16(d + 6);
 	p->n_auth = get16(d + 8);
 	if (p->n_answer > RECORDS_MAX || p->n_auth > RECORDS_MAX)
-		return refuse(p, "answer of %zu records: more than %d are not "
-		    "taken", p->n_answer > p->n_auth ? p->n_answer : p->n_auth,
-		    RECORDS_MAX);				/* M11 */
+		return refuse(p,
+		    "answer of %zu records: more than %d are not "
+		    "taken",
+		    p->n_answer > p->n_auth ? p->n_answer : p->n_auth,
+		    RECORDS_MAX); /* M11 */
 	p->out->nxdomain = rcode == RCODE_NXDOMAIN;
 	return true;
 }
@@ -216,8 +220,8 @@ read_record(struct packet *p, struct record *r)
 	if (p->len - p->at < r->len)
 		return refuse(p, "malformed answer: cut off record");
 	if (get16(d + 2) != CLASS_IN)
-		return refuse(p, "malformed answer: record of class %u",
-		    get16(d + 2));
+		return refuse(
+		    p, "malformed answer: record of class %u", get16(d + 2));
 	p->at += r->len;
 	return true;
 }
@@ -294,8 +298,8 @@ follow(struct packet *p, struct wire *at, int type, unsigned max_alias)
 	if (n_cname > max_alias)
 		n_cname = max_alias;
 	if (n_cname > 0 && type != TYPE_CNAME) {
-		const char **names = arena_array(p->arena, n_cname + 1,
-		    sizeof *names);
+		const char **names = arena_array(
+		    p->arena, n_cname + 1, sizeof *names);
 
 		if (names == NULL)
 			return refuse(p, "out of memory");
@@ -315,24 +319,30 @@ follow(struct packet *p, struct wire *at, int type, unsigned max_alias)
 				continue;
 			}
 			if (alias != NULL)
-				return refuse(p, "malformed answer: %s has "
-				    "two CNAMEs", out->name[n]);
+				return refuse(p,
+				    "malformed answer: %s has "
+				    "two CNAMEs",
+				    out->name[n]);
 			alias = r;
 		}
 		if (alias == NULL)
 			break;
 		if (found)
-			return refuse(p, "malformed answer: %s has a CNAME "
-			    "and other data", out->name[n]);
-		if (n >= max_alias)				/* D10 */
-			return refuse(p, "more than %u aliases, at %s "
-			    "(limits.aliases)", max_alias, out->name[n]);
+			return refuse(p,
+			    "malformed answer: %s has a CNAME "
+			    "and other data",
+			    out->name[n]);
+		if (n >= max_alias) /* D10 */
+			return refuse(p,
+			    "more than %u aliases, at %s "
+			    "(limits.aliases)",
+			    max_alias, out->name[n]);
 		if (!rdata_name(p, alias, 0, &next) ||
 		    !dns_name_text(next.data, next.len, text))
-			return refuse(p, "malformed answer: CNAME of %s",
-			    out->name[n]);
+			return refuse(
+			    p, "malformed answer: CNAME of %s", out->name[n]);
 		for (i = 0; i <= n; i++)
-			if (strcmp(out->name[i], text) == 0)	/* D10 */
+			if (strcmp(out->name[i], text) == 0) /* D10 */
 				return refuse(p, "alias loop at %s", text);
 		if ((out->name[++n] = arena_str(p->arena, text)) == NULL)
 			return refuse(p, "out of memory");
@@ -355,13 +365,17 @@ copy_rdata(struct packet *p, const struct record *r, struct dns_rr *rr)
 	switch (r->type) {
 	case TYPE_A:
 		if (r->len != 4)
-			return refuse(p, "malformed answer: A record of %zu "
-			    "octets", r->len);
+			return refuse(p,
+			    "malformed answer: A record of %zu "
+			    "octets",
+			    r->len);
 		break;
 	case TYPE_AAAA:
 		if (r->len != 16)
-			return refuse(p, "malformed answer: AAAA record of "
-			    "%zu octets", r->len);
+			return refuse(p,
+			    "malformed answer: AAAA record of "
+			    "%zu octets",
+			    r->len);
 		break;
 	case TYPE_MX:
 	case TYPE_CNAME:
@@ -376,7 +390,7 @@ copy_rdata(struct packet *p, const struct record *r, struct dns_rr *rr)
 		rr->data = d;
 		rr->len = skip + w.len;
 		return true;
-	default:		/* Q06: a short TLSA is one bad record */
+	default: /* Q06: a short TLSA is one bad record */
 		break;
 	}
 	if ((d = arena_alloc(p->arena, r->len + 1)) == NULL)
@@ -402,8 +416,8 @@ collect(struct packet *p, const struct wire *at, int type)
 	if (out->nxdomain)
 		return refuse(p, "malformed answer: NXDOMAIN with records");
 	if (type == TYPE_CNAME && n > 1)
-		return refuse(p, "malformed answer: %s has two CNAMEs",
-		    out->name[0]);
+		return refuse(
+		    p, "malformed answer: %s has two CNAMEs", out->name[0]);
 	if ((rr = arena_array(p->arena, n, sizeof *rr)) == NULL)
 		return refuse(p, "out of memory");
 	for (i = 0, n = 0; i < p->n_answer; i++) {
@@ -448,8 +462,9 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
     const uint8_t *pkt, size_t len, int sec, const char *why,
     unsigned max_alias, struct dns_result *out)
 {
-	struct packet p = { .arena = arena, .data = pkt, .len = len,
-	    .out = out };
+	struct packet p = {
+		.arena = arena, .data = pkt, .len = len, .out = out
+	};
 	struct wire at;
 	char text[NAME_LEN];
 
@@ -458,9 +473,8 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	/* D03: bogus comes with rcode 0 and a packet, so it is tested first */
 	if (sec == 1)
 		p.bogus = why != NULL && *why != '\0' ? why :
-		    "validation failure";
-	if (!wire_parse(qname, &at) ||
-	    !dns_name_text(at.data, at.len, text)) {
+							"validation failure";
+	if (!wire_parse(qname, &at) || !dns_name_text(at.data, at.len, text)) {
 		refuse(&p, "\"%s\" is not a domain name", qname);
 		return;
 	}
@@ -474,7 +488,7 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 		refuse_rcode(&p, rcode, why);
 		return;
 	}
-	if (sec < 0 || sec > 2) {				/* D02 */
+	if (sec < 0 || sec > 2) { /* D02 */
 		refuse(&p, "the resolver gave no DNSSEC state");
 		return;
 	}
@@ -487,8 +501,8 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	    !follow(&p, &at, type, max_alias) || !collect(&p, &at, type))
 		return;
 	if (p.bogus != NULL) {
-		out->content = true;				/* P02 */
-		lower_ttl(out, TTL_FAILED);			/* D15 */
+		out->content = true;        /* P02 */
+		lower_ttl(out, TTL_FAILED); /* D15 */
 		out->why = line(arena, p.bogus);
 		return;
 	}

@@ -11,8 +11,8 @@
 
 #include "module.h"
 
-#define TTL_CAP		86400
-#define TTL_LITERAL	3600
+#define TTL_CAP 86400
+#define TTL_LITERAL 3600
 
 /* Levels that block nothing use what a bogus answer said (P02). */
 static bool
@@ -26,22 +26,23 @@ lenient(const struct facts *f)
 static bool
 has_records(const struct facts *f, const struct dns_result *r)
 {
-	return r != NULL && r->n_rr > 0 && (r->state == DANEVIRKE_SECURE ||
-	    r->state == DANEVIRKE_INSECURE || (lenient(f) && r->content));
+	return r != NULL && r->n_rr > 0 &&
+	    (r->state == DANEVIRKE_SECURE || r->state == DANEVIRKE_INSECURE ||
+		(lenient(f) && r->content));
 }
 
 static bool
 is_error(const struct dns_result *r)
 {
-	return r == NULL || (r->state != DANEVIRKE_SECURE &&
-	    r->state != DANEVIRKE_INSECURE);
+	return r == NULL ||
+	    (r->state != DANEVIRKE_SECURE && r->state != DANEVIRKE_INSECURE);
 }
 
 static const char *
 why(const struct dns_result *r)
 {
-	return r == NULL || r->why == NULL || *r->why == '\0' ?
-	    "no answer" : r->why;
+	return r == NULL || r->why == NULL || *r->why == '\0' ? "no answer" :
+								r->why;
 }
 
 static bool
@@ -58,7 +59,7 @@ host_cmp(const void *va, const void *vb)
 {
 	const struct host_facts *a = va, *b = vb;
 
-	if (a->preference != b->preference)	/* M02, RFC 5321 5.1 */
+	if (a->preference != b->preference) /* M02, RFC 5321 5.1 */
 		return a->preference < b->preference ? -1 : 1;
 	return a->tie < b->tie ? -1 : a->tie > b->tie;
 }
@@ -84,8 +85,8 @@ one_host(struct arena *a, struct facts *f)
 }
 
 bool
-policy_hosts(struct arena *a, struct facts *f, uint32_t (*tie)(void *),
-    void *arg)
+policy_hosts(
+    struct arena *a, struct facts *f, uint32_t (*tie)(void *), void *arg)
 {
 	const struct dns_result *mx = f->mx;
 	char name[NAME_LEN];
@@ -95,12 +96,12 @@ policy_hosts(struct arena *a, struct facts *f, uint32_t (*tie)(void *),
 	if (f->kind == DANEVIRKE_RELAY || f->literal)
 		return one_host(a, f);
 	if (is_error(mx) && !(mx != NULL && lenient(f) && mx->content))
-		return true;			/* D06: no host is tried */
+		return true; /* D06: no host is tried */
 	if (mx->nxdomain)
 		return true;
-	if (mx->n_rr == 0)			/* B02, RFC 5321 5.1 */
+	if (mx->n_rr == 0) /* B02, RFC 5321 5.1 */
 		return one_host(a, f);
-	if (mx->n_rr > f->conf->limits.hosts)	/* M11 */
+	if (mx->n_rr > f->conf->limits.hosts) /* M11 */
 		return true;
 	f->hosts = arena_array(a, mx->n_rr, sizeof *f->hosts);
 	if (f->hosts == NULL)
@@ -111,14 +112,14 @@ policy_hosts(struct arena *a, struct facts *f, uint32_t (*tie)(void *),
 
 		if (rr->len < 3 ||
 		    !dns_name_text(rr->data + 2, rr->len - 2, name))
-			continue;		/* dns.c refuses these */
+			continue; /* dns.c refuses these */
 		if (strcmp(name, ".") == 0 || *name == '\0')
-			continue;		/* Z03 */
+			continue; /* Z03 */
 		h->preference = (uint16_t)(rr->data[0] << 8 | rr->data[1]);
 		for (j = 0; j < f->n_hosts; j++)
 			if (strcmp(f->hosts[j].name, name) == 0)
 				break;
-		if (j < f->n_hosts) {		/* listed twice: the better */
+		if (j < f->n_hosts) { /* listed twice: the better */
 			if (h->preference < f->hosts[j].preference)
 				f->hosts[j].preference = h->preference;
 			memset(h, 0, sizeof *h);
@@ -126,8 +127,8 @@ policy_hosts(struct arena *a, struct facts *f, uint32_t (*tie)(void *),
 		}
 		if ((h->name = arena_str(a, name)) == NULL)
 			return false;
-		h->literal = is_literal(name);	/* T08 */
-		h->tie = tie(arg);		/* M02 */
+		h->literal = is_literal(name); /* T08 */
+		h->tie = tie(arg);             /* M02 */
 		f->n_hosts++;
 	}
 	qsort(f->hosts, f->n_hosts, sizeof *f->hosts, host_cmp);
@@ -138,10 +139,10 @@ policy_hosts(struct arena *a, struct facts *f, uint32_t (*tie)(void *),
 
 /* What the two address lookups amount to. */
 struct reach {
-	enum danevirke_dnssec state;	/* of the addresses that are used */
-	bool	 a, aaaa;		/* these families are used */
-	bool	 bogus;			/* used only because of audit or off */
-	const struct dns_result *lead;	/* gives the alias chain, or NULL */
+	enum danevirke_dnssec state;   /* of the addresses that are used */
+	bool a, aaaa;                  /* these families are used */
+	bool bogus;                    /* used only because of audit or off */
+	const struct dns_result *lead; /* gives the alias chain, or NULL */
 };
 
 static struct reach
@@ -160,7 +161,7 @@ reach(const struct facts *f, const struct host_facts *h)
 			break;
 		}
 	}
-	if (r.state == DANEVIRKE_ERROR) {	/* D07; P02 */
+	if (r.state == DANEVIRKE_ERROR) { /* D07; P02 */
 		r.a = has_records(f, h->a);
 		r.aaaa = has_records(f, h->aaaa);
 		r.bogus = r.a || r.aaaa;
@@ -175,26 +176,26 @@ static size_t
 candidates(const struct facts *f, const struct host_facts *h,
     const struct reach *r, const char *base[2])
 {
-	if (h->literal)				/* T07, T08 */
+	if (h->literal) /* T07, T08 */
 		return 0;
-	if (mx_insecure(f) && f->profile->insecure_mx ==
-	    DANEVIRKE_OPPORTUNISTIC)		/* M04 may */
+	if (mx_insecure(f) &&
+	    f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC) /* M04 may */
 		return 0;
 	if (r->state == DANEVIRKE_SECURE && r->lead->n_alias == 0) {
-		base[0] = h->name;		/* B07 */
+		base[0] = h->name; /* B07 */
 		return 1;
 	}
-	if (r->state == DANEVIRKE_SECURE) {	/* B09, never B11 */
+	if (r->state == DANEVIRKE_SECURE) { /* B09, never B11 */
 		base[0] = r->lead->name[r->lead->n_alias];
 		base[1] = h->name;
 		return 2;
 	}
 	if (r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
 	    h->cname != NULL && h->cname->state == DANEVIRKE_SECURE) {
-		base[0] = h->name;		/* B08 */
+		base[0] = h->name; /* B08 */
 		return 1;
 	}
-	return 0;				/* B05, B10 */
+	return 0; /* B05, B10 */
 }
 
 /* The candidate that decides, -1: none does (yet); *more: go on asking. */
@@ -210,10 +211,10 @@ decider(const struct host_facts *h, size_t n, bool *more)
 			return -1;
 		}
 		if (is_error(h->tlsa[i]))
-			return (int)i;		/* B12, D08 */
+			return (int)i; /* B12, D08 */
 		if (h->tlsa[i]->state == DANEVIRKE_SECURE &&
 		    h->tlsa[i]->n_rr > 0)
-			return (int)i;		/* B13 */
+			return (int)i; /* B13 */
 		/* Q04: insecure or absent, the next one */
 	}
 	return -1;
@@ -230,7 +231,7 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 
 	if (h->literal)
 		return 0;
-	if (h->a == NULL)			/* B03 */
+	if (h->a == NULL) /* B03 */
 		want[n++] = (struct want){ h->name, TYPE_A, &h->a };
 	if (h->aaaa == NULL)
 		want[n++] = (struct want){ h->name, TYPE_AAAA, &h->aaaa };
@@ -239,15 +240,16 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 	if (f->level == DANEVIRKE_LEVEL_OFF)
 		return 0;
 	r = reach(f, h);
-	if (r.lead == NULL || r.bogus)		/* B04, D07 */
+	if (r.lead == NULL || r.bogus) /* B04, D07 */
 		return 0;
 	if (r.state == DANEVIRKE_INSECURE) {
-		if (r.lead->n_alias == 0)	/* B05 */
+		if (r.lead->n_alias == 0) /* B05 */
 			return 0;
-		if (h->cname == NULL && !h->literal && !(mx_insecure(f) &&
-		    f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC)) {
+		if (h->cname == NULL && !h->literal &&
+		    !(mx_insecure(f) &&
+			f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC)) {
 			want[0] = (struct want){ h->name, TYPE_CNAME,
-			    &h->cname };	/* D12 */
+				&h->cname }; /* D12 */
 			return 1;
 		}
 	}
@@ -258,7 +260,7 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 	for (i = 0; h->tlsa[i] != NULL; i++)
 		;
 	want[0].name = arena_printf(a, "_%u._tcp.%s", f->port, base[i]);
-	want[0].type = TYPE_TLSA;		/* Q01 */
+	want[0].type = TYPE_TLSA; /* Q01 */
 	want[0].slot = &h->tlsa[i];
 	return 1;
 }
@@ -270,10 +272,13 @@ static bool
 addr_forbidden(const struct conf *c, int family, const uint8_t *ip)
 {
 	static const struct conf_prefix bad[] = {
-		{ 4, { 0 }, 8 }, { 4, { 127 }, 8 }, { 4, { 169, 254 }, 16 },
+		{ 4, { 0 }, 8 },
+		{ 4, { 127 }, 8 },
+		{ 4, { 169, 254 }, 16 },
 		{ 4, { 224 }, 3 },
-		{ 6, { 0 }, 127 },		/* :: and ::1 */
-		{ 6, { 0xfe, 0x80 }, 10 }, { 6, { 0xff }, 8 },
+		{ 6, { 0 }, 127 }, /* :: and ::1 */
+		{ 6, { 0xfe, 0x80 }, 10 },
+		{ 6, { 0xff }, 8 },
 	};
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	uint32_t v4;
@@ -294,9 +299,9 @@ addr_forbidden(const struct conf *c, int family, const uint8_t *ip)
 
 struct addr_list {
 	struct danevirke_addr *addr;
-	size_t	 n;
-	size_t	 dropped;		/* by M12 */
-	bool	 over;			/* the limit: M11 */
+	size_t n;
+	size_t dropped; /* by M12 */
+	bool over;      /* the limit: M11 */
 };
 
 static bool
@@ -338,8 +343,11 @@ addrs(struct arena *a, const struct facts *f, const struct host_facts *h,
 	if ((l->addr = arena_array(a, 2 * n + 1, sizeof *l->addr)) == NULL)
 		return false;
 	if (h->literal)
-		return addr_add(a, f, l, inet_pton(AF_INET, h->name, ip) == 1 ?
-		    4 : inet_pton(AF_INET6, h->name, ip) == 1 ? 6 : 6, ip);
+		return addr_add(a, f, l,
+		    inet_pton(AF_INET, h->name, ip) == 1      ? 4 :
+			inet_pton(AF_INET6, h->name, ip) == 1 ? 6 :
+								6,
+		    ip);
 	for (i = 0; i < n; i++) {
 		if (i < n6 && h->aaaa->rr[i].len == 16 &&
 		    !addr_add(a, f, l, 6, h->aaaa->rr[i].data))
@@ -363,9 +371,9 @@ is_self(const struct facts *f, const struct danevirke_host *h)
 			return true;
 	for (i = 0; i < h->n_addrs; i++)
 		if (c->self_set ? prefix_match(c->self_addr, c->n_self_addr,
-		    h->addrs[i].family, h->addrs[i].ip) :
-		    prefix_match(f->local, f->n_local, h->addrs[i].family,
-		    h->addrs[i].ip))
+				      h->addrs[i].family, h->addrs[i].ip) :
+				  prefix_match(f->local, f->n_local,
+				      h->addrs[i].family, h->addrs[i].ip))
 			return true;
 	return false;
 }
@@ -382,8 +390,8 @@ host_names(struct arena *a, const struct facts *f, struct danevirke_host *out,
 
 	if (name == NULL)
 		return false;
-	name[n++] = out->base;			/* N02 */
-	if (!mx_insecure(f)) {			/* N03, N05; else N04 */
+	name[n++] = out->base; /* N02 */
+	if (!mx_insecure(f)) { /* N03, N05; else N04 */
 		if (strcmp(f->domain, name[0]) != 0)
 			name[n++] = f->domain;
 		if (strcmp(final, f->domain) != 0 &&
@@ -408,8 +416,8 @@ ignored_text(struct arena *a, const struct danevirke_host *h)
 		if (++said > 4)
 			return arena_printf(a, "%s; ...", text);
 		tlsa_text(&h->tlsa[i], type, sizeof type);
-		text = arena_printf(a, "%s; ignored %s: %s", text, type,
-		    h->tlsa[i].why);
+		text = arena_printf(
+		    a, "%s; ignored %s: %s", text, type, h->tlsa[i].why);
 	}
 	return text;
 }
@@ -424,7 +432,7 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 	char *ignored;
 
 	out->tlsa_state = DANEVIRKE_SECURE;
-	out->base = base;			/* S01, S02, Q03 */
+	out->base = base; /* S01, S02, Q03 */
 	if (!host_names(a, f, out, final) ||
 	    (t = arena_array(a, r->n_rr, sizeof *t)) == NULL)
 		return false;
@@ -435,15 +443,19 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 	out->n_tlsa = r->n_rr;
 	if ((ignored = ignored_text(a, out)) == NULL)
 		return false;
-	if (used == 0) {			/* T03, T05 */
+	if (used == 0) { /* T03, T05 */
 		out->would = DANEVIRKE_ENCRYPT;
-		out->reason = arena_printf(a, "none usable of %zu TLSA "
-		    "(_%u._tcp.%s)%s", r->n_rr, f->port, base, ignored);
-	} else {				/* T01; M04 encrypt */
+		out->reason = arena_printf(a,
+		    "none usable of %zu TLSA "
+		    "(_%u._tcp.%s)%s",
+		    r->n_rr, f->port, base, ignored);
+	} else { /* T01; M04 encrypt */
 		out->would = mx_insecure(f) ? p->insecure_mx :
-		    DANEVIRKE_AUTHENTICATE;
-		out->reason = arena_printf(a, "%zu usable of %zu TLSA "
-		    "(_%u._tcp.%s)%s%s", used, r->n_rr, f->port, base,
+					      DANEVIRKE_AUTHENTICATE;
+		out->reason = arena_printf(a,
+		    "%zu usable of %zu TLSA "
+		    "(_%u._tcp.%s)%s%s",
+		    used, r->n_rr, f->port, base,
 		    mx_insecure(f) ? ", insecure MX" : "", ignored);
 	}
 	return out->reason != NULL;
@@ -460,26 +472,28 @@ refuse(struct danevirke_host *out, enum danevirke_result result,
 }
 
 static bool
-unreachable(struct arena *a, const struct facts *f,
-    const struct host_facts *h, const struct addr_list *l,
-    struct danevirke_host *out)
+unreachable(struct arena *a, const struct facts *f, const struct host_facts *h,
+    const struct addr_list *l, struct danevirke_host *out)
 {
 	bool e4 = is_error(h->a), e6 = is_error(h->aaaa);
 
-	if (l->over)				/* M11 */
-		return refuse(out, DANEVIRKE_RESULT_NONE, arena_printf(a,
-		    "more addresses than resolver.limits.addresses = %u",
-		    f->conf->limits.addresses));
-	if (l->dropped > 0)			/* M12 */
-		return refuse(out, DANEVIRKE_RESULT_NONE, arena_printf(a,
-		    "%zu address%s of a kind no mail is sent to (loopback, "
-		    "link-local, ...; see resolver.allow_addresses)",
-		    l->dropped, l->dropped == 1 ? "" : "es"));
-	if (e4 || e6)				/* D07 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID, arena_printf(a,
-		    "address lookup failed: %s%s%s", e4 ? why(h->a) : "",
-		    e4 && e6 ? "; AAAA: " : "", e6 ? why(h->aaaa) : ""));
-	return refuse(out, DANEVIRKE_RESULT_NONE,	/* B04 */
+	if (l->over) /* M11 */
+		return refuse(out, DANEVIRKE_RESULT_NONE,
+		    arena_printf(a,
+			"more addresses than resolver.limits.addresses = %u",
+			f->conf->limits.addresses));
+	if (l->dropped > 0) /* M12 */
+		return refuse(out, DANEVIRKE_RESULT_NONE,
+		    arena_printf(a,
+			"%zu address%s of a kind no mail is sent to (loopback, "
+			"link-local, ...; see resolver.allow_addresses)",
+			l->dropped, l->dropped == 1 ? "" : "es"));
+	if (e4 || e6) /* D07 */
+		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		    arena_printf(a, "address lookup failed: %s%s%s",
+			e4 ? why(h->a) : "", e4 && e6 ? "; AAAA: " : "",
+			e6 ? why(h->aaaa) : ""));
+	return refuse(out, DANEVIRKE_RESULT_NONE, /* B04 */
 	    arena_str(a, "no address"));
 }
 
@@ -495,42 +509,48 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
 
 	out->would = DANEVIRKE_OPPORTUNISTIC;
 	if (h->literal)
-		return (out->reason = arena_str(a, "address literal, DANE "
-		    "does not apply")) != NULL;
+		return (out->reason = arena_str(a,
+			    "address literal, DANE "
+			    "does not apply")) != NULL;
 	if (f->level == DANEVIRKE_LEVEL_OFF)
 		return (out->reason = arena_str(a, "level off")) != NULL;
-	if (r->bogus)				/* only here under P02 */
+	if (r->bogus) /* only here under P02 */
 		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
-		    arena_printf(a, "address lookup failed: %s",
-		    why(r->lead)));
+		    arena_printf(a, "address lookup failed: %s", why(r->lead)));
 	n = candidates(f, h, r, base);
 	if (n == 0 && r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
-	    h->cname != NULL && is_error(h->cname))	/* D08, D12 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID, arena_printf(a,
-		    "CNAME lookup failed: %s", why(h->cname)));
-	if (n == 0)				/* T04 */
+	    h->cname != NULL && is_error(h->cname)) /* D08, D12 */
+		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		    arena_printf(a, "CNAME lookup failed: %s", why(h->cname)));
+	if (n == 0) /* T04 */
 		return (out->reason = arena_printf(a, "no DANE: %s insecure",
-		    r->state == DANEVIRKE_SECURE ? "MX" : "address")) != NULL;
+			    r->state == DANEVIRKE_SECURE ? "MX" : "address")) !=
+		    NULL;
 	d = decider(h, n, &more);
-	if (more)				/* never: facts are complete */
+	if (more) /* never: facts are complete */
 		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_str(a, "TLSA lookup not done"));
-	if (d < 0) {				/* T04, M09 */
+	if (d < 0) { /* T04, M09 */
 		out->tlsa_state = h->tlsa[n - 1]->state;
-		return (out->reason = arena_printf(a, "no TLSA "
-		    "(_%u._tcp.%s%s)", f->port, base[0],
-		    out->tlsa_state == DANEVIRKE_INSECURE ? ", insecure" :
-		    "")) != NULL;
+		return (out->reason = arena_printf(a,
+			    "no TLSA "
+			    "(_%u._tcp.%s%s)",
+			    f->port, base[0],
+			    out->tlsa_state == DANEVIRKE_INSECURE ?
+				", insecure" :
+				"")) != NULL;
 	}
-	if (is_error(h->tlsa[d]))		/* D08, B12 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID, arena_printf(a,
-		    "TLSA lookup failed: _%u._tcp.%s: %s", f->port, base[d],
-		    why(h->tlsa[d])));
-	if (h->tlsa[d]->n_rr > f->conf->limits.records)	/* M11 */
-		return refuse(out, DANEVIRKE_TLSA_INVALID, arena_printf(a,
-		    "_%u._tcp.%s: %zu TLSA records, more than "
-		    "resolver.limits.records = %u", f->port, base[d],
-		    h->tlsa[d]->n_rr, f->conf->limits.records));
+	if (is_error(h->tlsa[d])) /* D08, B12 */
+		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		    arena_printf(a, "TLSA lookup failed: _%u._tcp.%s: %s",
+			f->port, base[d], why(h->tlsa[d])));
+	if (h->tlsa[d]->n_rr > f->conf->limits.records) /* M11 */
+		return refuse(out, DANEVIRKE_TLSA_INVALID,
+		    arena_printf(a,
+			"_%u._tcp.%s: %zu TLSA records, more than "
+			"resolver.limits.records = %u",
+			f->port, base[d], h->tlsa[d]->n_rr,
+			f->conf->limits.records));
 	return host_records(a, f, out, h->tlsa[d], base[d], final);
 }
 
@@ -555,13 +575,14 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	if (!host_tls(a, f, h, &r, out, final))
 		return false;
 	out->action = out->would;
-	if (lenient(f))				/* P02 */
+	if (lenient(f)) /* P02 */
 		out->action = DANEVIRKE_OPPORTUNISTIC;
 	if (f->level == DANEVIRKE_LEVEL_DANE_ONLY &&
 	    (out->would != DANEVIRKE_AUTHENTICATE || mx_insecure(f))) {
-		if (out->would != DANEVIRKE_HOST_DEFER)	/* T06, M07 */
-			refuse(out, DANEVIRKE_DANE_REQUIRED, arena_printf(a,
-			    "level dane-only: %s", out->reason));
+		if (out->would != DANEVIRKE_HOST_DEFER) /* T06, M07 */
+			refuse(out, DANEVIRKE_DANE_REQUIRED,
+			    arena_printf(
+				a, "level dane-only: %s", out->reason));
 		out->action = DANEVIRKE_HOST_DEFER;
 	}
 	return out->reason != NULL;
@@ -604,36 +625,41 @@ finish(struct danevirke_answer *out, enum danevirke_outcome outcome,
 
 /* Outcomes that need no host.  True: decided (reason NULL: no memory). */
 static bool
-decide_early(struct arena *a, const struct facts *f,
-    struct danevirke_answer *out)
+decide_early(
+    struct arena *a, const struct facts *f, struct danevirke_answer *out)
 {
 	const struct dns_result *mx = f->mx;
 
 	if (f->kind != DANEVIRKE_DOMAIN || f->literal)
 		return false;
-	if (is_error(mx) && (f->n_hosts == 0 || mx == NULL)) {	/* D06, D09 */
+	if (is_error(mx) && (f->n_hosts == 0 || mx == NULL)) { /* D06, D09 */
 		out->result = DANEVIRKE_DNSSEC_INVALID;
-		finish(out, DANEVIRKE_DEFER, arena_printf(a,
-		    "MX lookup failed: %s", why(mx)));
+		finish(out, DANEVIRKE_DEFER,
+		    arena_printf(a, "MX lookup failed: %s", why(mx)));
 		return true;
 	}
-	if (mx->nxdomain && !is_error(mx)) {	/* D04 */
-		finish(out, DANEVIRKE_NO_DOMAIN, arena_printf(a,
-		    "no such domain (%s denial)", dnssec_name(mx->state)));
+	if (mx->nxdomain && !is_error(mx)) { /* D04 */
+		finish(out, DANEVIRKE_NO_DOMAIN,
+		    arena_printf(a, "no such domain (%s denial)",
+			dnssec_name(mx->state)));
 		return true;
 	}
-	if (mx->n_rr > f->conf->limits.hosts) {	/* M11 */
-		finish(out, DANEVIRKE_DEFER, arena_printf(a, "%zu MX records, "
-		    "more than resolver.limits.hosts = %u", mx->n_rr,
-		    f->conf->limits.hosts));
+	if (mx->n_rr > f->conf->limits.hosts) { /* M11 */
+		finish(out, DANEVIRKE_DEFER,
+		    arena_printf(a,
+			"%zu MX records, "
+			"more than resolver.limits.hosts = %u",
+			mx->n_rr, f->conf->limits.hosts));
 		return true;
 	}
-	if (mx->n_rr > 0 && f->n_hosts == 0) {	/* Z01, Z02 */
-		finish(out, DANEVIRKE_NULL_MX, arena_printf(a,
-		    "the domain takes no mail (null MX%s)", mx->n_rr == 1 &&
-		    mx->rr[0].len > 1 && mx->rr[0].data[0] == 0 &&
-		    mx->rr[0].data[1] == 0 ? "" :
-		    ", though its preference is not 0 or it is repeated"));
+	if (mx->n_rr > 0 && f->n_hosts == 0) { /* Z01, Z02 */
+		finish(out, DANEVIRKE_NULL_MX,
+		    arena_printf(a, "the domain takes no mail (null MX%s)",
+			mx->n_rr == 1 && mx->rr[0].len > 1 &&
+				mx->rr[0].data[0] == 0 &&
+				mx->rr[0].data[1] == 0 ?
+			    "" :
+			    ", though its preference is not 0 or it is repeated"));
 		return true;
 	}
 	return false;
@@ -668,18 +694,18 @@ all_reasons(struct arena *a, const struct danevirke_answer *out)
 
 	for (i = 0; i < out->n_hosts && i < 4; i++)
 		if ((s = arena_printf(a, "%s%s%s: %s", i ? s : "",
-		    i ? "; " : "", out->hosts[i].name,
-		    out->hosts[i].reason)) == NULL)
+			 i ? "; " : "", out->hosts[i].name,
+			 out->hosts[i].reason)) == NULL)
 			return NULL;
 	if (s != NULL && out->n_hosts > i)
-		s = arena_printf(a, "%s; and %zu more hosts", s,
-		    out->n_hosts - i);
+		s = arena_printf(
+		    a, "%s; and %zu more hosts", s, out->n_hosts - i);
 	return s;
 }
 
 static bool
-decide_hosts(struct arena *a, const struct facts *f,
-    struct danevirke_answer *out)
+decide_hosts(
+    struct arena *a, const struct facts *f, struct danevirke_answer *out)
 {
 	size_t i, usable = 0, would = 0;
 	const struct host_facts *h = f->hosts;
@@ -695,18 +721,23 @@ decide_hosts(struct arena *a, const struct facts *f,
 	    !is_error(h->aaaa) && h->a->n_rr == 0 && h->aaaa->n_rr == 0)
 		return finish(out, DANEVIRKE_NO_DOMAIN,
 		    arena_str(a, "the domain has no MX and no address"));
-	if (usable == 0)			/* D09 */
+	if (usable == 0) /* D09 */
 		return finish(out, DANEVIRKE_DEFER, all_reasons(a, out));
-	finish(out, DANEVIRKE_ROUTE, arena_printf(a, "%zu of %zu host%s "
-	    "usable%s%s", usable, out->n_hosts, out->n_hosts == 1 ? "" : "s",
-	    is_error(f->mx) && f->kind == DANEVIRKE_DOMAIN && !f->literal ?
-	    "; MX lookup failed: " : "",
-	    is_error(f->mx) && f->kind == DANEVIRKE_DOMAIN && !f->literal ?
-	    why(f->mx) : ""));
+	finish(out, DANEVIRKE_ROUTE,
+	    arena_printf(a,
+		"%zu of %zu host%s "
+		"usable%s%s",
+		usable, out->n_hosts, out->n_hosts == 1 ? "" : "s",
+		is_error(f->mx) && f->kind == DANEVIRKE_DOMAIN && !f->literal ?
+		    "; MX lookup failed: " :
+		    "",
+		is_error(f->mx) && f->kind == DANEVIRKE_DOMAIN && !f->literal ?
+		    why(f->mx) :
+		    ""));
 	out->result = DANEVIRKE_RESULT_NONE;
-	if (would == 0 || (f->kind == DANEVIRKE_DOMAIN && !f->literal &&
-	    is_error(f->mx)))
-		out->would = DANEVIRKE_DEFER;	/* P02 */
+	if (would == 0 ||
+	    (f->kind == DANEVIRKE_DOMAIN && !f->literal && is_error(f->mx)))
+		out->would = DANEVIRKE_DEFER; /* P02 */
 	return out->reason != NULL;
 }
 
@@ -723,9 +754,10 @@ policy_decide(struct arena *a, const struct facts *f)
 	out->level = f->level;
 	out->domain = out->final = f->domain;
 	out->profile = f->profile->pub.name;
-	if (f->exception != NULL)		/* P01 */
+	if (f->exception != NULL) /* P01 */
 		out->exception = f->exception->reason != NULL ?
-		    f->exception->reason : "no reason given";
+		    f->exception->reason :
+		    "no reason given";
 	if (f->failed != NULL)
 		return finish(out, DANEVIRKE_DEFER, f->failed) ? out : NULL;
 	out->state = f->literal ? DANEVIRKE_INSECURE : DANEVIRKE_SECURE;
@@ -733,16 +765,19 @@ policy_decide(struct arena *a, const struct facts *f)
 		out->state = f->mx == NULL ? DANEVIRKE_ERROR : f->mx->state;
 		out->insecure_mx = out->state != DANEVIRKE_SECURE; /* M06 */
 		out->implicit_mx = f->n_hosts == 1 && f->mx->n_rr == 0;
-		if (f->mx != NULL && f->mx->n_alias > 0)	/* M03 */
+		if (f->mx != NULL && f->mx->n_alias > 0) /* M03 */
 			out->final = f->mx->name[f->mx->n_alias];
 	}
 	out->ttl = answer_ttl(f);
 	if (decide_early(a, f, out))
 		return out->reason == NULL ? NULL : out;
-	if (f->n_hosts == 0) {			/* bogus NXDOMAIN under P02 */
+	if (f->n_hosts == 0) { /* bogus NXDOMAIN under P02 */
 		out->result = DANEVIRKE_DNSSEC_INVALID;
-		return finish(out, DANEVIRKE_DEFER, arena_printf(a,
-		    "MX lookup failed: %s", why(f->mx))) ? out : NULL;
+		return finish(out, DANEVIRKE_DEFER,
+			   arena_printf(
+			       a, "MX lookup failed: %s", why(f->mx))) ?
+		    out :
+		    NULL;
 	}
 	if ((hosts = arena_array(a, f->n_hosts, sizeof *hosts)) == NULL)
 		return NULL;
@@ -751,8 +786,11 @@ policy_decide(struct arena *a, const struct facts *f)
 			return NULL;
 	out->hosts = hosts;
 	out->n_hosts = f->n_hosts;
-	if (cut_self(f, out, hosts))		/* M10, RFC 5321 5.1 */
-		return finish(out, DANEVIRKE_LOOP, arena_printf(a,
-		    "mail loop: %s is this host", hosts[0].name)) ? out : NULL;
+	if (cut_self(f, out, hosts)) /* M10, RFC 5321 5.1 */
+		return finish(out, DANEVIRKE_LOOP,
+			   arena_printf(a, "mail loop: %s is this host",
+			       hosts[0].name)) ?
+		    out :
+		    NULL;
 	return decide_hosts(a, f, out) ? out : NULL;
 }

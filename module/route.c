@@ -18,27 +18,27 @@
 #include "module.h"
 
 struct lookup {
-	struct route		*route;
-	struct host_facts	*host;		/* NULL: the MX lookup */
-	const struct dns_result	**slot;
-	struct dns_query	*dns;		/* NULL: not under way */
-	struct lookup		*next;
+	struct route *route;
+	struct host_facts *host; /* NULL: the MX lookup */
+	const struct dns_result **slot;
+	struct dns_query *dns; /* NULL: not under way */
+	struct lookup *next;
 };
 
 struct route {
-	const struct conf	*conf;
-	struct dns		*dns;
-	struct event_base	*base;
-	struct arena		 arena;
-	struct facts		 facts;
-	struct lookup		*lookups;	/* all there ever were */
-	size_t			 pending;
-	struct event		*timer;		/* time limit; start; finish */
-	bool			 expired, nomem;
-	danevirke_log		*log;
-	void			*log_arg;
-	danevirke_done		*done;
-	void			*arg;
+	const struct conf *conf;
+	struct dns *dns;
+	struct event_base *base;
+	struct arena arena;
+	struct facts facts;
+	struct lookup *lookups; /* all there ever were */
+	size_t pending;
+	struct event *timer; /* time limit; start; finish */
+	bool expired, nomem;
+	danevirke_log *log;
+	void *log_arg;
+	danevirke_done *done;
+	void *arg;
 };
 
 static uint32_t
@@ -48,7 +48,7 @@ random_tie(void *arg)
 
 	(void)arg;
 	if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
-		r = (uint32_t)random();	/* order only: no secret */
+		r = (uint32_t)random(); /* order only: no secret */
 	return r;
 }
 
@@ -103,13 +103,17 @@ local_addrs(struct route *q)
 		if (i->ifa_addr->sa_family == AF_INET) {
 			p->family = 4;
 			p->bits = 32;
-			memcpy(p->ip, &((struct sockaddr_in *)
-			    (void *)i->ifa_addr)->sin_addr, 4);
+			memcpy(p->ip,
+			    &((struct sockaddr_in *)(void *)i->ifa_addr)
+				 ->sin_addr,
+			    4);
 		} else if (i->ifa_addr->sa_family == AF_INET6) {
 			p->family = 6;
 			p->bits = 128;
-			memcpy(p->ip, &((struct sockaddr_in6 *)
-			    (void *)i->ifa_addr)->sin6_addr, 16);
+			memcpy(p->ip,
+			    &((struct sockaddr_in6 *)(void *)i->ifa_addr)
+				 ->sin6_addr,
+			    16);
 		} else
 			continue;
 		p++;
@@ -153,7 +157,7 @@ finish(struct route *q)
 	if (!q->nomem)
 		draft = policy_decide(&q->arena, &q->facts);
 	if (draft != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0) {
-		draft->expires = (uint64_t)now.tv_sec + draft->ttl;	/* D15 */
+		draft->expires = (uint64_t)now.tv_sec + draft->ttl; /* D15 */
 		answer = answer_make(draft);
 	}
 	if (answer == NULL)
@@ -171,7 +175,7 @@ advance(struct route *q)
 		finish(q);
 }
 
-static void	lookup_done(void *, const struct dns_result *);
+static void lookup_done(void *, const struct dns_result *);
 
 /* A lookup that cannot be made is an ERROR with a reason. */
 static const struct dns_result *
@@ -194,8 +198,7 @@ failed_result(struct route *q, const char *name, const char *why)
 }
 
 static void
-lookup_start(struct route *q, struct host_facts *h,
-    const struct want *w)
+lookup_start(struct route *q, struct host_facts *h, const struct want *w)
 {
 	struct danevirke_error err = { 0, "" };
 	struct lookup *l;
@@ -215,8 +218,8 @@ lookup_start(struct route *q, struct host_facts *h,
 	l->route = q;
 	l->host = h;
 	l->slot = w->slot;
-	l->dns = dns_start(q->dns, &q->arena, w->name, w->type, lookup_done, l,
-	    &err);
+	l->dns = dns_start(
+	    q->dns, &q->arena, w->name, w->type, lookup_done, l, &err);
 	if (l->dns == NULL) {
 		*w->slot = failed_result(q, w->name, err.text);
 		return;
@@ -236,9 +239,9 @@ host_go(struct route *q, struct host_facts *h)
 
 	for (l = q->lookups; l != NULL; l = l->next)
 		if (l->host == h && l->dns != NULL)
-			return;			/* its other lookup is out */
-	while (!q->nomem &&
-	    (n = policy_next(&q->arena, &q->facts, h, want)) > 0) {
+			return; /* its other lookup is out */
+	while (
+	    !q->nomem && (n = policy_next(&q->arena, &q->facts, h, want)) > 0) {
 		size_t before = q->pending;
 
 		for (i = 0; i < n; i++)
@@ -327,19 +330,18 @@ on_start(evutil_socket_t fd, short what, void *arg)
 	if (q->timer == NULL || event_add(q->timer, &limit) == -1)
 		q->nomem = true;
 	else if (q->facts.failed != NULL)
-		;				/* nothing to look up */
+		; /* nothing to look up */
 	else if (q->facts.kind == DANEVIRKE_RELAY || q->facts.literal)
 		hosts_go(q);
 	else {
 		lookup_start(q, NULL, &mx);
-		if (q->pending == 0)		/* failed at once: D06 */
+		if (q->pending == 0) /* failed at once: D06 */
 			hosts_go(q);
 	}
 	advance(q);
 }
 
-static void
-say(struct route *q, int level, const char *fmt, ...)
+static void say(struct route *q, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 static void
@@ -365,11 +367,13 @@ set_level(struct route *q)
 
 	f->level = f->profile->pub.level;
 	f->exception = conf_destination(q->conf, f->domain, f->now, &expired);
-	if (f->exception != NULL)		/* P01 */
+	if (f->exception != NULL) /* P01 */
 		f->level = f->exception->level;
 	if (expired != NULL)
-		say(q, 4, "destinations: the rule for %s ended on %s and is "
-		    "ignored", expired->domain, expired->until);
+		say(q, 4,
+		    "destinations: the rule for %s ended on %s and is "
+		    "ignored",
+		    expired->domain, expired->until);
 }
 
 /* Domain, literal or error. */
@@ -382,8 +386,9 @@ set_name(struct route *q, const struct danevirke_question *question,
 
 	q->facts.literal = literal_text(question->name,
 	    question->kind == DANEVIRKE_RELAY, name, sizeof name);
-	if (!q->facts.literal && (code = name_to_ascii(question->name, name,
-	    sizeof name, err)) != DANEVIRKE_OK)
+	if (!q->facts.literal &&
+	    (code = name_to_ascii(question->name, name, sizeof name, err)) !=
+		DANEVIRKE_OK)
 		return code;
 	if ((q->facts.domain = arena_str(&q->arena, name)) == NULL)
 		return fail(err, DANEVIRKE_ENOMEM, "out of memory");
@@ -426,7 +431,8 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	    (question->flags & DANEVIRKE_NO_LOOKUP_IF_OFF))
 		q->facts.failed = "level off, nothing looked up";
 	if (!local_addrs(q)) {
-		fail(err, DANEVIRKE_ENOMEM, "addresses of local interfaces: "
+		fail(err, DANEVIRKE_ENOMEM,
+		    "addresses of local interfaces: "
 		    "cannot be read");
 		goto bad;
 	}

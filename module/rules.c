@@ -9,16 +9,13 @@
 /* --------------------------------------------------------------- profiles */
 
 static void
-set_level(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_level(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = {
-		{ "off", DANEVIRKE_LEVEL_OFF },
+	static const struct word words[] = { { "off", DANEVIRKE_LEVEL_OFF },
 		{ "audit", DANEVIRKE_LEVEL_AUDIT },
 		{ "dane", DANEVIRKE_LEVEL_DANE },
-		{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY },
-		{ 0 }
-	};
+		{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY }, { 0 } };
 	const struct word *v = setting_word(w, s, words);
 
 	(void)k;
@@ -26,16 +23,13 @@ set_level(struct walk *w, const config_setting_t *s, const struct key *k,
 		*(enum danevirke_level *)to = (enum danevirke_level)v->value;
 }
 
-static void						/* M04 */
-set_insecure_mx(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+static void /* M04 */
+set_insecure_mx(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = {
-		{ "may", DANEVIRKE_OPPORTUNISTIC },
+	static const struct word words[] = { { "may", DANEVIRKE_OPPORTUNISTIC },
 		{ "encrypt", DANEVIRKE_ENCRYPT },
-		{ "dane", DANEVIRKE_AUTHENTICATE },
-		{ 0 }
-	};
+		{ "dane", DANEVIRKE_AUTHENTICATE }, { 0 } };
 	const struct word *v = setting_word(w, s, words);
 
 	(void)k;
@@ -44,8 +38,8 @@ set_insecure_mx(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_priority(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_priority(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "a GnuTLS priority string";
 	const char *v = setting_string(w, s, want), *why;
@@ -62,15 +56,12 @@ set_priority(struct walk *w, const config_setting_t *s, const struct key *k,
 		*(const char **)to = setting_keep(w, v);
 }
 
-static void						/* A01: an order */
-set_digests(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+static void /* A01: an order */
+set_digests(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = {
-		{ "sha2-256", DANEVIRKE_SHA2_256 },
-		{ "sha2-512", DANEVIRKE_SHA2_512 },
-		{ 0 }
-	};
+	static const struct word words[] = { { "sha2-256", DANEVIRKE_SHA2_256 },
+		{ "sha2-512", DANEVIRKE_SHA2_512 }, { 0 } };
 	struct conf_profile *p = to;
 	uint8_t found[MAX_DIGESTS];
 	size_t n = 0;
@@ -79,7 +70,8 @@ set_digests(struct walk *w, const config_setting_t *s, const struct key *k,
 	if (!setting_list(w, s, MAX_DIGESTS, "digests"))
 		return;
 	if (config_setting_length(s) == 0)
-		setting_error(w, s, NULL, "empty", "at least one of "
+		setting_error(w, s, NULL, "empty",
+		    "at least one of "
 		    "\"sha2-512\", \"sha2-256\"");
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *el = config_setting_get_elem(s, i);
@@ -99,20 +91,22 @@ set_digests(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static const struct key profile_keys[] = {
-	{ .name = "level", .set = set_level,
+	{ .name = "level",
+	    .set = set_level,
 	    .at = offsetof(struct conf_profile, pub.level) },
-	{ .name = "insecure_mx", .set = set_insecure_mx,
+	{ .name = "insecure_mx",
+	    .set = set_insecure_mx,
 	    .at = offsetof(struct conf_profile, insecure_mx) },
-	{ .name = "tls_priority", .set = set_priority,
+	{ .name = "tls_priority",
+	    .set = set_priority,
 	    .at = offsetof(struct conf_profile, pub.tls_priority) },
-	{ .name = "digests", .set = set_digests },
-	{ 0 }
+	{ .name = "digests", .set = set_digests }, { 0 }
 };
 
 /* What a profile does not say is as in "default". */
 void
-set_profiles(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_profiles(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct conf *c = to;
 	const config_setting_t *first, *el;
@@ -142,8 +136,8 @@ set_profiles(struct walk *w, const config_setting_t *s, const struct key *k,
 			continue;
 		}
 		p[c->n_profiles] = p[0];
-		p[c->n_profiles].pub.name = setting_keep(w,
-		    config_setting_name(el));
+		p[c->n_profiles].pub.name = setting_keep(
+		    w, config_setting_name(el));
 		setting_group(w, el, profile_keys, &p[c->n_profiles++]);
 	}
 }
@@ -167,8 +161,8 @@ struct rule {
 };
 
 static void
-set_domain(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_domain(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	char name[NAME_LEN + 1] = ".";
 	const char *v = setting_string(w, s, k->what);
@@ -182,8 +176,8 @@ set_domain(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_reason(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_reason(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "one line of text, at most 200 octets";
 	const char *v = setting_string(w, s, want);
@@ -197,9 +191,9 @@ set_reason(struct walk *w, const config_setting_t *s, const struct key *k,
 		*(char **)to = setting_keep(w, v);
 }
 
-static void					/* P01 */
-set_until(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+static void /* P01 */
+set_until(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "a date, \"YYYY-MM-DD\", the last day";
 	struct conf_destination *d = to;
@@ -215,18 +209,21 @@ set_until(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static const struct key destination_keys[] = {
-	{ .name = "domain", .set = set_domain,
+	{ .name = "domain",
+	    .set = set_domain,
 	    .at = offsetof(struct conf_destination, domain),
 	    .what = "a domain, \"example.org\", or all below it, "
-	    "\".example.org\"", .required = true },
-	{ .name = "level", .set = set_level,
+		    "\".example.org\"",
+	    .required = true },
+	{ .name = "level",
+	    .set = set_level,
 	    .at = offsetof(struct conf_destination, level),
 	    .what = "one of \"off\", \"audit\", \"dane\", \"dane-only\"",
 	    .required = true },
-	{ .name = "reason", .set = set_reason,
+	{ .name = "reason",
+	    .set = set_reason,
 	    .at = offsetof(struct conf_destination, reason) },
-	{ .name = "until", .set = set_until },
-	{ 0 }
+	{ .name = "until", .set = set_until }, { 0 }
 };
 
 static int
@@ -236,26 +233,27 @@ rule_cmp(const void *va, const void *vb)
 	int c = strcmp(a->d.domain, b->d.domain);
 
 	/* of two for one name the second in the file is the wrong one */
-	return c != 0 ? c : config_setting_index(a->s) -
-	    config_setting_index(b->s);
+	return c != 0 ? c :
+			config_setting_index(a->s) - config_setting_index(b->s);
 }
 
 /* Sorted by name, for conf_destination() */
 void
-set_destinations(struct walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
+set_destinations(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct conf *c = to;
 	struct rule *r;
 	size_t n = 0;
 
 	(void)k;
-	if (!setting_list(w, s, 65536, "groups, { domain = ...; level = ...; }")
-	    || (c->destinations = setting_array(w, s,
-	    sizeof *c->destinations)) == NULL)
+	if (!setting_list(
+		w, s, 65536, "groups, { domain = ...; level = ...; }") ||
+	    (c->destinations = setting_array(w, s, sizeof *c->destinations)) ==
+		NULL)
 		return;
-	if ((r = calloc((size_t)config_setting_length(s) + 1,
-	    sizeof *r)) == NULL) {
+	if ((r = calloc((size_t)config_setting_length(s) + 1, sizeof *r)) ==
+	    NULL) {
 		setting_nomem(w);
 		return;
 	}
@@ -295,8 +293,8 @@ conf_destination(const struct conf *c, const char *domain, time_t now,
 		*expired = NULL;
 	if (c->n_destinations == 0)
 		return NULL;
-	for (p = domain; p != NULL; p = *p == '\0' ? NULL :
-	    strchr(p + 1, '.')) {
+	for (p = domain; p != NULL;
+	     p = *p == '\0' ? NULL : strchr(p + 1, '.')) {
 		d = bsearch(p, c->destinations, c->n_destinations,
 		    sizeof *c->destinations, destination_cmp);
 		if (d == NULL)

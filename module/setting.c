@@ -6,8 +6,8 @@
 
 #include "conf.h"
 
-#define MAX_PATH	1024
-#define MAX_HINTS	65536
+#define MAX_PATH 1024
+#define MAX_HINTS 65536
 
 /* ----------------------------------------------------------------- errors */
 
@@ -66,8 +66,8 @@ setting_found(const config_setting_t *s, char *buf, size_t len)
 		snprintf(buf, len, "%g", config_setting_get_float(s));
 		break;
 	case CONFIG_TYPE_BOOL:
-		snprintf(buf, len, "%s", config_setting_get_bool(s) ? "true" :
-		    "false");
+		snprintf(buf, len, "%s",
+		    config_setting_get_bool(s) ? "true" : "false");
 		break;
 	case CONFIG_TYPE_STRING:
 		v = config_setting_get_string(s);
@@ -76,7 +76,7 @@ setting_found(const config_setting_t *s, char *buf, size_t len)
 			snprintf(buf, len, "text that is not printable UTF-8");
 			break;
 		}
-		if (n > 80)		/* never half a character */
+		if (n > 80) /* never half a character */
 			for (n = 77; n > 0 && (v[n] & 0xc0) == 0x80; n--)
 				;
 		snprintf(buf, len, "\"%.*s\"%s", (int)n, v,
@@ -188,15 +188,15 @@ get_number(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 void
-set_number(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_number(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	get_number(w, s, k, to);
 }
 
 void
-set_port(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_port(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	unsigned v;
 
@@ -205,8 +205,8 @@ set_port(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 void
-set_bool(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_bool(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	(void)k;
 	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
@@ -216,8 +216,8 @@ set_bool(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 const struct word *
-setting_word(struct walk *w, const config_setting_t *s,
-    const struct word *words)
+setting_word(
+    struct walk *w, const config_setting_t *s, const struct word *words)
 {
 	char want[256] = "one of";
 	size_t n;
@@ -236,10 +236,10 @@ setting_word(struct walk *w, const config_setting_t *s,
 }
 
 void
-set_log_level(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_log_level(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = {	/* as syslog(3) counts */
+	static const struct word words[] = { /* as syslog(3) counts */
 		{ "error", 3 }, { "warning", 4 }, { "notice", 5 },
 		{ "info", 6 }, { "debug", 7 }, { 0 }
 	};
@@ -251,15 +251,13 @@ set_log_level(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 void
-set_facility(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_facility(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = {
-		{ "mail", 0 }, { "daemon", 0 }, { "user", 0 }, { "local0", 0 },
-		{ "local1", 0 }, { "local2", 0 }, { "local3", 0 },
-		{ "local4", 0 }, { "local5", 0 }, { "local6", 0 },
-		{ "local7", 0 }, { 0 }
-	};
+	static const struct word words[] = { { "mail", 0 }, { "daemon", 0 },
+		{ "user", 0 }, { "local0", 0 }, { "local1", 0 },
+		{ "local2", 0 }, { "local3", 0 }, { "local4", 0 },
+		{ "local5", 0 }, { "local6", 0 }, { "local7", 0 }, { 0 } };
 	const struct word *v = setting_word(w, s, words);
 
 	(void)k;
@@ -273,8 +271,8 @@ get_path(struct walk *w, const config_setting_t *s)
 	static const char want[] = "an absolute path";
 	const char *v = setting_string(w, s, want);
 
-	if (v != NULL && (*v != '/' || !value_utf8(v) ||
-	    strlen(v) > MAX_PATH)) {
+	if (v != NULL &&
+	    (*v != '/' || !value_utf8(v) || strlen(v) > MAX_PATH)) {
 		wrong(w, s, want);
 		return NULL;
 	}
@@ -282,8 +280,8 @@ get_path(struct walk *w, const config_setting_t *s)
 }
 
 void
-set_path(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_path(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	const char *v = get_path(w, s);
 
@@ -294,8 +292,8 @@ set_path(struct walk *w, const config_setting_t *s, const struct key *k,
 
 /* Without its hints the resolver would fail at every name, hours later. */
 void
-set_hints(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_hints(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct danevirke_error e;
 	const char *v = get_path(w, s);
@@ -315,8 +313,8 @@ set_hints(struct walk *w, const config_setting_t *s, const struct key *k,
 
 /* min: may it be root? */
 void
-set_user(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_user(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "the name of a user";
 	const char *v = setting_string(w, s, want);
@@ -335,8 +333,8 @@ set_user(struct walk *w, const config_setting_t *s, const struct key *k,
 
 /* [ ... ] or ( ... ); for lists of groups libconfig has ( ... ) only */
 bool
-setting_list(struct walk *w, const config_setting_t *s, int max,
-    const char *what)
+setting_list(
+    struct walk *w, const config_setting_t *s, int max, const char *what)
 {
 	int type = config_setting_type(s);
 
@@ -358,8 +356,8 @@ setting_list(struct walk *w, const config_setting_t *s, int max,
 void *
 setting_array(struct walk *w, const config_setting_t *s, size_t size)
 {
-	void *p = arena_array(&w->conf->arena,
-	    (size_t)config_setting_length(s) + 1, size);
+	void *p = arena_array(
+	    &w->conf->arena, (size_t)config_setting_length(s) + 1, size);
 
 	if (p == NULL)
 		setting_nomem(w);
@@ -390,8 +388,8 @@ get_servers(struct walk *w, const config_setting_t *s, char ***list, size_t *n)
 }
 
 void
-set_forward(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_forward(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct conf *c = to;
 
@@ -400,8 +398,8 @@ set_forward(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 void
-set_zone_forward(struct walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
+set_zone_forward(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	struct conf_zone *z = to;
 
@@ -424,9 +422,9 @@ setting_prefix(struct walk *w, const config_setting_t *s, const char *v,
 	return false;
 }
 
-void						/* M12 */
-set_allow(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+void /* M12 */
+set_allow(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "an address or prefix";
 	struct conf *c = to;
@@ -456,9 +454,9 @@ setting_domain(struct walk *w, const config_setting_t *s, const char *v,
 	return false;
 }
 
-void						/* M10 */
-set_self(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+void /* M10 */
+set_self(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	static const char want[] = "a host name, address or prefix";
 	struct conf *c = to;
@@ -469,7 +467,7 @@ set_self(struct walk *w, const config_setting_t *s, const struct key *k,
 	c->self_set = true;
 	if (!setting_list(w, s, 1024, "names, addresses and prefixes") ||
 	    (c->self_name = setting_array(w, s, sizeof *c->self_name)) ==
-	    NULL ||
+		NULL ||
 	    (c->self_addr = setting_array(w, s, sizeof *c->self_addr)) == NULL)
 		return;
 	for (int i = 0; i < config_setting_length(s); i++) {
@@ -480,12 +478,12 @@ set_self(struct walk *w, const config_setting_t *s, const struct key *k,
 		/* a name has no slash, colon, or digits only at its end */
 		if (strpbrk(v, "/:") != NULL ||
 		    strspn(v, "0123456789.") == strlen(v)) {
-			if (setting_prefix(w, el, v, want,
-			    &c->self_addr[c->n_self_addr]))
+			if (setting_prefix(
+				w, el, v, want, &c->self_addr[c->n_self_addr]))
 				c->n_self_addr++;
 		} else if (setting_domain(w, el, v, name, want) &&
 		    (c->self_name[c->n_self_name] = setting_keep(w, name)) !=
-		    NULL)
+			NULL)
 			c->n_self_name++;
 	}
 }
@@ -500,15 +498,18 @@ unknown(struct walk *w, const config_setting_t *s, const struct key *keys)
 
 	for (const struct key *k = keys; k->name != NULL; k++) {
 		n = strlen(want);
-		snprintf(want + n, sizeof want - n, "%s%s", n > 0 ? ", " :
-		    k[1].name != NULL ? "one of " : "", k->name);
+		snprintf(want + n, sizeof want - n, "%s%s",
+		    n > 0                 ? ", " :
+			k[1].name != NULL ? "one of " :
+					    "",
+		    k->name);
 	}
 	setting_error(w, s, NULL, "unknown setting", "%s", want);
 }
 
 void
-setting_group(struct walk *w, const config_setting_t *g, const struct key *keys,
-    void *to)
+setting_group(
+    struct walk *w, const config_setting_t *g, const struct key *keys, void *to)
 {
 	const struct key *k;
 
@@ -534,8 +535,8 @@ setting_group(struct walk *w, const config_setting_t *g, const struct key *keys,
 }
 
 void
-set_group(struct walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
+set_group(
+    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
 	setting_group(w, s, k->keys, to);
 }

@@ -6,18 +6,18 @@
  */
 #include "module.h"
 
-#define INTEGER		0x02
-#define BIT_STRING	0x03
-#define OBJECT_ID	0x06
-#define SEQUENCE	0x30
-#define CONTEXT_0	0xa0
-#define CONTEXT_1	0x81
-#define CONTEXT_2	0x82
-#define CONTEXT_3	0xa3
+#define INTEGER 0x02
+#define BIT_STRING 0x03
+#define OBJECT_ID 0x06
+#define SEQUENCE 0x30
+#define CONTEXT_0 0xa0
+#define CONTEXT_1 0x81
+#define CONTEXT_2 0x82
+#define CONTEXT_3 0xa3
 
 struct der {
-	const uint8_t	*p;
-	size_t		 len;
+	const uint8_t *p;
+	size_t len;
 };
 
 /* Takes one element with this tag off the front of in; body is its content.
@@ -33,11 +33,11 @@ take(struct der *in, uint8_t tag, struct der *body)
 	if (len >= 0x80) {
 		n = len & 0x7f;
 		if (n == 0 || n > 3 || in->len < 2 + n || in->p[2] == 0)
-			return false;		/* indefinite, huge, padded */
+			return false; /* indefinite, huge, padded */
 		for (len = 0, i = 0; i < n; i++)
 			len = len << 8 | in->p[2 + i];
 		if (len < 0x80)
-			return false;		/* the short form would do */
+			return false; /* the short form would do */
 		head += n;
 	}
 	if (len > in->len - head)
@@ -70,7 +70,9 @@ is_spki(struct der body)
 	struct der algorithm, key;
 
 	return take(&body, SEQUENCE, &algorithm) &&
-	    skip(&algorithm, OBJECT_ID) && take(&body, BIT_STRING, &key) &&
+	    skip(&algorithm, OBJECT_ID) &&
+	    (algorithm.len == 0 || skip(&algorithm, algorithm.p[0])) &&
+	    algorithm.len == 0 && take(&body, BIT_STRING, &key) &&
 	    key.len >= 2 && key.p[0] == 0 && body.len == 0;
 }
 
@@ -80,7 +82,9 @@ spki_check(const uint8_t *der, size_t len)
 	struct der in = { der, len }, body;
 
 	return der != NULL && take(&in, SEQUENCE, &body) && in.len == 0 &&
-	    is_spki(body) ? 0 : -1;
+		is_spki(body) ?
+	    0 :
+	    -1;
 }
 
 /* What the issuer has signed: the first element in the outer SEQUENCE. */
@@ -100,32 +104,32 @@ cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len)
 
 /* RFC 5280 4.1 */
 int
-spki_find(const uint8_t *der, size_t len, const uint8_t **spki,
-    size_t *spki_len)
+spki_find(
+    const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len)
 {
 	struct der in = { der, len }, cert, tbs, body, key;
 	const uint8_t *start;
 
 	if (der == NULL || !take(&in, SEQUENCE, &cert) || in.len != 0 ||
 	    !take(&cert, SEQUENCE, &tbs) ||
-	    !skip(&cert, SEQUENCE) ||		/* signatureAlgorithm */
+	    !skip(&cert, SEQUENCE) || /* signatureAlgorithm */
 	    !take(&cert, BIT_STRING, &body) || body.len < 1 || cert.len != 0)
 		return -1;
-	if (!skip_optional(&tbs, CONTEXT_0) ||	/* version */
-	    !skip(&tbs, INTEGER) ||		/* serialNumber */
-	    !skip(&tbs, SEQUENCE) ||		/* signature */
-	    !skip(&tbs, SEQUENCE) ||		/* issuer */
-	    !skip(&tbs, SEQUENCE) ||		/* validity */
-	    !skip(&tbs, SEQUENCE))		/* subject */
+	if (!skip_optional(&tbs, CONTEXT_0) || /* version */
+	    !skip(&tbs, INTEGER) ||            /* serialNumber */
+	    !skip(&tbs, SEQUENCE) ||           /* signature */
+	    !skip(&tbs, SEQUENCE) ||           /* issuer */
+	    !skip(&tbs, SEQUENCE) ||           /* validity */
+	    !skip(&tbs, SEQUENCE))             /* subject */
 		return -1;
 	start = tbs.p;
 	if (!take(&tbs, SEQUENCE, &key) || !is_spki(key))
 		return -1;
 	*spki = start;
 	*spki_len = (size_t)(tbs.p - start);
-	if (!skip_optional(&tbs, CONTEXT_1) ||	/* issuerUniqueID */
-	    !skip_optional(&tbs, CONTEXT_2) ||	/* subjectUniqueID */
-	    !skip_optional(&tbs, CONTEXT_3) ||	/* extensions */
+	if (!skip_optional(&tbs, CONTEXT_1) || /* issuerUniqueID */
+	    !skip_optional(&tbs, CONTEXT_2) || /* subjectUniqueID */
+	    !skip_optional(&tbs, CONTEXT_3) || /* extensions */
 	    tbs.len != 0)
 		return -1;
 	return 0;

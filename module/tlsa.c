@@ -9,8 +9,8 @@
 
 #include "module.h"
 
-#define SHA256_LEN	32
-#define SHA512_LEN	64
+#define SHA256_LEN 32
+#define SHA512_LEN 64
 
 void
 tlsa_parse(const uint8_t *rdata, size_t len, struct danevirke_tlsa *t)
@@ -22,7 +22,7 @@ tlsa_parse(const uint8_t *rdata, size_t len, struct danevirke_tlsa *t)
 		t->selector = rdata[1];
 	if (len >= 3)
 		t->matching = rdata[2];
-	if (len < 4)				/* Q06 */
+	if (len < 4) /* Q06 */
 		return;
 	t->data = rdata + 3;
 	t->len = len - 3;
@@ -33,7 +33,7 @@ static const char *
 full_why(const struct danevirke_tlsa *t)
 {
 	gnutls_datum_t d = { (unsigned char *)(uintptr_t)t->data,
-	    (unsigned)t->len };
+		(unsigned)t->len };
 	gnutls_x509_crt_t crt;
 	const uint8_t *spki;
 	size_t len;
@@ -42,7 +42,8 @@ full_why(const struct danevirke_tlsa *t)
 	if (t->len > UINT16_MAX)
 		return "full data longer than a record can be";
 	if (t->selector == DANEVIRKE_SPKI)
-		return spki_check(t->data, t->len) == 0 ? NULL :
+		return spki_check(t->data, t->len) == 0 ?
+		    NULL :
 		    "full data is not a public key in DER";
 	if (spki_find(t->data, t->len, &spki, &len) != 0)
 		return "full data is not a certificate in DER";
@@ -58,21 +59,23 @@ static const char *
 unusable_why(const struct danevirke_tlsa *t, uint32_t flags)
 {
 	if (t->data == NULL || t->len == 0)
-		return "RDATA shorter than 4 octets";		/* Q06 */
+		return "RDATA shorter than 4 octets"; /* Q06 */
 	if (t->usage > DANEVIRKE_DANE_EE)
-		return "unknown certificate usage";		/* U02, U03 */
+		return "unknown certificate usage"; /* U02, U03 */
 	if (t->usage < DANEVIRKE_DANE_TA && !(flags & DANEVIRKE_PKIX_USAGES))
-		return "usages 0 and 1 do not apply to SMTP";	/* U01 */
+		return "usages 0 and 1 do not apply to SMTP"; /* U01 */
 	if (t->selector > DANEVIRKE_SPKI)
 		return "unknown selector";
 	switch (t->matching) {
 	case DANEVIRKE_FULL:
 		return full_why(t);
 	case DANEVIRKE_SHA2_256:
-		return t->len == SHA256_LEN ? NULL :
+		return t->len == SHA256_LEN ?
+		    NULL :
 		    "SHA2-256 digest is not 32 octets long";
 	case DANEVIRKE_SHA2_512:
-		return t->len == SHA512_LEN ? NULL :
+		return t->len == SHA512_LEN ?
+		    NULL :
 		    "SHA2-512 digest is not 64 octets long";
 	}
 	return "unknown matching type";
@@ -98,12 +101,12 @@ tlsa_classify(struct danevirke_tlsa *t, size_t n, uint32_t flags,
 
 	for (i = 0; i < 8; i++)
 		best[i / 2][i % 2] = n_digests;
-	for (i = 0; i < n; i++) {			/* A03: first */
+	for (i = 0; i < n; i++) { /* A03: first */
 		t[i].why = unusable_why(&t[i], flags);
 		t[i].usable = t[i].use = 0;
 		if (t[i].why != NULL)
 			continue;
-		if (t[i].matching == DANEVIRKE_FULL) {	/* A02 */
+		if (t[i].matching == DANEVIRKE_FULL) { /* A02 */
 			t[i].usable = 1;
 			continue;
 		}
@@ -116,11 +119,12 @@ tlsa_classify(struct danevirke_tlsa *t, size_t n, uint32_t flags,
 		if (r < best[t[i].usage][t[i].selector])
 			best[t[i].usage][t[i].selector] = r;
 	}
-	for (i = 0; i < n; i++) {			/* A01 */
+	for (i = 0; i < n; i++) { /* A01 */
 		if (!t[i].usable)
 			continue;
-		if (t[i].matching != DANEVIRKE_FULL && rank(t[i].matching,
-		    digests, n_digests) != best[t[i].usage][t[i].selector]) {
+		if (t[i].matching != DANEVIRKE_FULL &&
+		    rank(t[i].matching, digests, n_digests) !=
+			best[t[i].usage][t[i].selector]) {
 			t[i].why = "a stronger digest is published";
 			continue;
 		}
@@ -143,10 +147,10 @@ void
 tlsa_text(const struct danevirke_tlsa *t, char *buf, size_t len)
 {
 	static const char *const usage[] = { "PKIX-TA", "PKIX-EE", "DANE-TA",
-	    "DANE-EE" };
+		"DANE-EE" };
 	static const char *const selector[] = { "Cert", "SPKI" };
 	static const char *const matching[] = { "Full", "SHA2-256",
-	    "SHA2-512" };
+		"SHA2-512" };
 	char u[12], s[12], m[12];
 
 	word(t->usage, usage, 4, u, sizeof u);

@@ -8,12 +8,12 @@
 #include "module.h"
 
 struct chunk {
-	struct chunk	*next;
-	size_t		 used, size;
+	struct chunk *next;
+	size_t used, size;
 	_Alignas(max_align_t) unsigned char mem[];
 };
 
-#define CHUNK_SIZE	4000
+#define CHUNK_SIZE 4000
 
 int
 fail(struct danevirke_error *err, int code, const char *fmt, ...)
@@ -43,8 +43,7 @@ arena_alloc(struct arena *a, size_t len)
 
 	if (len > SIZE_MAX / 2)
 		return NULL;
-	len = (len + _Alignof(max_align_t) - 1) &
-	    ~(_Alignof(max_align_t) - 1);
+	len = (len + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 	if (c == NULL || c->size - c->used < len) {
 		size = len > CHUNK_SIZE ? len : CHUNK_SIZE;
 		if ((c = calloc(1, sizeof *c + size)) == NULL)
@@ -108,8 +107,8 @@ arena_free(struct arena *a)
 
 /* D14, N09: once, at the door.  The root and empty names are refused. */
 int
-name_to_ascii(const char *name, char *buf, size_t len,
-    struct danevirke_error *err)
+name_to_ascii(
+    const char *name, char *buf, size_t len, struct danevirke_error *err)
 {
 	char *out = NULL;
 	size_t n;
@@ -121,14 +120,16 @@ name_to_ascii(const char *name, char *buf, size_t len,
 	if (n == 0 || n > 4 * NAME_LEN || strcmp(name, ".") == 0)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "name \"%.64s\": want a domain name", name);
-	rc = idn2_to_ascii_8z(name, &out, IDN2_NONTRANSITIONAL |
-	    IDN2_NFC_INPUT);
+	rc = idn2_to_ascii_8z(
+	    name, &out, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
 	if (rc == IDN2_DISALLOWED || rc == IDN2_LEADING_COMBINING ||
 	    rc == IDN2_2HYPHEN || rc == IDN2_HYPHEN_STARTEND)
 		/* plain ASCII that IDNA would not register still resolves */
 		rc = IDN2_OK + 1;
-	if (rc != IDN2_OK && strspn(name, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == n) {
+	if (rc != IDN2_OK &&
+	    strspn(name,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == n) {
 		idn2_free(out);
 		if ((out = strdup(name)) == NULL)
 			return fail(err, DANEVIRKE_ENOMEM, "out of memory");
@@ -137,7 +138,7 @@ name_to_ascii(const char *name, char *buf, size_t len,
 		return fail(err, DANEVIRKE_EINVAL,
 		    "name \"%.255s\": want a domain name: %s", name,
 		    rc > IDN2_OK ? "not allowed by IDNA2008" :
-		    idn2_strerror(rc));
+				   idn2_strerror(rc));
 	}
 	n = strlen(out);
 	if (n > 0 && out[n - 1] == '.')
@@ -163,13 +164,15 @@ name_to_ascii(const char *name, char *buf, size_t len,
 	return DANEVIRKE_OK;
 bad:
 	free(out);
-	return fail(err, DANEVIRKE_EINVAL, "name \"%.255s\": want a domain "
-	    "name: labels of 1 to 63 octets, 253 in all", name);
+	return fail(err, DANEVIRKE_EINVAL,
+	    "name \"%.255s\": want a domain "
+	    "name: labels of 1 to 63 octets, 253 in all",
+	    name);
 }
 
 bool
-prefix_match(const struct conf_prefix *p, size_t n, int family,
-    const uint8_t *ip)
+prefix_match(
+    const struct conf_prefix *p, size_t n, int family, const uint8_t *ip)
 {
 	for (; n > 0; p++, n--) {
 		unsigned full = p->bits / 8, rest = p->bits % 8;

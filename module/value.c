@@ -17,7 +17,9 @@
 static size_t
 utf8_len(const unsigned char *s)
 {
-	static const struct { unsigned char min, max, low, high, len; } t[] = {
+	static const struct {
+		unsigned char min, max, low, high, len;
+	} t[] = {
 		{ 0x20, 0x7e, 0, 0, 1 },
 		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
 		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
@@ -143,7 +145,7 @@ value_server(const char *s, char *buf, size_t len)
 	ip[n] = '\0';
 	if (!value_address(ip, &p) || value_any(&p) ||
 	    inet_ntop(p.family == 4 ? AF_INET : AF_INET6, p.ip, ip,
-	    sizeof ip) == NULL)
+		sizeof ip) == NULL)
 		return false;
 	if (at != NULL && (!number(at + 1, 65535, &port) || port == 0))
 		return false;
@@ -184,8 +186,10 @@ value_user(const char *s)
 {
 	size_t n = strlen(s);
 
-	return n >= 1 && n <= 32 && strspn(s, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n &&
+	return n >= 1 && n <= 32 &&
+	    strspn(s,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n &&
 	    strspn(s, "0123456789") != n && *s != '-' && *s != '.';
 }
 
@@ -208,8 +212,8 @@ value_priority(const char *s, char *buf, size_t len)
 
 	if ((rc = gnutls_priority_init(&p, s, &at)) != GNUTLS_E_SUCCESS) {
 		if (rc == GNUTLS_E_INVALID_REQUEST)
-			snprintf(buf, len, "not understood from \"%.64s\" on",
-			    at);
+			snprintf(
+			    buf, len, "not understood from \"%.64s\" on", at);
 		else
 			snprintf(buf, len, "%s", gnutls_strerror(rc));
 		return buf;
@@ -246,14 +250,17 @@ trustworthy(const struct stat *st, const char *path, int code,
 		return fail(err, code, "%s: %s: want a regular file", path,
 		    S_ISDIR(st->st_mode) ? "a directory" : "a special file");
 	if (st->st_uid != 0 && st->st_uid != me)
-		return fail(err, code, "%s: owned by uid %lu: want a file of "
-		    "root%s", path, (unsigned long)st->st_uid,
+		return fail(err, code,
+		    "%s: owned by uid %lu: want a file of "
+		    "root%s",
+		    path, (unsigned long)st->st_uid,
 		    me == 0 ? "" : " or of the user who reads it");
 	if ((st->st_mode & S_IWOTH) != 0 ||
 	    ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && !own_group))
-		return fail(err, code, "%s: mode %04o: want a file that no "
-		    "other user can write", path,
-		    (unsigned)(st->st_mode & 07777));
+		return fail(err, code,
+		    "%s: mode %04o: want a file that no "
+		    "other user can write",
+		    path, (unsigned)(st->st_mode & 07777));
 	return DANEVIRKE_OK;
 }
 
@@ -268,8 +275,8 @@ check_text(const char *text, size_t len, const char *path, int code,
 		return DANEVIRKE_OK;
 	for (const char *p = text; p < nul; p++)
 		line += *p == '\n';
-	return fail(err, code, "%s:%u: a NUL octet: want a text file", path,
-	    line);
+	return fail(
+	    err, code, "%s:%u: a NUL octet: want a text file", path, line);
 }
 
 int

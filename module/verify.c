@@ -17,32 +17,32 @@
 
 #include "module.h"
 
-#define MAX_CHAIN	16	/* certificates looked at (U18) */
-#define MAX_CERT	65535	/* octets */
-#define MAX_STEPS	256	/* of the search */
-#define MAX_DEPTH	10	/* certificates in a path */
+#define MAX_CHAIN 16   /* certificates looked at (U18) */
+#define MAX_CERT 65535 /* octets */
+#define MAX_STEPS 256  /* of the search */
+#define MAX_DEPTH 10   /* certificates in a path */
 
 /* how far the best failed attempt came: what the reader should hear of */
 enum progress { NOTHING, NO_MATCH, NO_PATH, NOT_TRUSTED, EXPIRED, WRONG_NAME };
 
 struct cert {
 	gnutls_x509_crt_t crt;
-	const uint8_t	*der;		/* NULL: from the CA file */
-	size_t		 len;
-	int		 record;	/* anchor by this TLSA record, or -1 */
-	bool		 ca;		/* in the CA file */
+	const uint8_t *der; /* NULL: from the CA file */
+	size_t len;
+	int record; /* anchor by this TLSA record, or -1 */
+	bool ca;    /* in the CA file */
 };
 
 struct search {
 	const struct danevirke_host *host;
 	struct danevirke_verdict *v;
-	time_t		 now;
-	struct cert	*pool;		/* [0] is the leaf */
-	size_t		 n;
-	bool		 pkix;		/* looking for usages 0 and 1 */
-	size_t		 path[MAX_DEPTH];
-	unsigned	 steps;
-	enum progress	 progress;
+	time_t now;
+	struct cert *pool; /* [0] is the leaf */
+	size_t n;
+	bool pkix; /* looking for usages 0 and 1 */
+	size_t path[MAX_DEPTH];
+	unsigned steps;
+	enum progress progress;
 };
 
 /* ------------------------------------------------------------- matching */
@@ -57,11 +57,13 @@ match_octets(const struct danevirke_tlsa *t, const uint8_t *p, size_t len)
 	case DANEVIRKE_FULL:
 		return t->len == len && memcmp(t->data, p, len) == 0;
 	case DANEVIRKE_SHA2_256:
-		return t->len == 32 && gnutls_hash_fast(GNUTLS_DIG_SHA256, p,
-		    len, digest) == 0 && memcmp(t->data, digest, 32) == 0;
+		return t->len == 32 &&
+		    gnutls_hash_fast(GNUTLS_DIG_SHA256, p, len, digest) == 0 &&
+		    memcmp(t->data, digest, 32) == 0;
 	case DANEVIRKE_SHA2_512:
-		return t->len == 64 && gnutls_hash_fast(GNUTLS_DIG_SHA512, p,
-		    len, digest) == 0 && memcmp(t->data, digest, 64) == 0;
+		return t->len == 64 &&
+		    gnutls_hash_fast(GNUTLS_DIG_SHA512, p, len, digest) == 0 &&
+		    memcmp(t->data, digest, 64) == 0;
 	}
 	return false;
 }
@@ -91,15 +93,15 @@ accept_match(struct danevirke_verdict *v, const struct danevirke_host *host,
 	v->depth = depth;
 	v->usage = host->tlsa[record].usage;
 	v->result = DANEVIRKE_RESULT_NONE;
-	snprintf(v->text, sizeof v->text, "matched %s at depth %d", type,
-	    depth);
+	snprintf(
+	    v->text, sizeof v->text, "matched %s at depth %d", type, depth);
 	return DANEVIRKE_OK;
 }
 
 /* U06, U07, N01: nothing but the key or certificate counts. */
 static int
-verify_ee(const struct danevirke_host *host,
-    const struct danevirke_cert *leaf, struct danevirke_verdict *v)
+verify_ee(const struct danevirke_host *host, const struct danevirke_cert *leaf,
+    struct danevirke_verdict *v)
 {
 	size_t i;
 
@@ -133,7 +135,7 @@ name_accepted(const struct danevirke_host *host, const char *name, size_t len)
 {
 	size_t i;
 
-	if (strnlen(name, len) != len)		/* N09: a NUL inside */
+	if (strnlen(name, len) != len) /* N09: a NUL inside */
 		return false;
 	for (i = 0; i < host->n_names; i++)
 		if (name_matches(name, host->names[i]))
@@ -154,8 +156,8 @@ remember(char *seen, size_t size, const char *name, size_t len)
 
 /* N06; seen: what the certificate says, for the log */
 static bool
-leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt,
-    char *seen, size_t size)
+leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt, char *seen,
+    size_t size)
 {
 	char name[1024], last[1024] = "";
 	size_t len, last_len = 0;
@@ -166,12 +168,12 @@ leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt,
 	*seen = '\0';
 	for (i = 0; i < 1024; i++) {
 		len = sizeof name - 1;
-		rc = gnutls_x509_crt_get_subject_alt_name(crt, i, name, &len,
-		    NULL);
+		rc = gnutls_x509_crt_get_subject_alt_name(
+		    crt, i, name, &len, NULL);
 		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			break;
 		if (rc == GNUTLS_E_SHORT_MEMORY_BUFFER) {
-			dns_id = true;		/* perhaps: then no CN */
+			dns_id = true; /* perhaps: then no CN */
 			continue;
 		}
 		if (rc != GNUTLS_SAN_DNSNAME)
@@ -184,10 +186,10 @@ leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt,
 	}
 	if (dns_id)
 		return false;
-	for (i = 0; i < 64; i++) {	/* the last is the most specific */
+	for (i = 0; i < 64; i++) { /* the last is the most specific */
 		len = sizeof name - 1;
-		if (gnutls_x509_crt_get_dn_by_oid(crt,
-		    GNUTLS_OID_X520_COMMON_NAME, i, 0, name, &len) < 0)
+		if (gnutls_x509_crt_get_dn_by_oid(
+			crt, GNUTLS_OID_X520_COMMON_NAME, i, 0, name, &len) < 0)
 			break;
 		name[len] = '\0';
 		memcpy(last, name, len + 1);
@@ -202,9 +204,8 @@ leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt,
 /* ------------------------------------------------------- proving a path */
 
 /* Keeps the text of the attempt that came furthest. */
-static bool __attribute__((format(printf, 4, 5)))
-give_up(struct search *s, enum progress how_far, enum danevirke_result result,
-    const char *fmt, ...)
+static bool __attribute__((format(printf, 4, 5))) give_up(struct search *s,
+    enum progress how_far, enum danevirke_result result, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -230,7 +231,7 @@ date_text(time_t t, char buf[32])
 }
 
 static bool
-dates_hold(struct search *s, size_t depth)		/* U11 */
+dates_hold(struct search *s, size_t depth) /* U11 */
 {
 	time_t from, until;
 	char when[32];
@@ -243,14 +244,16 @@ dates_hold(struct search *s, size_t depth)		/* U11 */
 		until = gnutls_x509_crt_get_expiration_time(crt);
 		if (from == (time_t)-1 || s->now < from)
 			return give_up(s, EXPIRED,
-			    DANEVIRKE_CERTIFICATE_EXPIRED, "certificate at "
-			    "depth %zu is not valid before %s", i,
-			    date_text(from, when));
+			    DANEVIRKE_CERTIFICATE_EXPIRED,
+			    "certificate at "
+			    "depth %zu is not valid before %s",
+			    i, date_text(from, when));
 		if (until == (time_t)-1 || s->now > until)
 			return give_up(s, EXPIRED,
-			    DANEVIRKE_CERTIFICATE_EXPIRED, "certificate at "
-			    "depth %zu expired on %s", i,
-			    date_text(until, when));
+			    DANEVIRKE_CERTIFICATE_EXPIRED,
+			    "certificate at "
+			    "depth %zu expired on %s",
+			    i, date_text(until, when));
 	}
 	return true;
 }
@@ -266,12 +269,13 @@ names_allowed(struct search *s, size_t at)
 
 	if (gnutls_x509_name_constraints_init(&nc) < 0)
 		return false;
-	rc = gnutls_x509_crt_get_name_constraints(s->pool[s->path[at]].crt,
-	    nc, 0, NULL);
+	rc = gnutls_x509_crt_get_name_constraints(
+	    s->pool[s->path[at]].crt, nc, 0, NULL);
 	if (rc >= 0)
 		for (j = 0; j < at && ok; j++)
 			ok = gnutls_x509_name_constraints_check_crt(nc,
-			    GNUTLS_SAN_DNSNAME, s->pool[s->path[j]].crt) != 0;
+				 GNUTLS_SAN_DNSNAME,
+				 s->pool[s->path[j]].crt) != 0;
 	else
 		ok = rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE;
 	gnutls_x509_name_constraints_deinit(nc);
@@ -289,32 +293,37 @@ static bool
 constraints_hold(struct search *s, size_t depth)
 {
 	unsigned ca;
-	size_t i, below = 0;		/* CA certificates below i */
+	size_t i, below = 0; /* CA certificates below i */
 	int limit;
 
 	for (i = 0; i <= depth; i++) {
 		gnutls_x509_crt_t crt = s->pool[s->path[i]].crt;
 
-		if (gnutls_x509_crt_check_key_purpose(crt,
-		    GNUTLS_KP_TLS_WWW_SERVER, 0) == 0)
+		if (gnutls_x509_crt_check_key_purpose(
+			crt, GNUTLS_KP_TLS_WWW_SERVER, 0) == 0)
 			return give_up(s, NOT_TRUSTED,
-			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED, "certificate "
+			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+			    "certificate "
 			    "at depth %zu is not for TLS servers (extended "
-			    "key usage)", i);
+			    "key usage)",
+			    i);
 		if (i == 0)
 			continue;
-		if (gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca,
-		    &limit) >= 0 && (!ca ||
-		    (limit >= 0 && below > (size_t)limit)))
+		if (gnutls_x509_crt_get_basic_constraints(
+			crt, NULL, &ca, &limit) >= 0 &&
+		    (!ca || (limit >= 0 && below > (size_t)limit)))
 			return give_up(s, NOT_TRUSTED,
-			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED, "certificate "
-			    "at depth %zu may not issue %s", i, ca ?
-			    "a path this long" : "certificates");
+			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+			    "certificate "
+			    "at depth %zu may not issue %s",
+			    i, ca ? "a path this long" : "certificates");
 		if (!names_allowed(s, i))
 			return give_up(s, NOT_TRUSTED,
-			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED, "name "
+			    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+			    "name "
 			    "constraints of the certificate at depth %zu do "
-			    "not allow the names below it", i);
+			    "not allow the names below it",
+			    i);
 		below += !self_issued(crt);
 	}
 	return true;
@@ -336,20 +345,24 @@ links_hold(struct search *s, size_t depth)
 	if (gnutls_x509_trust_list_init(&list, 0) < 0)
 		return false;
 	rc = gnutls_x509_trust_list_add_cas(list, &crt[depth], 1, 0);
-	if (rc == 1)		/* dates are ours to check: now is given */
+	if (rc == 1) /* dates are ours to check: now is given */
 		rc = gnutls_x509_trust_list_verify_crt2(list, crt,
-		    (unsigned)depth, NULL, 0, GNUTLS_VERIFY_DISABLE_TIME_CHECKS
-		    | GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |
-		    GNUTLS_VERIFY_DISABLE_CRL_CHECKS, &status, NULL);
+		    (unsigned)depth, NULL, 0,
+		    GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
+			GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |
+			GNUTLS_VERIFY_DISABLE_CRL_CHECKS,
+		    &status, NULL);
 	gnutls_x509_trust_list_deinit(list, 0);
 	if (rc >= 0 && status == 0)
 		return true;
 	if (rc >= 0)
-		gnutls_certificate_verification_status_print(status,
-		    GNUTLS_CRT_X509, &why, 0);
+		gnutls_certificate_verification_status_print(
+		    status, GNUTLS_CRT_X509, &why, 0);
 	give_up(s, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-	    "the path to the trust anchor does not hold: %s", rc < 0 ?
-	    gnutls_strerror(rc) : why.data != NULL ? (char *)why.data : "?");
+	    "the path to the trust anchor does not hold: %s",
+	    rc < 0               ? gnutls_strerror(rc) :
+		why.data != NULL ? (char *)why.data :
+				   "?");
 	gnutls_free(why.data);
 	return false;
 }
@@ -365,7 +378,7 @@ path_holds(struct search *s, size_t depth)
 	if (!constraints_hold(s, depth) || !dates_hold(s, depth))
 		return false;
 	if (leaf_named(s->host, s->pool[0].crt, seen, sizeof seen))
-		return true;			/* N02 - N05 */
+		return true; /* N02 - N05 */
 	return give_up(s, WRONG_NAME, DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
 	    "certificate is for %s, want %s%s", *seen ? seen : "no name",
 	    s->host->names[0], s->host->n_names > 1 ? " or the domain" : "");
@@ -378,14 +391,16 @@ static bool
 signed_by(const struct cert *c, const struct danevirke_tlsa *t)
 {
 	gnutls_datum_t spki = { (unsigned char *)(uintptr_t)t->data,
-	    (unsigned)t->len }, tbs, sig = { NULL, 0 };
+		(unsigned)t->len },
+		       tbs, sig = { NULL, 0 };
 	const uint8_t *signed_part;
 	gnutls_pubkey_t key;
 	size_t len = 0, signed_len;
 	int algo, rc = -1;
 
-	if (c->der == NULL || cert_tbs(c->der, c->len, &signed_part,
-	    &signed_len) != 0 || gnutls_pubkey_init(&key) < 0)
+	if (c->der == NULL ||
+	    cert_tbs(c->der, c->len, &signed_part, &signed_len) != 0 ||
+	    gnutls_pubkey_init(&key) < 0)
 		return false;
 	tbs.data = (unsigned char *)(uintptr_t)signed_part;
 	tbs.size = (unsigned)signed_len;
@@ -393,13 +408,13 @@ signed_by(const struct cert *c, const struct danevirke_tlsa *t)
 	if (gnutls_pubkey_import(key, &spki, GNUTLS_X509_FMT_DER) >= 0 &&
 	    algo > GNUTLS_SIGN_UNKNOWN &&
 	    gnutls_x509_crt_get_signature(c->crt, NULL, &len) ==
-	    GNUTLS_E_SHORT_MEMORY_BUFFER && len <= MAX_CERT &&
-	    (sig.data = malloc(len)) != NULL &&
-	    gnutls_x509_crt_get_signature(c->crt, (char *)sig.data,
-	    &len) >= 0) {
+		GNUTLS_E_SHORT_MEMORY_BUFFER &&
+	    len <= MAX_CERT && (sig.data = malloc(len)) != NULL &&
+	    gnutls_x509_crt_get_signature(c->crt, (char *)sig.data, &len) >=
+		0) {
 		sig.size = (unsigned)len;
-		rc = gnutls_pubkey_verify_data2(key,
-		    (gnutls_sign_algorithm_t)algo, 0, &tbs, &sig);
+		rc = gnutls_pubkey_verify_data2(
+		    key, (gnutls_sign_algorithm_t)algo, 0, &tbs, &sig);
 	}
 	free(sig.data);
 	gnutls_pubkey_deinit(key);
@@ -430,10 +445,11 @@ pkix_match(struct search *s, size_t depth)
 
 			if (match(t, c->der, c->len))
 				return accept_match(s->v, s->host, (int)i,
-				    (int)j) == DANEVIRKE_OK;
+					   (int)j) == DANEVIRKE_OK;
 		}
 	}
-	return give_up(s, NO_MATCH, DANEVIRKE_VALIDATION_FAILURE, "no "
+	return give_up(s, NO_MATCH, DANEVIRKE_VALIDATION_FAILURE,
+	    "no "
 	    "certificate of the path to the CA file matches a record");
 }
 
@@ -448,8 +464,8 @@ ends(struct search *s, size_t depth)
 		return depth > 0 && c->ca && path_holds(s, depth) &&
 		    pkix_match(s, depth);
 	if (depth > 0 && c->record >= 0 && path_holds(s, depth)) /* U08, U09 */
-		return accept_match(s->v, s->host, c->record,
-		    (int)depth) == DANEVIRKE_OK;
+		return accept_match(s->v, s->host, c->record, (int)depth) ==
+		    DANEVIRKE_OK;
 	for (i = 0; i < s->host->n_tlsa; i++) {
 		const struct danevirke_tlsa *t = &s->host->tlsa[i];
 
@@ -458,7 +474,7 @@ ends(struct search *s, size_t depth)
 		    t->matching == DANEVIRKE_FULL && signed_by(c, t) &&
 		    path_holds(s, depth))
 			return accept_match(s->v, s->host, (int)i,
-			    (int)depth + 1) == DANEVIRKE_OK;
+				   (int)depth + 1) == DANEVIRKE_OK;
 	}
 	return false;
 }
@@ -479,8 +495,9 @@ extend(struct search *s, size_t depth)
 		for (j = 0; j <= depth; j++)
 			if (s->path[j] == i)
 				break;
-		if (j <= depth || gnutls_x509_crt_check_issuer(
-		    s->pool[s->path[depth]].crt, s->pool[i].crt) == 0)
+		if (j <= depth ||
+		    gnutls_x509_crt_check_issuer(
+			s->pool[s->path[depth]].crt, s->pool[i].crt) == 0)
 			continue;
 		s->path[depth + 1] = i;
 		if (extend(s, depth + 1))
@@ -531,8 +548,8 @@ pool_anchors(struct search *s)
 		if (!in_use(&h->tlsa[i], DANEVIRKE_DANE_TA))
 			continue;
 		for (k = 1; k < chain; k++)
-			if (s->pool[k].record < 0 && match(&h->tlsa[i],
-			    s->pool[k].der, s->pool[k].len))
+			if (s->pool[k].record < 0 &&
+			    match(&h->tlsa[i], s->pool[k].der, s->pool[k].len))
 				s->pool[k].record = (int)i;
 		if (h->tlsa[i].selector == DANEVIRKE_CERT &&
 		    h->tlsa[i].matching == DANEVIRKE_FULL && /* U12 */
@@ -597,8 +614,8 @@ verify_ta(struct search *s, const struct danevirke_chain *chain)
 
 /* Usages 0 and 1 (U01): PKIX to a given CA file, and a record besides. */
 static int
-verify_pkix(struct search *s, const struct danevirke_chain *chain,
-    const char *ca_file)
+verify_pkix(
+    struct search *s, const struct danevirke_chain *chain, const char *ca_file)
 {
 	gnutls_datum_t pem = { NULL, 0 }, *der = NULL;
 	gnutls_x509_crt_t *ca = NULL;
@@ -606,20 +623,21 @@ verify_pkix(struct search *s, const struct danevirke_chain *chain,
 	int at, code;
 
 	if (ca_file == NULL || gnutls_load_file(ca_file, &pem) < 0 ||
-	    gnutls_x509_crt_list_import2(&ca, &n, &pem, GNUTLS_X509_FMT_PEM,
-	    0) < 0 || (der = calloc(n + 1, sizeof *der)) == NULL) {
+	    gnutls_x509_crt_list_import2(
+		&ca, &n, &pem, GNUTLS_X509_FMT_PEM, 0) < 0 ||
+	    (der = calloc(n + 1, sizeof *der)) == NULL) {
 		give_up(s, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "ca_file: %s: want certificates in PEM", ca_file != NULL ?
-		    ca_file : "none given");
+		    "ca_file: %s: want certificates in PEM",
+		    ca_file != NULL ? ca_file : "none given");
 		code = DANEVIRKE_EINVAL;
 		goto out;
 	}
 	s->pkix = true;
 	if ((code = pool_make(s, chain, n)) == DANEVIRKE_OK) {
 		for (i = 0; i < n; i++)
-			if (gnutls_x509_crt_export2(ca[i], GNUTLS_X509_FMT_DER,
-			    &der[i]) >= 0 && (at = pool_add(s, der[i].data,
-			    der[i].size)) >= 0)
+			if (gnutls_x509_crt_export2(
+				ca[i], GNUTLS_X509_FMT_DER, &der[i]) >= 0 &&
+			    (at = pool_add(s, der[i].data, der[i].size)) >= 0)
 				s->pool[at].ca = true;
 		if (!extend(s, 0))
 			code = DANEVIRKE_EVERIFY;
@@ -650,7 +668,8 @@ verify_chain(const struct danevirke_host *host,
 	v->index = v->depth = v->usage = -1;
 	v->result = DANEVIRKE_VALIDATION_FAILURE;
 	if (host->would != DANEVIRKE_AUTHENTICATE) {
-		snprintf(v->text, sizeof v->text, "this host has no usable "
+		snprintf(v->text, sizeof v->text,
+		    "this host has no usable "
 		    "TLSA records to authenticate by");
 		return DANEVIRKE_EINVAL;
 	}
@@ -660,18 +679,20 @@ verify_chain(const struct danevirke_host *host,
 		return DANEVIRKE_EVERIFY;
 	}
 	if ((code = verify_ee(host, &chain->certs[0], v)) == DANEVIRKE_OK)
-		return code;				/* U15 */
-	snprintf(v->text, sizeof v->text, "no TLSA record matches the "
-	    "certificate%s", chain->n_certs > 1 ? "s sent" : " sent"); /* U16 */
+		return code; /* U15 */
+	snprintf(v->text, sizeof v->text,
+	    "no TLSA record matches the "
+	    "certificate%s",
+	    chain->n_certs > 1 ? "s sent" : " sent"); /* U16 */
 	if (host->names == NULL || host->n_names == 0)
-		return DANEVIRKE_EVERIFY;		/* N02 */
+		return DANEVIRKE_EVERIFY; /* N02 */
 	s.now = o == NULL || o->now == 0 ? time(NULL) : o->now;
 	if (any_in_use(host, DANEVIRKE_DANE_TA) &&
 	    (code = verify_ta(&s, chain)) == DANEVIRKE_OK)
 		return code;
 	if ((flags & DANEVIRKE_PKIX_USAGES) &&
 	    (any_in_use(host, DANEVIRKE_PKIX_TA) ||
-	    any_in_use(host, DANEVIRKE_PKIX_EE))) {
+		any_in_use(host, DANEVIRKE_PKIX_EE))) {
 		s.pool = NULL;
 		s.n = s.steps = 0;
 		if (verify_pkix(&s, chain, o->ca_file) == DANEVIRKE_OK)

@@ -37,9 +37,12 @@ shim_load(struct shim *s, const char *path, struct danevirke_error *err)
 	}
 	dv = dlsym(s->handle, DANEVIRKE_SYMBOL);
 	if (dv == NULL || dv->abi != DANEVIRKE_ABI || dv->size < sizeof *dv) {
-		failed(err, dv == NULL ? "%s: no symbol " DANEVIRKE_SYMBOL :
-		    "%s: not of interface version 1, or older than this "
-		    "program: install both from one build", path);
+		failed(err,
+		    dv == NULL ?
+			"%s: no symbol " DANEVIRKE_SYMBOL :
+			"%s: not of interface version 1, or older than this "
+			"program: install both from one build",
+		    path);
 		shim_unload(s);
 		return -1;
 	}
@@ -70,17 +73,29 @@ shim_verdict(const struct danevirke_answer *a, const struct danevirke_host *h,
 	return h->would == DANEVIRKE_ENCRYPT ? "encrypt" : "opportunistic-tls";
 }
 
+/* What level dane would have done with this session (P02). */
+static int
+would_defer(const struct danevirke_answer *a, const struct danevirke_host *h,
+    int tls, int verified)
+{
+	if (a->would == DANEVIRKE_DEFER)
+		return 1;
+	return h != NULL &&
+	    (h->would == DANEVIRKE_HOST_DEFER ||
+		(h->would == DANEVIRKE_AUTHENTICATE && !verified) ||
+		(h->would == DANEVIRKE_ENCRYPT && !tls));
+}
+
 void
 shim_beside(const struct danevirke_answer *a, const struct danevirke_host *h,
-    char *buf, size_t len)
+    int tls, int verified, char *buf, size_t len)
 {
 	*buf = '\0';
-	if (a->level == DANEVIRKE_LEVEL_AUDIT &&
-	    (a->would == DANEVIRKE_DEFER || (h != NULL &&
-	    h->would == DANEVIRKE_HOST_DEFER)))
-		snprintf(buf, len, " (audit: would be deferred)");
-	else if (a->exception != NULL)			/* P01 */
+	if (a->level == DANEVIRKE_LEVEL_AUDIT)
+		snprintf(buf, len,
+		    would_defer(a, h, tls, verified) ?
+			" (audit: would be deferred)" :
+			" (audit)");
+	else if (a->exception != NULL) /* P01 */
 		snprintf(buf, len, " (exception: %s)", a->exception);
-	else if (a->level == DANEVIRKE_LEVEL_AUDIT)
-		snprintf(buf, len, " (audit)");
 }

@@ -235,7 +235,7 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 	char beside[256];
 	size_t i;
 
-	shim_beside(a, h, beside, sizeof beside);
+	shim_beside(a, h, 1, 1, beside, sizeof beside);
 	out_print("  %u ", h->preference);
 	out_colour(c, OUT_BOLD, h->name);
 	out_print(":%u: ", h->port);

@@ -236,6 +236,8 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 	char name[64];
 	size_t k, found;
 
+	if (s->n == 0)
+		return 0; /* no --next-key */
 	for (it = s->item; job->n_kind == 0 && it < s->item + s->n; it++) {
 		if (it->place > 0 && (!it->ca || next))
 			continue;

@@ -19,9 +19,9 @@
 
 #include "shim.h"
 
-#define MAX_KNOWN	65536		/* next hops in one process */
-#define MAX_PACKED	(4u << 20)
-#define CHILD_SECONDS	320		/* resolver.timeout is 300 at most */
+#define MAX_KNOWN 65536 /* next hops in one process */
+#define MAX_PACKED (4u << 20)
+#define CHILD_SECONDS 320 /* resolver.timeout is 300 at most */
 
 /* Exim loads this library once in a process and calls it from one thread. */
 static struct shim shim;
@@ -34,7 +34,7 @@ static void
 on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
-	if (level <= 4)			/* warnings and worse */
+	if (level <= 4) /* warnings and worse */
 		say("%s", text);
 }
 
@@ -90,7 +90,8 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 	h->name = name;
 	if (*name == '\0') {
 		/* two domains in one transaction, or none at all */
-		snprintf(why, TEXT_LEN, "no domain: the transport needs "
+		snprintf(why, TEXT_LEN,
+		    "no domain: the transport needs "
 		    "multi_domain = false");
 		return false;
 	}
@@ -103,15 +104,19 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 		port = strtoul(colon + 1, &end, 10);
 		if (*end != '\0' || end == colon + 1 || port == 0 ||
 		    port > 65535) {
-			snprintf(why, TEXT_LEN, "\"%.256s\": want "
-			    "host=NAME:PORT", name);
+			snprintf(why, TEXT_LEN,
+			    "\"%.256s\": want "
+			    "host=NAME:PORT",
+			    name);
 			return false;
 		}
 	} else
 		colon = name + strlen(name);
 	if ((size_t)(colon - name) >= sizeof h->host || colon == name) {
-		snprintf(why, TEXT_LEN, "\"%.256s\": want a host or domain "
-		    "name", name);
+		snprintf(why, TEXT_LEN,
+		    "\"%.256s\": want a host or domain "
+		    "name",
+		    name);
 		return false;
 	}
 	memcpy(h->host, name, (size_t)(colon - name));
@@ -124,9 +129,12 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 static const struct danevirke_answer *
 ask(const struct hop *h, char *why)
 {
-	struct danevirke_question q = { .size = sizeof q, .kind = h->kind,
-	    .name = h->host, .port = h->port, .profile = h->profile,
-	    .flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
+	struct danevirke_question q = { .size = sizeof q,
+		.kind = h->kind,
+		.name = h->host,
+		.port = h->port,
+		.profile = h->profile,
+		.flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
 	const struct danevirke_answer *a;
 	struct danevirke_error err;
 
@@ -159,11 +167,11 @@ static bool
 become(const struct passwd *pw)
 {
 	/* a real root with another effective uid is root all the same */
-	return (geteuid() == 0 || seteuid(0) == 0) &&
-	    setgroups(0, NULL) == 0 && setgid(pw->pw_gid) == 0 &&
-	    setuid(pw->pw_uid) == 0 && getuid() == pw->pw_uid &&
-	    geteuid() == pw->pw_uid && getgid() == pw->pw_gid &&
-	    getegid() == pw->pw_gid && setuid(0) == -1 && seteuid(0) == -1;
+	return (geteuid() == 0 || seteuid(0) == 0) && setgroups(0, NULL) == 0 &&
+	    setgid(pw->pw_gid) == 0 && setuid(pw->pw_uid) == 0 &&
+	    getuid() == pw->pw_uid && geteuid() == pw->pw_uid &&
+	    getgid() == pw->pw_gid && getegid() == pw->pw_gid &&
+	    setuid(0) == -1 && seteuid(0) == -1;
 }
 
 /* In the child: 'A' and an answer, or 'E' and a text. */
@@ -178,8 +186,8 @@ child(const struct hop *h, const struct passwd *pw, int fd)
 	signal(SIGALRM, SIG_DFL);
 	alarm(CHILD_SECONDS);
 	if (!become(pw))
-		snprintf(why, sizeof why, "cannot become %s: %s",
-		    pw->pw_name, strerror(errno));
+		snprintf(why, sizeof why, "cannot become %s: %s", pw->pw_name,
+		    strerror(errno));
 	else if ((a = ask(h, why)) != NULL) {
 		len = shim.dv->pack(a, NULL, 0);
 		if (len > MAX_PACKED || (buf = malloc(len)) == NULL ||
@@ -234,7 +242,8 @@ take(const char *buf, ssize_t len, char *why)
 	} else if (len > 1 && buf[0] == 'E')
 		snprintf(why, TEXT_LEN, "%.*s", (int)(len - 1), buf + 1);
 	else
-		snprintf(why, TEXT_LEN, "the process that asks DNS died or "
+		snprintf(why, TEXT_LEN,
+		    "the process that asks DNS died or "
 		    "gave no answer");
 	return a;
 }
@@ -255,8 +264,10 @@ ask_as_user(const struct hop *h, char *why)
 		return NULL;
 	user = shim.dv->settings(engine)->exim_user;
 	if ((pw = getpwnam(user)) == NULL || pw->pw_uid == 0) {
-		snprintf(why, TEXT_LEN, "exim.user: \"%s\": want a user that "
-		    "exists and is not root", user);
+		snprintf(why, TEXT_LEN,
+		    "exim.user: \"%s\": want a user that "
+		    "exists and is not root",
+		    user);
 		return NULL;
 	}
 	if (pipe2(fd, O_CLOEXEC) == -1) {
@@ -276,8 +287,8 @@ ask_as_user(const struct hop *h, char *why)
 		snprintf(why, TEXT_LEN, "fork: %s", strerror(errno));
 	else {
 		if ((buf = malloc(MAX_PACKED + 2)) != NULL)
-			a = take(buf, read_all(fd[0], buf, MAX_PACKED + 2),
-			    why);
+			a = take(
+			    buf, read_all(fd[0], buf, MAX_PACKED + 2), why);
 		kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 			;
@@ -321,8 +332,7 @@ answer_route(const struct hop *h, char *why)
 		    MAX_KNOWN);
 		return NULL;
 	}
-	a = geteuid() == 0 || getuid() == 0 ? ask_as_user(h, why) :
-	    ask(h, why);
+	a = geteuid() == 0 || getuid() == 0 ? ask_as_user(h, why) : ask(h, why);
 	if (a == NULL)
 		return NULL;
 	if (k == NULL && (k = calloc(1, sizeof *k)) != NULL) {
@@ -356,19 +366,20 @@ answer_fresh(const struct hop *h, char *why)
 	struct timespec now;
 
 	if (k == NULL && h->kind != DANEVIRKE_RELAY) {
-		snprintf(why, TEXT_LEN, "not routed by danevirke_route in "
+		snprintf(why, TEXT_LEN,
+		    "not routed by danevirke_route in "
 		    "this process");
 		return NULL;
 	}
 	if (k != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
 	    (uint64_t)now.tv_sec <= k->answer->expires)
 		return k->answer;
-	return answer_route(h, why);		/* D15 */
+	return answer_route(h, why); /* D15 */
 }
 
 static bool
-share_address(const struct danevirke_answer *a,
-    const struct danevirke_answer *b)
+share_address(
+    const struct danevirke_answer *a, const struct danevirke_answer *b)
 {
 	size_t i, j, k, l;
 
@@ -377,7 +388,7 @@ share_address(const struct danevirke_answer *a,
 			for (k = 0; k < b->n_hosts; k++)
 				for (l = 0; l < b->hosts[k].n_addrs; l++)
 					if (strcmp(a->hosts[i].addrs[j].text,
-					    b->hosts[k].addrs[l].text) == 0)
+						b->hosts[k].addrs[l].text) == 0)
 						return true;
 	return false;
 }

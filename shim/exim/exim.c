@@ -17,41 +17,40 @@
 
 #include "shim.h"
 
-#define OK		0
-#define FAIL		2	/* the text in *yield */
-#define FORCED		4	/* "forcedfail" */
+#define OK 0
+#define FAIL 2   /* the text in *yield */
+#define FORCED 4 /* "forcedfail" */
 
-#define MAX_CHAIN	100
-#define MAX_B64		100000
-#define LOG_MAIN	1
+#define MAX_CHAIN 100
+#define MAX_B64 100000
+#define LOG_MAIN 1
 
 typedef unsigned char uschar;
 
-int	danevirke_route(uschar **, int, uschar **);
-int	danevirke_unroutable(uschar **, int, uschar **);
-int	danevirke_require_tls(uschar **, int, uschar **);
-int	danevirke_sni(uschar **, int, uschar **);
-int	danevirke_priority(uschar **, int, uschar **);
-int	danevirke_event(uschar **, int, uschar **);
-int	danevirke_gate(uschar **, int, uschar **);
-int	danevirke_auth(uschar **, int, uschar **);
+int danevirke_route(uschar **, int, uschar **);
+int danevirke_unroutable(uschar **, int, uschar **);
+int danevirke_require_tls(uschar **, int, uschar **);
+int danevirke_sni(uschar **, int, uschar **);
+int danevirke_priority(uschar **, int, uschar **);
+int danevirke_event(uschar **, int, uschar **);
+int danevirke_gate(uschar **, int, uschar **);
+int danevirke_auth(uschar **, int, uschar **);
 
 /* Exim's; absent in a test, and in an Exim that does not export it. */
-extern void log_write(unsigned, int, const char *, ...)
-    __attribute__((weak));
+extern void log_write(unsigned, int, const char *, ...) __attribute__((weak));
 
 /* The session that is being set up: what tls:cert saw and what came of it.
  * One process of Exim has one outgoing connection at a time. */
 static struct {
-	char		 profile[64], name[256], address[64];
-	char		 port[8];
-	uint8_t		*der[MAX_CHAIN];
-	size_t		 len[MAX_CHAIN];
-	int		 n;		/* certificates announced, 0: none yet */
-	int		 next;		/* depth that must come next */
-	bool		 judged;	/* verify() said yes to leaf */
-	uint8_t		 leaf[32];	/* its SHA-256 */
-	char		 text[600];	/* how it was satisfied */
+	char profile[64], name[256], address[64];
+	char port[8];
+	uint8_t *der[MAX_CHAIN];
+	size_t len[MAX_CHAIN];
+	int n;            /* certificates announced, 0: none yet */
+	int next;         /* depth that must come next */
+	bool judged;      /* verify() said yes to leaf */
+	uint8_t leaf[32]; /* its SHA-256 */
+	char text[600];   /* how it was satisfied */
 } live;
 
 void
@@ -107,28 +106,31 @@ static const struct danevirke_host *
 host_at(const struct danevirke_answer *a, const char *address)
 {
 	static const int strict[] = { [DANEVIRKE_OPPORTUNISTIC] = 1,
-	    [DANEVIRKE_ENCRYPT] = 2, [DANEVIRKE_AUTHENTICATE] = 3,
-	    [DANEVIRKE_HOST_DEFER] = 4 };
+		[DANEVIRKE_ENCRYPT] = 2,
+		[DANEVIRKE_AUTHENTICATE] = 3,
+		[DANEVIRKE_HOST_DEFER] = 4 };
 	const struct danevirke_host *h, *best = NULL;
 	size_t i, j;
 
 	for (i = 0; i < a->n_hosts; i++)
 		for (h = &a->hosts[i], j = 0; j < h->n_addrs; j++)
 			if (strcmp(h->addrs[j].text, address) == 0 &&
-			    (best == NULL || strict[h->action] * 8 +
-			    strict[h->would] > strict[best->action] * 8 +
-			    strict[best->would]))
+			    (best == NULL ||
+				strict[h->action] * 8 + strict[h->would] >
+				    strict[best->action] * 8 +
+					strict[best->would]))
 				best = h;
 	return best;
 }
 
 static void
 say_verdict(const struct hop *h, const struct danevirke_answer *a,
-    const struct danevirke_host *host, const char *verdict, const char *reason)
+    const struct danevirke_host *host, bool tls, bool verified,
+    const char *verdict, const char *reason)
 {
 	char beside[300];
 
-	shim_beside(a, host, beside, sizeof beside);
+	shim_beside(a, host, tls, verified, beside, sizeof beside);
 	if (host == NULL)
 		say("%s: %s%s: %s", h->host, verdict, beside, reason);
 	else
@@ -148,22 +150,23 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 		const struct danevirke_host *host = &a->hosts[i];
 
 		if (host->action == DANEVIRKE_HOST_DEFER) {
-			say_verdict(h, a, host, "deferred", host->reason);
+			say_verdict(
+			    h, a, host, false, false, "deferred", host->reason);
 			continue;
 		}
 		for (j = 0; j < host->n_addrs; j++) {
 			const char *address = host->addrs[j].text;
 			char item[80];
 
-			if (host_at(a, address)->action ==
-			    DANEVIRKE_HOST_DEFER)
+			if (host_at(a, address)->action == DANEVIRKE_HOST_DEFER)
 				continue;
-			snprintf(item, sizeof item, "[%s]:%u", address,
-			    host->port);
+			snprintf(
+			    item, sizeof item, "[%s]:%u", address, host->port);
 			if (list != NULL && strstr(list, item) != NULL)
 				continue;
-			n = asprintf(&more, "%s%s%s", list != NULL ? list :
-			    "<;", list != NULL ? ";" : "", item);
+			n = asprintf(&more, "%s%s%s",
+			    list != NULL ? list : "<;", list != NULL ? ";" : "",
+			    item);
 			free(list);
 			if (n == -1)
 				return give(yield, FAIL, "out of memory");
@@ -171,8 +174,8 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 		}
 	}
 	if (list == NULL)
-		return give(yield, FAIL, "451 4.7.5 %s: %s", h->host,
-		    a->reason);
+		return give(
+		    yield, FAIL, "451 4.7.5 %s: %s", h->host, a->reason);
 	*yield = (uschar *)list;
 	return OK;
 }
@@ -186,27 +189,30 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	const char *other;
 	struct hop h;
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	if (!hop_args(&h, argc, argv, why) ||
 	    (a = answer_route(&h, why)) == NULL) {
 		say("%s: deferred: %s", arg(argc, argv, 1), why);
 		return give(yield, FAIL, "451 4.4.3 %s", why);
 	}
-	if (a->level == DANEVIRKE_LEVEL_OFF)		/* P02 */
+	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
 		return FORCED;
 	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
-		say_verdict(&h, a, NULL, "opportunistic-tls", a->reason);
+		say_verdict(
+		    &h, a, NULL, false, false, "opportunistic-tls", a->reason);
 		return FORCED;
 	}
 	/* Cutthrough and held callouts send RCPT for a second domain over a
 	 * connection that was judged for the first. */
 	if (*arg(argc, argv, 2) != '\0' &&
 	    (other = answer_conflict(&h, a)) != NULL)
-		return give(yield, FAIL, "451 4.7.5 %s shares a host with %s: "
-		    "not verified in one session", h.host, other);
+		return give(yield, FAIL,
+		    "451 4.7.5 %s shares a host with %s: "
+		    "not verified in one session",
+		    h.host, other);
 	if (a->outcome == DANEVIRKE_ROUTE)
 		return host_list(yield, &h, a);
-	say_verdict(&h, a, NULL, "deferred", a->reason);
+	say_verdict(&h, a, NULL, false, false, "deferred", a->reason);
 	return give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
 }
 
@@ -218,7 +224,7 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	if (!hop_args(&h, argc, argv, why) ||
 	    (a = answer_route(&h, why)) == NULL) {
 		say("%s: deferred: %s", arg(argc, argv, 1), why);
@@ -227,14 +233,14 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 	if (a->level == DANEVIRKE_LEVEL_OFF)
 		return FORCED;
 	switch (a->outcome) {
-	case DANEVIRKE_NULL_MX:				/* Z02 */
-		say_verdict(&h, a, NULL, "bounced", a->reason);
+	case DANEVIRKE_NULL_MX: /* Z02 */
+		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return give(yield, OK, "556 5.1.10 %s: %s", h.host, a->reason);
 	case DANEVIRKE_NO_DOMAIN:
-		say_verdict(&h, a, NULL, "bounced", a->reason);
+		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return give(yield, OK, "550 5.1.2 %s: %s", h.host, a->reason);
-	case DANEVIRKE_LOOP:				/* M10 */
-		say_verdict(&h, a, NULL, "bounced", a->reason);
+	case DANEVIRKE_LOOP: /* M10 */
+		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return give(yield, OK, "554 5.4.6 %s: %s", h.host, a->reason);
 	case DANEVIRKE_DEFER:
 	case DANEVIRKE_ROUTE:
@@ -258,8 +264,10 @@ hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
 	*a = fresh ? answer_fresh(h, why) : answer_known(h);
 	if (*a == NULL) {
 		if (*why == '\0')
-			snprintf(why, TEXT_LEN, "%s was not routed by "
-			    "danevirke_route in this process", h->name);
+			snprintf(why, TEXT_LEN,
+			    "%s was not routed by "
+			    "danevirke_route in this process",
+			    h->name);
 		return NULL;
 	}
 	if ((*a)->outcome != DANEVIRKE_ROUTE) {
@@ -267,11 +275,12 @@ hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
 		return NULL;
 	}
 	host = host_at(*a, arg(argc, argv, 2));
-	if (host == NULL || strtoul(arg(argc, argv, 3), NULL, 10) !=
-	    host->port) {
-		snprintf(why, TEXT_LEN, "[%.60s]:%.6s is not a host of the "
-		    "validated answer for %.300s", arg(argc, argv, 2),
-		    arg(argc, argv, 3), h->name);
+	if (host == NULL ||
+	    strtoul(arg(argc, argv, 3), NULL, 10) != host->port) {
+		snprintf(why, TEXT_LEN,
+		    "[%.60s]:%.6s is not a host of the "
+		    "validated answer for %.300s",
+		    arg(argc, argv, 2), arg(argc, argv, 3), h->name);
 		return NULL;
 	}
 	return host;
@@ -289,8 +298,10 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	struct hop h;
 
 	host = hook_host(&h, &a, argc, argv, false, why);
-	*yield = (uschar *)(uintptr_t)(host != NULL && host->action ==
-	    DANEVIRKE_OPPORTUNISTIC ? "" : "*");
+	*yield = (uschar *)(uintptr_t)(host != NULL &&
+		    host->action == DANEVIRKE_OPPORTUNISTIC ?
+		"" :
+		"*");
 	return OK;
 }
 
@@ -303,7 +314,7 @@ danevirke_sni(uschar **yield, int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
 		return give(yield, FAIL, "%s", why);
@@ -319,12 +330,12 @@ danevirke_priority(uschar **yield, int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
 		return give(yield, FAIL, "%s", why);
-	return give(yield, OK, "%s", host->action == DANEVIRKE_OPPORTUNISTIC ?
-	    "" : priority(&h));
+	return give(yield, OK, "%s",
+	    host->action == DANEVIRKE_OPPORTUNISTIC ? "" : priority(&h));
 }
 
 /* --------------------------------------------------------------- the chain */
@@ -345,7 +356,8 @@ static uint8_t *
 decode(const char *b64, size_t *len)
 {
 	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
-	    (unsigned)strnlen(b64, MAX_B64 + 1) }, out = { NULL, 0 };
+		(unsigned)strnlen(b64, MAX_B64 + 1) },
+		       out = { NULL, 0 };
 	size_t head, n, body;
 	uint8_t *der = NULL;
 
@@ -355,7 +367,7 @@ decode(const char *b64, size_t *len)
 	if (out.size > 4 && out.data[0] == 0x30) {
 		n = out.data[1] & 0x80 ? out.data[1] & 0x7f : 0;
 		for (head = 2 + n, body = n ? 0 : out.data[1]; n > 0 && n < 4;
-		    n--)
+		     n--)
 			body = body << 8 | out.data[head - n];
 		if (n == 0 && body == out.size - head &&
 		    (der = malloc(out.size)) != NULL) {
@@ -401,7 +413,7 @@ on_connect(uschar **yield, int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	live_clear();			/* a verdict never outlives its session */
+	live_clear(); /* a verdict never outlives its session */
 	host = hook_host(&h, &a, argc, argv, true, why);
 	if (host == NULL) {
 		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),
@@ -409,7 +421,8 @@ on_connect(uschar **yield, int argc, uschar **argv)
 		return give(yield, OK, "%s", why);
 	}
 	if (host->action == DANEVIRKE_HOST_DEFER) {
-		say_verdict(&h, a, host, "deferred", host->reason);
+		say_verdict(
+		    &h, a, host, false, false, "deferred", host->reason);
 		return give(yield, OK, "%s", host->reason);
 	}
 	if (!session_begin(&h, argc, argv))
@@ -434,18 +447,21 @@ judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
 	if (host->would != DANEVIRKE_AUTHENTICATE)
 		return OK;
 	code = api(why)->verify(host, &chain, NULL, &v);
-	if (code == 0 && v.verified == 1 && gnutls_hash_fast(GNUTLS_DIG_SHA256,
-	    live.der[0], live.len[0], live.leaf) == 0) {
+	if (code == 0 && v.verified == 1 &&
+	    gnutls_hash_fast(
+		GNUTLS_DIG_SHA256, live.der[0], live.len[0], live.leaf) == 0) {
 		live.judged = true;
 		snprintf(live.text, sizeof live.text, "%s", v.text);
 		return OK;
 	}
-	snprintf(text, sizeof text, "%.500s: %.400s [%s]", v.text,
-	    host->reason, api(why)->result_name(v.result));
-	say_verdict(h, a, host, host->action == DANEVIRKE_AUTHENTICATE ?
-	    "deferred" : "opportunistic-tls", text);
+	snprintf(text, sizeof text, "%.500s: %.400s [%s]", v.text, host->reason,
+	    api(why)->result_name(v.result));
+	say_verdict(h, a, host, true, false,
+	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
+						     "opportunistic-tls",
+	    text);
 	if (host->action != DANEVIRKE_AUTHENTICATE)
-		return OK;				/* audit */
+		return OK; /* audit */
 	return give(yield, OK, "%s", v.text);
 }
 
@@ -465,7 +481,8 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	if (host == NULL)
 		return give(yield, OK, "%s", why);
 	if (!same_session(&h, argc, argv))
-		return give(yield, OK, "certificate of a session that was "
+		return give(yield, OK,
+		    "certificate of a session that was "
 		    "not begun");
 	depth = strtol(depth_text, &end, 10);
 	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
@@ -473,8 +490,10 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	    (live.n != 0 && depth != live.next)) {
 		live.n = 0;
 		live.judged = false;
-		return give(yield, OK, "certificate of depth \"%.10s\" out of "
-		    "order", depth_text);
+		return give(yield, OK,
+		    "certificate of depth \"%.10s\" out of "
+		    "order",
+		    depth_text);
 	}
 	if (live.n == 0) {
 		live.n = (int)depth + 1;
@@ -485,8 +504,10 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
 	if (len == 0) {
 		live.n = 0;
-		return give(yield, OK, "certificate of depth %ld cannot be "
-		    "read", depth);
+		return give(yield, OK,
+		    "certificate of depth %ld cannot be "
+		    "read",
+		    depth);
 	}
 	live.next--;
 	return depth > 0 ? OK : judge(yield, &h, a, host);
@@ -499,7 +520,7 @@ danevirke_event(uschar **yield, int argc, uschar **argv)
 {
 	const char *name = arg(argc, argv, 4);
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	if (strcmp(name, "tcp:connect") == 0)
 		on_connect(yield, argc, argv);
 	else if (strcmp(name, "tls:cert") == 0)
@@ -526,24 +547,26 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 	der = decode(arg(argc, argv, 5), &len);
 	tls = *cipher != '\0';
 	verified = tls && der != NULL && live.judged &&
-	    same_session(h, argc, argv) && gnutls_hash_fast(GNUTLS_DIG_SHA256,
-	    der, len, leaf) == 0 && memcmp(leaf, live.leaf, 32) == 0;
+	    same_session(h, argc, argv) &&
+	    gnutls_hash_fast(GNUTLS_DIG_SHA256, der, len, leaf) == 0 &&
+	    memcmp(leaf, live.leaf, 32) == 0;
 	if (tls && der == NULL && host->action != DANEVIRKE_OPPORTUNISTIC)
-		tls = false;		/* no certificate: anonymous (S04) */
+		tls = false; /* no certificate: anonymous (S04) */
 	free(der);
 	verdict = shim_verdict(a, host, tls, verified);
 	if (strcmp(verdict, "deferred") == 0) {
-		snprintf(why, TEXT_LEN, "%s: %.700s", !tls ?
-		    "this session is not encrypted" : verified ?
-		    "this host must not be used" :
-		    "no verdict for this session", host->reason);
-		say_verdict(h, a, host, "deferred", why);
+		snprintf(why, TEXT_LEN, "%s: %.700s",
+		    !tls         ? "this session is not encrypted" :
+			verified ? "this host must not be used" :
+				   "no verdict for this session",
+		    host->reason);
+		say_verdict(h, a, host, tls, verified, "deferred", why);
 		return false;
 	}
-	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ?
-	    live.text : "", verified ? ", " : "", host->reason, tls ? ", " :
-	    "", cipher);
-	say_verdict(h, a, host, verdict, text);
+	snprintf(text, sizeof text, "%s%s%.600s%s%.100s",
+	    verified ? live.text : "", verified ? ", " : "", host->reason,
+	    tls ? ", " : "", cipher);
+	say_verdict(h, a, host, tls, verified, verdict, text);
 	return true;
 }
 
@@ -555,7 +578,7 @@ gate(uschar **yield, int argc, uschar **argv, const char *yes)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	*yield = (uschar *)(uintptr_t)"";
+	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL) {
 		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),

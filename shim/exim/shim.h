@@ -23,30 +23,29 @@
 #include "danevirke.h"
 #include "load.h"
 
-#define TEXT_LEN	1024
+#define TEXT_LEN 1024
 
 /* One next hop: a mail domain, or "host=NAME:PORT" for a relay host. */
 struct hop {
-	const char	*profile;
-	const char	*name;		/* as given: the key */
-	char		 host[256];	/* what is asked */
+	const char *profile;
+	const char *name; /* as given: the key */
+	char host[256];   /* what is asked */
 	enum danevirke_kind kind;
-	uint16_t	 port;
+	uint16_t port;
 };
 
-struct known {				/* an answer this process holds */
-	char		*profile, *name;
+struct known { /* an answer this process holds */
+	char *profile, *name;
 	const struct danevirke_answer *answer;
-	struct known	*next;
+	struct known *next;
 };
 
 /* log.c is Exim's: one line in its main log */
-void	 say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ask.c */
-const struct danevirke_api *api(char *why);	/* NULL: why (TEXT_LEN) */
-bool	 hop_parse(struct hop *, const char *profile, const char *name,
-	    char *why);
+const struct danevirke_api *api(char *why); /* NULL: why (TEXT_LEN) */
+bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
 /* Asks anew (router), and keeps the answer.  NULL: why */
 const struct danevirke_answer *answer_route(const struct hop *, char *why);
 /* The kept one, NULL: none */
@@ -55,8 +54,8 @@ const struct danevirke_answer *answer_known(const struct hop *);
  * stands in the configuration, may be asked for the first time.  NULL: why */
 const struct danevirke_answer *answer_fresh(const struct hop *, char *why);
 /* Another next hop whose answer demands TLS and has an address in common */
-const char *answer_conflict(const struct hop *,
-	    const struct danevirke_answer *);
+const char *
+answer_conflict(const struct hop *, const struct danevirke_answer *);
 /* GnuTLS priority string of the profile, "" if there is none */
 const char *priority(const struct hop *);
 

@@ -7,7 +7,7 @@
 
 #include "conf.h"
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -23,9 +23,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len > 0)
 		memcpy(copy, data, len);
 	rc = anchor_parse(copy, len, "fuzz", &n, &err);
-	if (rc == DANEVIRKE_OK ? n == 0 : rc != DANEVIRKE_EANCHOR || n != 0 ||
-	    err.code != rc || strncmp(err.text, "fuzz:", 5) != 0 ||
-	    strpbrk(err.text, "\n\r\t") != NULL)
+	if (rc == DANEVIRKE_OK ? n == 0 :
+				 rc != DANEVIRKE_EANCHOR || n != 0 ||
+		    err.code != rc || strncmp(err.text, "fuzz:", 5) != 0 ||
+		    strpbrk(err.text, "\n\r\t") != NULL)
 		abort();
 	free(copy);
 	return 0;

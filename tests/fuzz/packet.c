@@ -14,9 +14,9 @@
 
 #include "module.h"
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-#define QNAME	"_25._tcp.mx.example"
+#define QNAME "_25._tcp.mx.example"
 
 static void
 must(bool ok, const char *what)
@@ -42,7 +42,7 @@ check(const struct dns_result *r, int rcode, int sec, unsigned max_alias)
 	for (i = 0; i < r->n_rr; i++)
 		for (k = 0; k < r->rr[i].len; k++)
 			octets += r->rr[i].data[k];
-	must(octets < SIZE_MAX, "octets");	/* all of them can be read */
+	must(octets < SIZE_MAX, "octets"); /* all of them can be read */
 	for (i = 0; r->why[i] != '\0'; i++)
 		must(r->why[i] >= ' ' && r->why[i] <= '~', "unprintable why");
 	if (r->state == DANEVIRKE_ERROR) {
@@ -64,7 +64,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const int types[] = { TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_TLSA,
-	    TYPE_CNAME, TYPE_SOA, TYPE_DNSKEY, TYPE_DNAME };
+		TYPE_CNAME, TYPE_SOA, TYPE_DNSKEY, TYPE_DNAME };
 	static const uint8_t question[] = "\3_25\4_tcp\2mx\7example\0\0";
 	struct arena arena = { NULL };
 	struct dns_result r;

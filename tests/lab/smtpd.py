@@ -274,6 +274,9 @@ class Session:
 
     def do_quit(self, _rest):
         self.say("221 bye")
+        if self.tls:
+            self.sock.settimeout(3)
+            self.sock.unwrap()          # close_notify
         return False
 
 

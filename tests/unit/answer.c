@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "module.h"	/* before cmocka.h, which defines fail() */
+#include "module.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 
@@ -23,20 +23,39 @@ static const struct danevirke_tlsa tlsa[] = {
 	{ 3, 1, 1, 0, 0, NULL, 0, "malformed" },
 };
 static const struct danevirke_host hosts[] = {
-	{ .size = sizeof(struct danevirke_host), .name = "mx1.example.org",
-	    .preference = 10, .port = 25, .action = DANEVIRKE_AUTHENTICATE,
-	    .would = DANEVIRKE_AUTHENTICATE, .state = DANEVIRKE_SECURE,
-	    .base = "mx1.example.org", .names = names, .n_names = 2,
-	    .addrs = addrs, .n_addrs = 2, .tlsa = tlsa, .n_tlsa = 3,
-	    .tlsa_state = DANEVIRKE_SECURE, .reason = "1 usable of 3" },
-	{ .size = sizeof(struct danevirke_host), .name = "mx2.example.org",
-	    .port = 25, .reason = "no address" },
+	{ .size = sizeof(struct danevirke_host),
+	    .name = "mx1.example.org",
+	    .preference = 10,
+	    .port = 25,
+	    .action = DANEVIRKE_AUTHENTICATE,
+	    .would = DANEVIRKE_AUTHENTICATE,
+	    .state = DANEVIRKE_SECURE,
+	    .base = "mx1.example.org",
+	    .names = names,
+	    .n_names = 2,
+	    .addrs = addrs,
+	    .n_addrs = 2,
+	    .tlsa = tlsa,
+	    .n_tlsa = 3,
+	    .tlsa_state = DANEVIRKE_SECURE,
+	    .reason = "1 usable of 3" },
+	{ .size = sizeof(struct danevirke_host),
+	    .name = "mx2.example.org",
+	    .port = 25,
+	    .reason = "no address" },
 };
 static const struct danevirke_answer sample = {
-	.size = sizeof sample, .outcome = DANEVIRKE_ROUTE,
-	.would = DANEVIRKE_ROUTE, .state = DANEVIRKE_SECURE, .ttl = 300,
-	.domain = "example.org", .final = "example.org", .profile = "default",
-	.reason = "1 of 2 hosts usable", .hosts = hosts, .n_hosts = 2,
+	.size = sizeof sample,
+	.outcome = DANEVIRKE_ROUTE,
+	.would = DANEVIRKE_ROUTE,
+	.state = DANEVIRKE_SECURE,
+	.ttl = 300,
+	.domain = "example.org",
+	.final = "example.org",
+	.profile = "default",
+	.reason = "1 of 2 hosts usable",
+	.hosts = hosts,
+	.n_hosts = 2,
 };
 
 static void
@@ -97,7 +116,7 @@ test_pack(void **state)
 	(void)state;
 	buf = packed(&len);
 	assert_int_equal(answer_pack(&sample, buf, len - 1), len);
-	assert_non_null(odd = malloc(len + 1));	/* any alignment will do */
+	assert_non_null(odd = malloc(len + 1)); /* any alignment will do */
 	memcpy(odd + 1, buf, len);
 	assert_non_null(a = answer_unpack(odd + 1, len, &err));
 	same(a);
@@ -193,13 +212,13 @@ test_overlap(void **state)
 	(void)state;
 	buf = packed(&len);
 	head = len - answer_pack(&sample, NULL, 0) + 32;
-	memcpy(&domain, buf + head + offsetof(struct danevirke_answer,
-	    domain), 8);
-	memcpy(&final, buf + head + offsetof(struct danevirke_answer,
-	    final), 8);
+	memcpy(
+	    &domain, buf + head + offsetof(struct danevirke_answer, domain), 8);
+	memcpy(
+	    &final, buf + head + offsetof(struct danevirke_answer, final), 8);
 	assert_true(domain != 0 && final > domain && final < len);
-	memcpy(buf + head + offsetof(struct danevirke_answer, final), &domain,
-	    8);
+	memcpy(
+	    buf + head + offsetof(struct danevirke_answer, final), &domain, 8);
 	assert_null(answer_unpack(buf, len, &err));
 	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
 	free(buf);

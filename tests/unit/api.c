@@ -81,8 +81,8 @@ group_setup(void **state)
 	static struct shim shim;
 
 	(void)state;
-	snprintf(path, sizeof path, "%s",
-	    env != NULL ? env : ".libs/danevirke.so");
+	snprintf(
+	    path, sizeof path, "%s", env != NULL ? env : ".libs/danevirke.so");
 	if (mkdtemp(dir) == NULL)
 		return -1;
 	snprintf(config, sizeof config, "%s/danevirke.conf", dir);
@@ -115,10 +115,9 @@ group_teardown(void **state)
 static struct danevirke *
 engine_open(struct event_base *base)
 {
-	struct danevirke_options o = { .size = sizeof o,
-		.config = config,
-		.base = base,
-		.log = on_log };
+	struct danevirke_options o = {
+		.size = sizeof o, .config = config, .base = base, .log = on_log
+	};
 	struct danevirke_error err = { 0 };
 	struct danevirke *e;
 
@@ -223,8 +222,8 @@ test_null(void **state)
 	dv->release(NULL);
 	assert_null(dv->ask(NULL, &q, &err));
 	assert_int_equal(err.code, DANEVIRKE_EINVAL);
-	assert_int_equal(dv->start(NULL, &q, NULL, NULL, &query, &err),
-	    DANEVIRKE_EINVAL);
+	assert_int_equal(
+	    dv->start(NULL, &q, NULL, NULL, &query, &err), DANEVIRKE_EINVAL);
 	assert_null(dv->settings(NULL));
 	assert_null(dv->profile(NULL, "default"));
 	assert_int_equal(dv->verify(&h, &c, NULL, NULL), DANEVIRKE_EINVAL);
@@ -241,11 +240,11 @@ test_null(void **state)
 	assert_int_equal(dv->pack(NULL, buf, sizeof buf), 0);
 	assert_null(dv->unpack(NULL, 0, &err));
 	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
-	assert_int_equal(dv->to_ascii(NULL, buf, sizeof buf, &err),
-	    DANEVIRKE_EINVAL);
+	assert_int_equal(
+	    dv->to_ascii(NULL, buf, sizeof buf, &err), DANEVIRKE_EINVAL);
 	assert_string_equal(dv->result_name(DANEVIRKE_RESULT_NONE), "");
-	assert_string_equal(dv->result_name(DANEVIRKE_DANE_REQUIRED),
-	    "dane-required");
+	assert_string_equal(
+	    dv->result_name(DANEVIRKE_DANE_REQUIRED), "dane-required");
 }
 
 static void
@@ -421,8 +420,8 @@ test_wrong_loop(void **state)
 	assert_int_equal(err.code, DANEVIRKE_EINVAL);
 	assert_int_equal(dv->start(w.engine, &q, NULL, &w, &w.query, &err),
 	    DANEVIRKE_EINVAL);
-	assert_int_equal(dv->start(w.engine, &q, on_done, &w, NULL, &err),
-	    DANEVIRKE_EINVAL);
+	assert_int_equal(
+	    dv->start(w.engine, &q, on_done, &w, NULL, &err), DANEVIRKE_EINVAL);
 	dv->close(w.engine);
 	w.engine = engine_open(NULL);
 	assert_int_equal(dv->start(w.engine, &q, on_done, &w, &w.query, &err),
@@ -497,13 +496,11 @@ on_nested(void *arg, const struct danevirke_answer *a,
 	(void)err;
 	dv->release(a);
 	w->done++;
-	assert_int_equal(
-	    dv->start(w->engine, &q, on_done, w, &query, NULL), 0);
+	assert_int_equal(dv->start(w->engine, &q, on_done, w, &query, NULL), 0);
 	dv->cancel(query);
 	dv->cancel(w->other);
 	assert_null(dv->ask(w->engine, &q, NULL));
-	assert_int_equal(
-	    dv->start(w->engine, &q, on_done, w, &query, NULL), 0);
+	assert_int_equal(dv->start(w->engine, &q, on_done, w, &query, NULL), 0);
 }
 
 static void
@@ -725,6 +722,6 @@ main(void)
 		cmocka_unit_test(test_pack),
 	};
 
-	return cmocka_run_group_tests_name("api", tests, group_setup,
-	    group_teardown);
+	return cmocka_run_group_tests_name(
+	    "api", tests, group_setup, group_teardown);
 }

@@ -12,23 +12,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h"	/* before cmocka.h, which defines fail() */
+#include "conf.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 #undef fail
 
-#define N(a)	(sizeof (a) / sizeof *(a))
+#define N(a) (sizeof(a) / sizeof *(a))
 
-#define DS	". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084" \
-		"58E880409BBC683457104237C7F8EC8D\n"
+#define DS \
+	". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084" \
+	"58E880409BBC683457104237C7F8EC8D\n"
 
 /* A directory with an anchor, "conf", and what load() saw */
 struct fixture {
-	char	dir[64];
-	char	conf[96];
-	char	anchor[96];
-	char	log[16384];	/* lines, without the path of conf */
-	size_t	lines;
+	char dir[64];
+	char conf[96];
+	char anchor[96];
+	char log[16384]; /* lines, without the path of conf */
+	size_t lines;
 	struct danevirke_error err;
 };
 
@@ -125,306 +126,307 @@ with_anchor(struct fixture *f, const char *text)
 {
 	char buf[16384];
 
-	snprintf(buf, sizeof buf, "resolver:{trust_anchor=\"ANCHOR\";};%s",
-	    text);
+	snprintf(
+	    buf, sizeof buf, "resolver:{trust_anchor=\"ANCHOR\";};%s", text);
 	return load(f, buf);
 }
 
 /* ---------------------------------------------------------------- errors */
 
 /* each line: ":line: setting: found: want ..." without the path */
-static const struct { const char *text, *errors; } wrong_table[] = {
+static const struct {
+	const char *text, *errors;
+} wrong_table[] = {
 	/* STYLE 13, and several at once, in the order of the file */
 	{ "\n\nresolver: {\n trust_anchor = \"ANCHOR\";\n timeout = \"5s\";\n"
 	  "};\nlog: {\n level = \"loud\";\n};\n",
-	  ":5: resolver.timeout: \"5s\": want seconds, 1 to 300\n"
-	  ":8: log.level: \"loud\": want one of \"error\", \"warning\", "
-	  "\"notice\", \"info\", \"debug\"\n" },
+	    ":5: resolver.timeout: \"5s\": want seconds, 1 to 300\n"
+	    ":8: log.level: \"loud\": want one of \"error\", \"warning\", "
+	    "\"notice\", \"info\", \"debug\"\n" },
 	/* unknown, in every group */
 	{ "R; };\nresolvr: { };",
-	  ":2: resolvr: unknown setting: want one of resolver, exim, "
-	  "profiles, destinations, relay, log\n" },
+	    ":2: resolvr: unknown setting: want one of resolver, exim, "
+	    "profiles, destinations, relay, log\n" },
 	{ "R;\ntimout = 5; };",
-	  ":2: resolver.timout: unknown setting: want one of trust_anchor, "
-	  "forward, zones, root_hints, allow_addresses, self, timeout, "
-	  "query_timeout, limits\n" },
+	    ":2: resolver.timout: unknown setting: want one of trust_anchor, "
+	    "forward, zones, root_hints, allow_addresses, self, timeout, "
+	    "query_timeout, limits\n" },
 	{ "R; };\nexim: { group = \"x\"; };",
-	  ":2: exim.group: unknown setting: want user\n" },
+	    ":2: exim.group: unknown setting: want user\n" },
 	{ "R; limits: { mx = 3; }; };",
-	  ":1: resolver.limits.mx: unknown setting: want one of hosts, "
-	  "addresses, aliases, records\n" },
+	    ":1: resolver.limits.mx: unknown setting: want one of hosts, "
+	    "addresses, aliases, records\n" },
 	{ "R; };\nprofiles: { a: { tls = \"x\"; }; };",
-	  ":2: profiles.a.tls: unknown setting: want one of level, "
-	  "insecure_mx, tls_priority, digests\n" },
+	    ":2: profiles.a.tls: unknown setting: want one of level, "
+	    "insecure_mx, tls_priority, digests\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  "\nuntill = \"2027-01-31\"; } );",
-	  ":3: destinations[0].untill: unknown setting: want one of domain, "
-	  "level, reason, until\n" },
+	    ":3: destinations[0].untill: unknown setting: want one of domain, "
+	    "level, reason, until\n" },
 	{ "R; };\nrelay: { timeouts: { quit = 1; }; limits: { x = 1; }; };",
-	  ":2: relay.timeouts.quit: unknown setting: want one of connect, "
-	  "command, data, ehlo, idle\n"
-	  ":2: relay.limits.x: unknown setting: want one of sessions, "
-	  "per_domain, domains\n" },
+	    ":2: relay.timeouts.quit: unknown setting: want one of connect, "
+	    "command, data, ehlo, idle\n"
+	    ":2: relay.limits.x: unknown setting: want one of sessions, "
+	    "per_domain, domains\n" },
 	{ "R; };\nlog: { file = \"/x\"; };",
-	  ":2: log.file: unknown setting: want one of level, facility\n" },
+	    ":2: log.file: unknown setting: want one of level, facility\n" },
 	/* wrong types */
 	{ "R; };\nexim = 1;\nrelay = \"x\"; log = [ ];",
-	  ":2: exim: 1: want a group, { ... }\n"
-	  ":3: relay: \"x\": want a group, { ... }\n"
-	  ":3: log: an array: want a group, { ... }\n" },
+	    ":2: exim: 1: want a group, { ... }\n"
+	    ":3: relay: \"x\": want a group, { ... }\n"
+	    ":3: log: an array: want a group, { ... }\n" },
 	{ "R; timeout = 1.5; query_timeout = true; limits = 3; };",
-	  ":1: resolver.timeout: 1.5: want seconds, 1 to 300\n"
-	  ":1: resolver.query_timeout: true: want seconds, 1 to 300\n"
-	  ":1: resolver.limits: 3: want a group, { ... }\n" },
+	    ":1: resolver.timeout: 1.5: want seconds, 1 to 300\n"
+	    ":1: resolver.query_timeout: true: want seconds, 1 to 300\n"
+	    ":1: resolver.limits: 3: want a group, { ... }\n" },
 	{ "R; forward = \"192.0.2.1\"; self = 5; allow_addresses = { }; };",
-	  ":1: resolver.forward: \"192.0.2.1\": want a list of addresses\n"
-	  ":1: resolver.self: 5: want a list of names, addresses and "
-	  "prefixes\n"
-	  ":1: resolver.allow_addresses: a group: want a list of addresses "
-	  "and prefixes\n" },
+	    ":1: resolver.forward: \"192.0.2.1\": want a list of addresses\n"
+	    ":1: resolver.self: 5: want a list of names, addresses and "
+	    "prefixes\n"
+	    ":1: resolver.allow_addresses: a group: want a list of addresses "
+	    "and prefixes\n" },
 	{ "R; };\nprofiles = ( );\ndestinations = { };",
-	  ":2: profiles: a list: want a group, { default: { ... }; }\n"
-	  ":3: destinations: a group: want a list of groups, "
-	  "{ domain = ...; level = ...; }\n" },
+	    ":2: profiles: a list: want a group, { default: { ... }; }\n"
+	    ":3: destinations: a group: want a list of groups, "
+	    "{ domain = ...; level = ...; }\n" },
 	{ "R; };\nprofiles: { default = \"dane\"; };",
-	  ":2: profiles.default: \"dane\": want a group, { ... }\n" },
+	    ":2: profiles.default: \"dane\": want a group, { ... }\n" },
 	{ "R; };\nexim: { user = 104; };",
-	  ":2: exim.user: 104: want the name of a user\n" },
+	    ":2: exim.user: 104: want the name of a user\n" },
 	/* out of range */
 	{ "R; timeout = 0; query_timeout = 301; };",
-	  ":1: resolver.timeout: 0: want seconds, 1 to 300\n"
-	  ":1: resolver.query_timeout: 301: want seconds, 1 to 300\n" },
+	    ":1: resolver.timeout: 0: want seconds, 1 to 300\n"
+	    ":1: resolver.query_timeout: 301: want seconds, 1 to 300\n" },
 	{ "R; timeout = 5; query_timeout = 6; };",
-	  ":1: resolver.query_timeout: 6: want seconds, 1 to "
-	  "resolver.timeout, 5\n" },
+	    ":1: resolver.query_timeout: 6: want seconds, 1 to "
+	    "resolver.timeout, 5\n" },
 	{ "R; timeout = -1; limits: { hosts = 0; addresses = 257; aliases = "
-	  "33;\nrecords = 63; }; };",			/* M11, U20 */
-	  ":1: resolver.timeout: -1: want seconds, 1 to 300\n"
-	  ":1: resolver.limits.hosts: 0: want MX hosts, 1 to 1000\n"
-	  ":1: resolver.limits.addresses: 257: want addresses of a host, "
-	  "1 to 256\n"
-	  ":1: resolver.limits.aliases: 33: want aliases in a chain, "
-	  "1 to 32\n"
-	  ":2: resolver.limits.records: 63: want TLSA records of a name, "
-	  "64 to 1024\n" },
+	  "33;\nrecords = 63; }; };", /* M11, U20 */
+	    ":1: resolver.timeout: -1: want seconds, 1 to 300\n"
+	    ":1: resolver.limits.hosts: 0: want MX hosts, 1 to 1000\n"
+	    ":1: resolver.limits.addresses: 257: want addresses of a host, "
+	    "1 to 256\n"
+	    ":1: resolver.limits.aliases: 33: want aliases in a chain, "
+	    "1 to 32\n"
+	    ":2: resolver.limits.records: 63: want TLSA records of a name, "
+	    "64 to 1024\n" },
 	{ "R; };\nrelay: { port = 0; failure_ttl = 0;\ntimeouts: { "
 	  "connect = 0; command = 3601; data = 0; ehlo = 300; idle = 0; };\n"
 	  "limits: { sessions = 0; per_domain = 65536; domains = 0; }; };",
-	  ":2: relay.port: 0: want a TCP port, 1 to 65535\n"
-	  ":2: relay.failure_ttl: 0: want seconds, 1 to 300\n"
-	  ":3: relay.timeouts.connect: 0: want seconds, 1 to 300\n"
-	  ":3: relay.timeouts.command: 3601: want seconds, 1 to 3600\n"
-	  ":3: relay.timeouts.data: 0: want seconds, 1 to 3600\n"
-	  ":3: relay.timeouts.ehlo: 300: want seconds, 1 to 290\n"
-	  ":3: relay.timeouts.idle: 0: want seconds, 1 to 3600\n"
-	  ":4: relay.limits.sessions: 0: want sessions, 1 to 65535\n"
-	  ":4: relay.limits.per_domain: 65536: want sessions of a domain, "
-	  "1 to 65535\n"
-	  ":4: relay.limits.domains: 0: want domains, 1 to 65536\n" },
+	    ":2: relay.port: 0: want a TCP port, 1 to 65535\n"
+	    ":2: relay.failure_ttl: 0: want seconds, 1 to 300\n"
+	    ":3: relay.timeouts.connect: 0: want seconds, 1 to 300\n"
+	    ":3: relay.timeouts.command: 3601: want seconds, 1 to 3600\n"
+	    ":3: relay.timeouts.data: 0: want seconds, 1 to 3600\n"
+	    ":3: relay.timeouts.ehlo: 300: want seconds, 1 to 290\n"
+	    ":3: relay.timeouts.idle: 0: want seconds, 1 to 3600\n"
+	    ":4: relay.limits.sessions: 0: want sessions, 1 to 65535\n"
+	    ":4: relay.limits.per_domain: 65536: want sessions of a domain, "
+	    "1 to 65535\n"
+	    ":4: relay.limits.domains: 0: want domains, 1 to 65536\n" },
 	{ "R; };\nrelay: { port = 65536; };",
-	  ":2: relay.port: 65536: want a TCP port, 1 to 65535\n" },
+	    ":2: relay.port: 65536: want a TCP port, 1 to 65535\n" },
 	/* the library would wrap these around */
 	{ "R; timeout = 4294967297; };\nrelay: { port = 0x100002729; };",
-	  ":1: 4294967297: want a smaller number\n"
-	  ":2: 0x100002729: want a smaller number\n" },
+	    ":1: 4294967297: want a smaller number\n"
+	    ":2: 0x100002729: want a smaller number\n" },
 	{ "R; timeout = 99999999999999999999999999; };",
-	  ":1: 99999999999999999999999999: want a smaller number\n" },
+	    ":1: 99999999999999999999999999: want a smaller number\n" },
 	{ "R; timeout = 5000000L; };",
-	  ":1: resolver.timeout: 5000000: want seconds, 1 to 300\n" },
+	    ":1: resolver.timeout: 5000000: want seconds, 1 to 300\n" },
 	/* addresses; the last string of a list has its own line */
 	{ "R; forward = [\n\"192.0.2.256\",\n\"192.0.2.1@0\",\n"
 	  "\"192.0.2.1@65536\",\n\"dns.example\",\n\"0.0.0.0\",\n"
 	  "\"192.0.2.1:53\"\n] ; };",
-	  ":2: resolver.forward[0]: \"192.0.2.256\": want an address or "
-	  "address@port\n"
-	  ":3: resolver.forward[1]: \"192.0.2.1@0\": want an address or "
-	  "address@port\n"
-	  ":4: resolver.forward[2]: \"192.0.2.1@65536\": want an address or "
-	  "address@port\n"
-	  ":5: resolver.forward[3]: \"dns.example\": want an address or "
-	  "address@port\n"
-	  ":6: resolver.forward[4]: \"0.0.0.0\": want an address or "
-	  "address@port\n"
-	  ":7: resolver.forward[5]: \"192.0.2.1:53\": want an address or "
-	  "address@port\n" },
+	    ":2: resolver.forward[0]: \"192.0.2.256\": want an address or "
+	    "address@port\n"
+	    ":3: resolver.forward[1]: \"192.0.2.1@0\": want an address or "
+	    "address@port\n"
+	    ":4: resolver.forward[2]: \"192.0.2.1@65536\": want an address or "
+	    "address@port\n"
+	    ":5: resolver.forward[3]: \"dns.example\": want an address or "
+	    "address@port\n"
+	    ":6: resolver.forward[4]: \"0.0.0.0\": want an address or "
+	    "address@port\n"
+	    ":7: resolver.forward[5]: \"192.0.2.1:53\": want an address or "
+	    "address@port\n" },
 	{ "R; forward = [ 1 ]; };",
-	  ":1: resolver.forward[0]: 1: want an address or address@port\n" },
+	    ":1: resolver.forward[0]: 1: want an address or address@port\n" },
 	{ "R; allow_addresses = [ \"127.0.0.1/8\", \"::1/129\", \"10.0.0.0/\""
-	  ", \"10.0.0.0/08\", \"10/8\", \"localhost\" ]; };",	/* M12 */
-	  ":1: resolver.allow_addresses[0]: \"127.0.0.1/8\": want a prefix "
-	  "without bits behind its length\n"
-	  ":1: resolver.allow_addresses[1]: \"::1/129\": want an address or "
-	  "prefix\n"
-	  ":1: resolver.allow_addresses[2]: \"10.0.0.0/\": want an address "
-	  "or prefix\n"
-	  ":1: resolver.allow_addresses[3]: \"10.0.0.0/08\": want an address "
-	  "or prefix\n"
-	  ":1: resolver.allow_addresses[4]: \"10/8\": want an address or "
-	  "prefix\n"
-	  ":1: resolver.allow_addresses[5]: \"localhost\": want an address "
-	  "or prefix\n" },
+	  ", \"10.0.0.0/08\", \"10/8\", \"localhost\" ]; };", /* M12 */
+	    ":1: resolver.allow_addresses[0]: \"127.0.0.1/8\": want a prefix "
+	    "without bits behind its length\n"
+	    ":1: resolver.allow_addresses[1]: \"::1/129\": want an address or "
+	    "prefix\n"
+	    ":1: resolver.allow_addresses[2]: \"10.0.0.0/\": want an address "
+	    "or prefix\n"
+	    ":1: resolver.allow_addresses[3]: \"10.0.0.0/08\": want an address "
+	    "or prefix\n"
+	    ":1: resolver.allow_addresses[4]: \"10/8\": want an address or "
+	    "prefix\n"
+	    ":1: resolver.allow_addresses[5]: \"localhost\": want an address "
+	    "or prefix\n" },
 	{ "R; self = [ \"a..b\", \"192.0.2.300\", \"a b\", \"::1::\" ]; };",
-	  ":1: resolver.self[0]: \"a..b\": want a host name, address or "
-	  "prefix\n"					/* M10 */
-	  ":1: resolver.self[1]: \"192.0.2.300\": want a host name, address "
-	  "or prefix\n"
-	  ":1: resolver.self[2]: \"a b\": want a host name, address or "
-	  "prefix\n"
-	  ":1: resolver.self[3]: \"::1::\": want a host name, address or "
-	  "prefix\n" },
+	    ":1: resolver.self[0]: \"a..b\": want a host name, address or "
+	    "prefix\n" /* M10 */
+	    ":1: resolver.self[1]: \"192.0.2.300\": want a host name, address "
+	    "or prefix\n"
+	    ":1: resolver.self[2]: \"a b\": want a host name, address or "
+	    "prefix\n"
+	    ":1: resolver.self[3]: \"::1::\": want a host name, address or "
+	    "prefix\n" },
 	/* zones: D01 comes from here only */
 	{ "R; zones = (\n{ forward = [ \"192.0.2.1\" ]; },\n"
 	  "{ name = \"a.example\"; },\n{ name = \".\"; insecure = true; },\n"
 	  "{ name = \"b.example\"; insecure = 1; },\n\"c.example\" ); };",
-	  ":2: resolver.zones[0].name: missing: want the name of a domain\n"
-	  ":3: resolver.zones[1]: neither forward nor insecure: want servers "
-	  "to ask, insecure = true, or both\n"
-	  ":4: resolver.zones[2].name: \".\": want the name of a domain\n"
-	  ":5: resolver.zones[3].insecure: 1: want true or false\n"
-	  ":6: resolver.zones[4]: \"c.example\": want a group, { ... }\n" },
+	    ":2: resolver.zones[0].name: missing: want the name of a domain\n"
+	    ":3: resolver.zones[1]: neither forward nor insecure: want servers "
+	    "to ask, insecure = true, or both\n"
+	    ":4: resolver.zones[2].name: \".\": want the name of a domain\n"
+	    ":5: resolver.zones[3].insecure: 1: want true or false\n"
+	    ":6: resolver.zones[4]: \"c.example\": want a group, { ... }\n" },
 	{ "R; zones = ( { name = \"a.example\"; insecure = true; },\n"
 	  "{ name = \"A.Example.\"; insecure = true; } ); };",
-	  ":2: resolver.zones[1].name: a.example: want each zone only once\n"
-	},
+	    ":2: resolver.zones[1].name: a.example: want each zone only once\n" },
 	/* paths */
 	{ "R; root_hints = \"root.hints\"; };",
-	  ":1: resolver.root_hints: \"root.hints\": want an absolute path\n"
-	},
+	    ":1: resolver.root_hints: \"root.hints\": want an absolute path\n" },
 	{ "R; root_hints = \"/nonexistent\"; };",
-	  ":1: resolver.root_hints: \"/nonexistent\": want a file with root "
-	  "hints: /nonexistent: No such file or directory: want a readable "
-	  "file\n" },
+	    ":1: resolver.root_hints: \"/nonexistent\": want a file with root "
+	    "hints: /nonexistent: No such file or directory: want a readable "
+	    "file\n" },
 	/* users */
 	{ "R; };\nexim: { user = \"root\"; };",
-	  ":2: exim.user: \"root\": want the name of a user other than "
-	  "root\n" },
+	    ":2: exim.user: \"root\": want the name of a user other than "
+	    "root\n" },
 	{ "R; };\nexim: { user = \"\"; };\nrelay: { user = \"-x\"; };",
-	  ":2: exim.user: \"\": want the name of a user\n"
-	  ":3: relay.user: \"-x\": want the name of a user\n" },
+	    ":2: exim.user: \"\": want the name of a user\n"
+	    ":3: relay.user: \"-x\": want the name of a user\n" },
 	{ "R; };\nexim: { user = \"a b\"; };\nrelay: { user = \"104\"; };",
-	  ":2: exim.user: \"a b\": want the name of a user\n"
-	  ":3: relay.user: \"104\": want the name of a user\n" },
+	    ":2: exim.user: \"a b\": want the name of a user\n"
+	    ":3: relay.user: \"104\": want the name of a user\n" },
 	/* profiles */
 	{ "R; };\nprofiles: { default: { level = \"none\"; insecure_mx = "
-	  "\"audit\"; }; };",				/* M04 */
-	  ":2: profiles.default.level: \"none\": want one of \"off\", "
-	  "\"audit\", \"dane\", \"dane-only\"\n"
-	  ":2: profiles.default.insecure_mx: \"audit\": want one of \"may\", "
-	  "\"encrypt\", \"dane\"\n" },
+	  "\"audit\"; }; };", /* M04 */
+	    ":2: profiles.default.level: \"none\": want one of \"off\", "
+	    "\"audit\", \"dane\", \"dane-only\"\n"
+	    ":2: profiles.default.insecure_mx: \"audit\": want one of \"may\", "
+	    "\"encrypt\", \"dane\"\n" },
 	{ "R; };\nprofiles: { a: { digests = [ \"sha1\" ]; };\nb: { digests "
 	  "= [ ]; };\nc: { digests = [ \"sha2-256\", \"sha2-256\" ]; }; };",
-	  ":2: profiles.a.digests[0]: \"sha1\": want one of \"sha2-256\", "
-	  "\"sha2-512\"\n"				/* A01, U03 */
-	  ":3: profiles.b.digests: empty: want at least one of "
-	  "\"sha2-512\", \"sha2-256\"\n"
-	  ":4: profiles.c.digests[1]: \"sha2-256\": want each digest only "
-	  "once\n" },
-	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+ANON-ECDH\"; }; };"
-	  , ":2: profiles.a.tls_priority: \"NORMAL:+ANON-ECDH\": want a "
-	  "GnuTLS priority string: it allows anonymous key exchange\n" },
+	    ":2: profiles.a.digests[0]: \"sha1\": want one of \"sha2-256\", "
+	    "\"sha2-512\"\n" /* A01, U03 */
+	    ":3: profiles.b.digests: empty: want at least one of "
+	    "\"sha2-512\", \"sha2-256\"\n"
+	    ":4: profiles.c.digests[1]: \"sha2-256\": want each digest only "
+	    "once\n" },
+	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+ANON-ECDH\"; }; };",
+	    ":2: profiles.a.tls_priority: \"NORMAL:+ANON-ECDH\": want a "
+	    "GnuTLS priority string: it allows anonymous key exchange\n" },
 	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+ANON-DH\"; }; };",
-	  ":2: profiles.a.tls_priority: \"NORMAL:+ANON-DH\": want a "
-	  "GnuTLS priority string: it allows anonymous key exchange\n" },
+	    ":2: profiles.a.tls_priority: \"NORMAL:+ANON-DH\": want a "
+	    "GnuTLS priority string: it allows anonymous key exchange\n" },
 	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+NULL\"; }; };",
-	  ":2: profiles.a.tls_priority: \"NORMAL:+NULL\": want a "
-	  "GnuTLS priority string: it allows the NULL cipher\n" },
+	    ":2: profiles.a.tls_priority: \"NORMAL:+NULL\": want a "
+	    "GnuTLS priority string: it allows the NULL cipher\n" },
 	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:-VERS-ALL:"
 	  "+VERS-DTLS1.2\"; }; };",
-	  ":2: profiles.a.tls_priority: \"NORMAL:-VERS-ALL:+VERS-DTLS1.2\": "
-	  "want a GnuTLS priority string: it leaves no version of TLS\n" },
+	    ":2: profiles.a.tls_priority: \"NORMAL:-VERS-ALL:+VERS-DTLS1.2\": "
+	    "want a GnuTLS priority string: it leaves no version of TLS\n" },
 	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+WONDER\"; }; };",
-	  ":2: profiles.a.tls_priority: \"NORMAL:+WONDER\": want a "
-	  "GnuTLS priority string: not understood from \"+WONDER\" on\n" },
+	    ":2: profiles.a.tls_priority: \"NORMAL:+WONDER\": want a "
+	    "GnuTLS priority string: not understood from \"+WONDER\" on\n" },
 	/* destinations: P01 */
 	{ "R; };\ndestinations = (\n{ level = \"off\"; },\n"
 	  "{ domain = \"a.example\"; },\n"
 	  "{ domain = \"..a\"; level = \"off\"; },\n"
 	  "{ domain = \".\"; level = \"off\"; },\n"
 	  "{ domain = \"a.example\"; level = \"Off\"; } );",
-	  ":3: destinations[0].domain: missing: want a domain, "
-	  "\"example.org\", or all below it, \".example.org\"\n"
-	  ":4: destinations[1].level: missing: want one of \"off\", "
-	  "\"audit\", \"dane\", \"dane-only\"\n"
-	  ":5: destinations[2].domain: \"..a\": want a domain, "
-	  "\"example.org\", or all below it, \".example.org\"\n"
-	  ":6: destinations[3].domain: \".\": want a domain, "
-	  "\"example.org\", or all below it, \".example.org\"\n"
-	  ":7: destinations[4].level: \"Off\": want one of \"off\", "
-	  "\"audit\", \"dane\", \"dane-only\"\n"
-	  ":7: destinations[4].domain: a.example: want each domain only "
-	  "once\n" },
+	    ":3: destinations[0].domain: missing: want a domain, "
+	    "\"example.org\", or all below it, \".example.org\"\n"
+	    ":4: destinations[1].level: missing: want one of \"off\", "
+	    "\"audit\", \"dane\", \"dane-only\"\n"
+	    ":5: destinations[2].domain: \"..a\": want a domain, "
+	    "\"example.org\", or all below it, \".example.org\"\n"
+	    ":6: destinations[3].domain: \".\": want a domain, "
+	    "\"example.org\", or all below it, \".example.org\"\n"
+	    ":7: destinations[4].level: \"Off\": want one of \"off\", "
+	    "\"audit\", \"dane\", \"dane-only\"\n"
+	    ":7: destinations[4].domain: a.example: want each domain only "
+	    "once\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  " reason = \"\"; until = \"2027-02-29\"; } );",
-	  ":2: destinations[0].reason: \"\": want one line of text, at most "
-	  "200 octets\n"
-	  ":2: destinations[0].until: \"2027-02-29\": want a date, "
-	  "\"YYYY-MM-DD\", the last day\n" },
+	    ":2: destinations[0].reason: \"\": want one line of text, at most "
+	    "200 octets\n"
+	    ":2: destinations[0].until: \"2027-02-29\": want a date, "
+	    "\"YYYY-MM-DD\", the last day\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  " reason = \"a\\nb\"; until = 2027; } );",
-	  ":2: destinations[0].reason: text that is not printable UTF-8: "
-	  "want one line of text, at most 200 octets\n"
-	  ":2: destinations[0].until: 2027: want a date, \"YYYY-MM-DD\", the "
-	  "last day\n" },
+	    ":2: destinations[0].reason: text that is not printable UTF-8: "
+	    "want one line of text, at most 200 octets\n"
+	    ":2: destinations[0].until: 2027: want a date, \"YYYY-MM-DD\", the "
+	    "last day\n" },
 	/* relay */
 	{ "R; };\nrelay: { aliases = \"128.0.0.0/16\"; };",
-	  ":2: relay.aliases: \"128.0.0.0/16\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"128.0.0.0/16\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"126.0.0.0/7\"; };",
-	  ":2: relay.aliases: \"126.0.0.0/7\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"126.0.0.0/7\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"127.0.0.0/16\"; };",
-	  ":2: relay.aliases: \"127.0.0.0/16\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"127.0.0.0/16\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"127.0.0.1\"; };",
-	  ":2: relay.aliases: \"127.0.0.1\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"127.0.0.1\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"127.128.0.0/9\"; };",
-	  ":2: relay.aliases: \"127.128.0.0/9\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"127.128.0.0/9\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"7f00::/8\"; };",
-	  ":2: relay.aliases: \"7f00::/8\": want an IPv4 prefix inside "
-	  "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
+	    ":2: relay.aliases: \"7f00::/8\": want an IPv4 prefix inside "
+	    "127.0.0.0/8, without 127.0.0.0, 127.0.0.1 and 127.255.255.255\n" },
 	{ "R; };\nrelay: { aliases = \"127.64.1.0/16\"; };",
-	  ":2: relay.aliases: \"127.64.1.0/16\": want a prefix without bits "
-	  "behind its length\n" },
+	    ":2: relay.aliases: \"127.64.1.0/16\": want a prefix without bits "
+	    "behind its length\n" },
 	{ "R; };\nrelay: { aliases = \"127.64.0.0/24\";\nlimits: { domains = "
 	  "257; }; };",
-	  ":3: relay.limits.domains: 257: want domains, 1 to the 256 "
-	  "addresses of relay.aliases\n" },
+	    ":3: relay.limits.domains: 257: want domains, 1 to the 256 "
+	    "addresses of relay.aliases\n" },
 	{ "R; };\nrelay: { source = [ \"192.0.2.1\", \"192.0.2.2\" ]; };",
-	  ":2: relay.source[1]: \"192.0.2.2\": want one address for IPv4 and "
-	  "one for IPv6\n" },
+	    ":2: relay.source[1]: \"192.0.2.2\": want one address for IPv4 and "
+	    "one for IPv6\n" },
 	{ "R; };\nrelay: { source = [ \"::\", \"mx\" ]; helo = \"a b\"; };",
-	  ":2: relay.source[0]: \"::\": want an address of this machine\n"
-	  ":2: relay.source[1]: \"mx\": want an address of this machine\n"
-	  ":2: relay.helo: \"a b\": want a host name\n" },
+	    ":2: relay.source[0]: \"::\": want an address of this machine\n"
+	    ":2: relay.source[1]: \"mx\": want an address of this machine\n"
+	    ":2: relay.helo: \"a b\": want a host name\n" },
 	{ "R; };\nrelay: { source = [ \"192.0.2.1\", \"::1\", \"::2\" ]; };",
-	  ":2: relay.source: 3 elements: want at most 2 addresses, one for "
-	  "IPv4, one for IPv6\n" },
+	    ":2: relay.source: 3 elements: want at most 2 addresses, one for "
+	    "IPv4, one for IPv6\n" },
 	{ "R; };\nrelay: { profile = \"strict\"; };\nprofiles: { a: { }; };",
-	  ":2: relay.profile: \"strict\": want the name of a profile of this "
-	  "file\n" },
+	    ":2: relay.profile: \"strict\": want the name of a profile of this "
+	    "file\n" },
 	{ "R; };\nlog: { facility = \"MAIL\"; };",
-	  ":2: log.facility: \"MAIL\": want one of \"mail\", \"daemon\", "
-	  "\"user\", \"local0\", \"local1\", \"local2\", \"local3\", "
-	  "\"local4\", \"local5\", \"local6\", \"local7\"\n" },
+	    ":2: log.facility: \"MAIL\": want one of \"mail\", \"daemon\", "
+	    "\"user\", \"local0\", \"local1\", \"local2\", \"local3\", "
+	    "\"local4\", \"local5\", \"local6\", \"local7\"\n" },
 	/* not libconfig */
 	{ "R; };\n\nlog: {\nlevel = \"info\"\nfacility = ;\n};",
-	  ":5: syntax error: want name = value; as danevirke.conf(5) shows\n"
-	},
+	    ":5: syntax error: want name = value; as danevirke.conf(5) shows\n" },
 	{ "R; };\nlog: { };\nlog: { };",
-	  ":3: duplicate setting name: want name = value; as "
-	  "danevirke.conf(5) shows\n" },
-	{ "R; };\n/* never closed\nlog: { level = \"loud\"; };", NULL },
+	    ":3: duplicate setting name: want name = value; as "
+	    "danevirke.conf(5) shows\n" },
+	{ "R; };\n/* never closed\nlog: { level = \"loud\"; };",
+	    ":2: comment without an end: want */\n" },
+	{ "R; }; /*/", ":1: comment without an end: want */\n" },
 	/* no other file */
 	{ "R; };\n\t @include \"/etc/hostname\"\n",
-	  ":2: @include: want all settings in this file\n" },
+	    ":2: @include: want all settings in this file\n" },
 	{ "@include \"/nonexistent\"\n", NULL },
 	{ "R; };\nx = 1; @include \"/nonexistent\"\n", NULL },
 };
 
 static void
-test_wrong(void **state)		/* STYLE 13: all errors of a file */
+test_wrong(void **state) /* STYLE 13: all errors of a file */
 {
 	struct fixture *f = *state;
 	char buf[4096];
@@ -434,8 +436,10 @@ test_wrong(void **state)		/* STYLE 13: all errors of a file */
 		struct conf *c;
 
 		if (*text == 'R') {
-			snprintf(buf, sizeof buf, "resolver: { trust_anchor = "
-			    "\"ANCHOR\"%s", text + 1);
+			snprintf(buf, sizeof buf,
+			    "resolver: { trust_anchor = "
+			    "\"ANCHOR\"%s",
+			    text + 1);
 			text = buf;
 		}
 		c = load(f, text);
@@ -477,15 +481,16 @@ check_defaults(const struct conf *c)
 	const struct conf_profile *p = conf_profile(c, NULL);
 
 	assert_int_equal(c->n_forward + c->n_zones + c->n_allow +
-	    c->n_self_name + c->n_self_addr + c->n_destinations, 0);
+		c->n_self_name + c->n_self_addr + c->n_destinations,
+	    0);
 	assert_false(c->self_set);
 	assert_null(c->root_hints);
 	assert_int_equal(c->timeout, 30);
 	assert_int_equal(c->query_timeout, 10);
-	assert_int_equal(c->limits.hosts, 64);		/* M11 */
+	assert_int_equal(c->limits.hosts, 64); /* M11 */
 	assert_int_equal(c->limits.addresses, 32);
 	assert_int_equal(c->limits.aliases, 8);
-	assert_int_equal(c->limits.records, 128);	/* U20 */
+	assert_int_equal(c->limits.records, 128); /* U20 */
 	assert_int_equal(c->n_profiles, 1);
 	assert_non_null(p);
 	assert_ptr_equal(p, conf_profile(c, "default"));
@@ -494,9 +499,9 @@ check_defaults(const struct conf *c)
 	assert_int_equal(p->pub.size, sizeof p->pub);
 	assert_int_equal(p->pub.level, DANEVIRKE_LEVEL_DANE);
 	assert_int_equal(p->insecure_mx, DANEVIRKE_AUTHENTICATE); /* M04 */
-	assert_string_equal(p->pub.tls_priority,	/* S03, S04 */
+	assert_string_equal(p->pub.tls_priority,                  /* S03, S04 */
 	    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
-	assert_int_equal(p->n_digests, 2);		/* A01 */
+	assert_int_equal(p->n_digests, 2); /* A01 */
 	assert_int_equal(p->digests[0], DANEVIRKE_SHA2_512);
 	assert_int_equal(p->digests[1], DANEVIRKE_SHA2_256);
 	assert_int_equal(t->size, sizeof *t);
@@ -526,6 +531,7 @@ static void
 test_defaults(void **state)
 {
 	static const char *const text[] = {
+		"resolver: { trust_anchor = \"ANCHOR\"; }; /* the end */",
 		"resolver: { trust_anchor = \"ANCHOR\"; };",
 		"resolver: { trust_anchor = \"ANCHOR\"; limits: { }; };"
 		"exim: { }; profiles: { }; destinations = ( ); relay: { "
@@ -602,10 +608,11 @@ test_example(void **state)
 }
 
 static void
-test_resolver(void **state)		/* D01, D14, M10, M11, M12 */
+test_resolver(void **state) /* D01, D14, M10, M11, M12 */
 {
 	struct fixture *f = *state;
-	struct conf *c = good(f, "resolver: { trust_anchor = \"ANCHOR\";\n"
+	struct conf *c = good(f,
+	    "resolver: { trust_anchor = \"ANCHOR\";\n"
 	    "forward = ( \"192.0.2.1\", \"2001:DB8:0::1@5353\" );\n"
 	    "zones = ( { name = \"B\303\274cher.Example.\"; insecure = true; "
 	    "}, { name = \"b.example\"; forward = [ \"192.0.2.9@54\" ]; } );\n"
@@ -655,7 +662,8 @@ static void
 test_profiles(void **state)
 {
 	struct fixture *f = *state;
-	struct conf *c = with_anchor(f, "profiles: { strict: { level = "
+	struct conf *c = with_anchor(f,
+	    "profiles: { strict: { level = "
 	    "\"dane-only\"; };\ndefault: { insecure_mx = \"encrypt\"; "
 	    "digests = [ \"sha2-256\" ]; };\nold: { level = \"off\"; "
 	    "insecure_mx = \"may\"; tls_priority = \"NORMAL\"; digests = "
@@ -676,12 +684,12 @@ test_profiles(void **state)
 	assert_int_equal(p->pub.level, DANEVIRKE_LEVEL_OFF);
 	assert_int_equal(p->insecure_mx, DANEVIRKE_OPPORTUNISTIC);
 	assert_string_equal(p->pub.tls_priority, "NORMAL");
-	assert_int_equal(p->digests[0], DANEVIRKE_SHA2_256);	/* A01 */
+	assert_int_equal(p->digests[0], DANEVIRKE_SHA2_256); /* A01 */
 	assert_int_equal(p->digests[1], DANEVIRKE_SHA2_512);
-	assert_int_equal(conf_profile(c, "watch")->pub.level,
-	    DANEVIRKE_LEVEL_AUDIT);
-	assert_int_equal(conf_profile(c, NULL)->pub.level,
-	    DANEVIRKE_LEVEL_DANE);
+	assert_int_equal(
+	    conf_profile(c, "watch")->pub.level, DANEVIRKE_LEVEL_AUDIT);
+	assert_int_equal(
+	    conf_profile(c, NULL)->pub.level, DANEVIRKE_LEVEL_DANE);
 	assert_null(conf_profile(c, "none"));
 	assert_string_equal(c->settings.relay_profile, "strict");
 	conf_free(c);
@@ -691,7 +699,8 @@ static void
 test_relay(void **state)
 {
 	struct fixture *f = *state;
-	struct conf *c = with_anchor(f, "relay: { aliases = \"127.96.0.0/28\"; "
+	struct conf *c = with_anchor(f,
+	    "relay: { aliases = \"127.96.0.0/28\"; "
 	    "port = 65535; helo = \"MX.example\"; source = [ \"2001:db8::1\", "
 	    "\"192.0.2.1\" ]; user = \"_smtpd\"; timeouts: { connect = 1; "
 	    "command = 2; data = 3; ehlo = 4; idle = 5; }; limits: { sessions "
@@ -716,7 +725,7 @@ test_relay(void **state)
 	assert_int_equal(t->relay_idle_timeout, 5);
 	assert_int_equal(t->relay_max_sessions, 6);
 	assert_int_equal(t->relay_max_per_domain, 7);
-	assert_int_equal(t->relay_max_domains, 16);	/* all there are */
+	assert_int_equal(t->relay_max_domains, 16); /* all there are */
 	assert_int_equal(t->relay_failure_ttl, 8);
 	assert_int_equal(t->log_level, 7);
 	assert_string_equal(t->log_facility, "local7");
@@ -727,9 +736,11 @@ test_relay(void **state)
 /* ----------------------------------------------------------- destinations */
 
 static void
-test_destination(void **state)		/* P01 */
+test_destination(void **state) /* P01 */
 {
-	static const struct { const char *domain, *rule, *expired; } t[] = {
+	static const struct {
+		const char *domain, *rule, *expired;
+	} t[] = {
 		{ "example.org", "example.org", NULL },
 		{ "sub.example.org", ".example.org", NULL },
 		{ "a.b.example.org", ".b.example.org", NULL },
@@ -752,7 +763,8 @@ test_destination(void **state)		/* P01 */
 	};
 	struct fixture *f = *state;
 	const struct conf_destination *d, *expired;
-	struct conf *c = with_anchor(f, "destinations = ("
+	struct conf *c = with_anchor(f,
+	    "destinations = ("
 	    "{ domain = \"example.org\"; level = \"off\"; reason = \"t 12\";"
 	    " until = \"2027-01-31\"; },"
 	    "{ domain = \".example.org\"; level = \"audit\"; },"
@@ -766,14 +778,15 @@ test_destination(void **state)		/* P01 */
 	    "\"1970-01-01\"; },"
 	    "{ domain = \"live.old.example\"; level = \"off\"; },"
 	    "{ domain = \"b\303\274cher.example\"; level = \"off\"; } );");
-	time_t now = 1798761600;		/* 2027-01-01T00:00:00Z */
+	time_t now = 1798761600; /* 2027-01-01T00:00:00Z */
 
 	assert_non_null(c);
 	for (size_t i = 0; i < N(t); i++) {
 		expired = (void *)&c;
 		d = conf_destination(c, t[i].domain, now, &expired);
-		if (d == NULL ? t[i].rule != NULL : t[i].rule == NULL ||
-		    strcmp(d->domain, t[i].rule) != 0)
+		if (d == NULL ?
+			t[i].rule != NULL :
+			t[i].rule == NULL || strcmp(d->domain, t[i].rule) != 0)
 			print_error("%s: %s\n", t[i].domain,
 			    d == NULL ? "none" : d->domain);
 		if (t[i].rule == NULL)
@@ -792,7 +805,7 @@ test_destination(void **state)		/* P01 */
 	/* the last day is inclusive, in UTC */
 	d = conf_destination(c, "example.org", 1801439999, NULL);
 	assert_non_null(d);
-	assert_int_equal(d->ends, 1801440000);	/* 2027-02-01T00:00:00Z */
+	assert_int_equal(d->ends, 1801440000); /* 2027-02-01T00:00:00Z */
 	assert_int_equal(d->level, DANEVIRKE_LEVEL_OFF);
 	assert_string_equal(d->reason, "t 12");
 	assert_string_equal(d->until, "2027-01-31");
@@ -813,20 +826,35 @@ test_destination(void **state)		/* P01 */
 }
 
 static void
-test_until(void **state)		/* P01 */
+test_until(void **state) /* P01 */
 {
-	static const struct { const char *text; long long ends; } t[] = {
-		{ "1970-01-01", 86400 }, { "2000-02-29", 951868800 },
-		{ "2024-02-29", 1709251200 }, { "2026-12-31", 1798761600 },
-		{ "2027-01-31", 1801440000 }, { "9999-12-31", 253402300800 },
-		{ "2100-02-29", -1 }, { "2027-02-29", -1 },
-		{ "2027-04-31", -1 }, { "2027-13-01", -1 },
-		{ "2027-00-01", -1 }, { "2027-01-00", -1 },
-		{ "2027-01-32", -1 }, { "1969-12-31", -1 },
-		{ "0000-00-00", -1 }, { "27-01-31", -1 }, { "", -1 },
-		{ "2027-1-31", -1 }, { "2027-01-31 ", -1 },
-		{ "2027/01/31", -1 }, { "2027-01-3x", -1 },
-		{ "+027-01-31", -1 }, { "20270131", -1 },
+	static const struct {
+		const char *text;
+		long long ends;
+	} t[] = {
+		{ "1970-01-01", 86400 },
+		{ "2000-02-29", 951868800 },
+		{ "2024-02-29", 1709251200 },
+		{ "2026-12-31", 1798761600 },
+		{ "2027-01-31", 1801440000 },
+		{ "9999-12-31", 253402300800 },
+		{ "2100-02-29", -1 },
+		{ "2027-02-29", -1 },
+		{ "2027-04-31", -1 },
+		{ "2027-13-01", -1 },
+		{ "2027-00-01", -1 },
+		{ "2027-01-00", -1 },
+		{ "2027-01-32", -1 },
+		{ "1969-12-31", -1 },
+		{ "0000-00-00", -1 },
+		{ "27-01-31", -1 },
+		{ "", -1 },
+		{ "2027-1-31", -1 },
+		{ "2027-01-31 ", -1 },
+		{ "2027/01/31", -1 },
+		{ "2027-01-3x", -1 },
+		{ "+027-01-31", -1 },
+		{ "20270131", -1 },
 	};
 	time_t ends;
 
@@ -845,15 +873,28 @@ test_until(void **state)		/* P01 */
 static void
 test_utf8(void **state)
 {
-	static const struct { const char *text; bool ok; } t[] = {
-		{ "", true }, { "plain ~", true }, { "\303\251", true },
-		{ "\342\202\254", true }, { "\360\237\220\237", true },
+	static const struct {
+		const char *text;
+		bool ok;
+	} t[] = {
+		{ "", true },
+		{ "plain ~", true },
+		{ "\303\251", true },
+		{ "\342\202\254", true },
+		{ "\360\237\220\237", true },
 		{ "\364\217\277\277", true },
-		{ "a\n", false }, { "\t", false }, { "\177", false },
-		{ "\200", false }, { "\303", false }, { "\303(", false },
-		{ "\300\257", false }, { "\340\200\257", false },
-		{ "\355\240\200", false }, { "\364\220\200\200", false },
-		{ "\342\202", false }, { "\360\237\220", false },
+		{ "a\n", false },
+		{ "\t", false },
+		{ "\177", false },
+		{ "\200", false },
+		{ "\303", false },
+		{ "\303(", false },
+		{ "\300\257", false },
+		{ "\340\200\257", false },
+		{ "\355\240\200", false },
+		{ "\364\220\200\200", false },
+		{ "\342\202", false },
+		{ "\360\237\220", false },
 		{ "\377", false },
 	};
 
@@ -916,7 +957,8 @@ test_file(void **state)
 		conf_free(c);
 		assert_int_equal(chown(f->conf, 12345, 0), 0);
 		assert_int_equal(chmod(f->conf, 0644), 0);
-		refused(f, f->conf, ": owned by uid 12345: want a file of "
+		refused(f, f->conf,
+		    ": owned by uid 12345: want a file of "
 		    "root");
 		assert_int_equal(chown(f->conf, 0, 0), 0);
 		/* the anchor likewise: who writes it makes "secure" */
@@ -945,8 +987,10 @@ test_bad_anchor(void **state)
 	put(f->anchor, "", 0);
 	assert_null(with_anchor(f, ""));
 	assert_int_equal(f->err.code, DANEVIRKE_EANCHOR);
-	snprintf(want, sizeof want, "%s:1: no trust anchor: want a DS or "
-	    "DNSKEY line", f->anchor);
+	snprintf(want, sizeof want,
+	    "%s:1: no trust anchor: want a DS or "
+	    "DNSKEY line",
+	    f->anchor);
 	assert_memory_equal(f->err.text, want, strlen(want));
 	assert_int_equal(f->lines, 1);
 	assert_null(with_anchor(f, "log: { level = 1; };"));
@@ -969,8 +1013,10 @@ test_many(void **state)
 	struct conf *c;
 
 	assert_non_null(text);
-	at = (size_t)snprintf(text, len, "resolver:{trust_anchor=\"%s\";};"
-	    "destinations=(", f->anchor);
+	at = (size_t)snprintf(text, len,
+	    "resolver:{trust_anchor=\"%s\";};"
+	    "destinations=(",
+	    f->anchor);
 	for (n = 0; n < 15000; n++)
 		at += (size_t)snprintf(text + at, len - at,
 		    "%s{domain=\"d%zu.example\";level=\"off\";}",
@@ -994,14 +1040,18 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wrong), cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_resolver),
-		cmocka_unit_test(test_profiles), cmocka_unit_test(test_relay),
+		cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_until), cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_file), cmocka_unit_test(test_bad_anchor),
+		cmocka_unit_test(test_until),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_bad_anchor),
 		cmocka_unit_test(test_many),
 	};
 

@@ -24,21 +24,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "module.h"	/* before cmocka.h, which defines fail() */
+#include "module.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 
-#define ROOT_DS ". IN DS 20326 8 2 " \
-    "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
+#define ROOT_DS \
+	". IN DS 20326 8 2 " \
+	"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
 
 /* ------------------------------------------------------ the name server */
 
 struct server {
-	struct event	*udp, *listener, *tcp[8], *late;
-	int		 fd, tcp_fd, n_tcp;
-	int		 questions, over_tcp;
-	uint8_t		 held[512];		/* the late answer */
-	size_t		 held_len;
+	struct event *udp, *listener, *tcp[8], *late;
+	int fd, tcp_fd, n_tcp;
+	int questions, over_tcp;
+	uint8_t held[512]; /* the late answer */
+	size_t held_len;
 	struct sockaddr_in held_to;
 };
 
@@ -46,7 +47,7 @@ static struct event_base *base;
 static struct server server;
 static char anchor[64], forward[32];
 static char *forwards[] = { forward };
-static struct conf_zone zone = { .name = (char []){ "plain.example" },
+static struct conf_zone zone = { .name = (char[]){ "plain.example" },
 	.insecure = true };
 
 /* q: a question of len octets; the answer goes to a.  Its length, or 0. */
@@ -78,7 +79,7 @@ reply(const uint8_t *q, size_t len, bool tcp, uint8_t *a)
 	else if (strncmp(label, "nx", 2) == 0)
 		a[3] |= 3;
 	else if (strncmp(label, "big", 3) == 0 && !tcp)
-		a[2] |= 2;				/* TC */
+		a[2] |= 2; /* TC */
 	else if (strncmp(label, "big", 3) == 0 && type == TYPE_TLSA)
 		n = 64;
 	else if (type == TYPE_A)
@@ -182,25 +183,22 @@ setup(void **state)
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	server.fd = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(server.fd, (struct sockaddr *)&sin, len), 0);
-	assert_int_equal(getsockname(server.fd, (struct sockaddr *)&sin,
-	    &len), 0);
+	assert_int_equal(
+	    getsockname(server.fd, (struct sockaddr *)&sin, &len), 0);
 	server.tcp_fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(server.tcp_fd, (struct sockaddr *)&sin, len),
-	    0);
+	assert_int_equal(bind(server.tcp_fd, (struct sockaddr *)&sin, len), 0);
 	assert_int_equal(listen(server.tcp_fd, 8), 0);
-	snprintf(forward, sizeof forward, "127.0.0.1@%u",
-	    ntohs(sin.sin_port));
-	server.udp = event_new(base, server.fd, EV_READ | EV_PERSIST, on_udp,
-	    &server);
-	server.listener = event_new(base, server.tcp_fd, EV_READ | EV_PERSIST,
-	    on_accept, &server);
+	snprintf(forward, sizeof forward, "127.0.0.1@%u", ntohs(sin.sin_port));
+	server.udp = event_new(
+	    base, server.fd, EV_READ | EV_PERSIST, on_udp, &server);
+	server.listener = event_new(
+	    base, server.tcp_fd, EV_READ | EV_PERSIST, on_accept, &server);
 	server.late = evtimer_new(base, on_late, &server);
 	event_add(server.udp, NULL);
 	event_add(server.listener, NULL);
 	snprintf(anchor, sizeof anchor, "/tmp/danevirke-dns.XXXXXX");
 	assert_true((fd = mkstemp(anchor)) != -1);
-	assert_int_equal(write(fd, ROOT_DS, strlen(ROOT_DS)),
-	    strlen(ROOT_DS));
+	assert_int_equal(write(fd, ROOT_DS, strlen(ROOT_DS)), strlen(ROOT_DS));
 	close(fd);
 	return 0;
 }
@@ -228,20 +226,24 @@ teardown(void **state)
 /* ----------------------------------------------------------- one lookup */
 
 struct look {
-	struct arena	 arena;
+	struct arena arena;
 	struct dns_query *query;
 	const struct dns_result *r;
-	struct look	*cancel;		/* in done() */
-	int		 done;
-	bool		 inside;		/* dns_start() */
+	struct look *cancel; /* in done() */
+	int done;
+	bool inside; /* dns_start() */
 };
 
 static struct conf
 conf_of(unsigned query_timeout)
 {
-	return (struct conf){ .trust_anchor = anchor, .forward = forwards,
-	    .n_forward = 1, .zones = &zone, .n_zones = 1,
-	    .query_timeout = query_timeout, .limits = { 64, 32, 8, 128 } };
+	return (struct conf){ .trust_anchor = anchor,
+		.forward = forwards,
+		.n_forward = 1,
+		.zones = &zone,
+		.n_zones = 1,
+		.query_timeout = query_timeout,
+		.limits = { 64, 32, 8, 128 } };
 }
 
 static void
@@ -287,7 +289,7 @@ static void
 run(double seconds)
 {
 	struct timeval tv = { (time_t)seconds,
-	    (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) };
+		(suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) };
 
 	event_base_loopexit(base, &tv);
 	event_base_dispatch(base);
@@ -327,7 +329,7 @@ test_once(void **state)
 	(void)state;
 	start(dns, &a, "mx.plain.example", TYPE_A);
 	await(&a);
-	assert_int_equal(a.r->state, DANEVIRKE_INSECURE);	/* D01 */
+	assert_int_equal(a.r->state, DANEVIRKE_INSECURE); /* D01 */
 	assert_int_equal(a.r->n_rr, 1);
 	assert_memory_equal(a.r->rr[0].data, "\300\0\2\1", 4);
 	assert_in_range(a.r->ttl, 1, 60);
@@ -336,7 +338,7 @@ test_once(void **state)
 	await(&b);
 	assert_int_equal(b.r->state, DANEVIRKE_INSECURE);
 	assert_string_equal(b.r->name[0], "mx.plain.example");
-	assert_int_equal(server.questions, asked);	/* the cache */
+	assert_int_equal(server.questions, asked); /* the cache */
 	run(0.1);
 	assert_int_equal(a.done, 1);
 	assert_int_equal(b.done, 1);
@@ -450,7 +452,7 @@ test_timeout(void **state)
 	arena_free(&silent.arena);
 	arena_free(&late.arena);
 	arena_free(&soon.arena);
-	run(1.0);			/* and now the answer is there */
+	run(1.0); /* and now the answer is there */
 	assert_int_equal(silent.done, 1);
 	assert_int_equal(late.done, 1);
 	assert_int_equal(soon.done, 1);
@@ -467,9 +469,9 @@ test_cancel(void **state)
 
 	(void)state;
 	dns_cancel(NULL);
-	start(dns, &a, "a.plain.example", TYPE_A);	/* at once */
+	start(dns, &a, "a.plain.example", TYPE_A); /* at once */
 	dns_cancel(a.query);
-	start(dns, &b, "b.plain.example", TYPE_A);	/* from done() */
+	start(dns, &b, "b.plain.example", TYPE_A); /* from done() */
 	start(dns, &c, "b.plain.example", TYPE_A);
 	b.cancel = &c;
 	c.cancel = &b;
@@ -487,7 +489,7 @@ test_cancel(void **state)
 	dns_cancel(e.query);
 	arena_free(&e.arena);
 	start(dns, &e, "e.plain.example", TYPE_A);
-	dns_free(dns);			/* with d and e under way */
+	dns_free(dns); /* with d and e under way */
 	arena_free(&d.arena);
 	arena_free(&e.arena);
 	run(1.3);
@@ -522,7 +524,7 @@ test_unsigned(void **state)
 	assert_int_equal(l.r->state, DANEVIRKE_ERROR);
 	if (strstr(l.r->why, anchor) == NULL)
 		fail_msg("without the file: %s", l.r->why);
-	assert_true(l.r->ttl <= 5);				/* D15 */
+	assert_true(l.r->ttl <= 5); /* D15 */
 	arena_free(&l.arena);
 }
 
@@ -530,8 +532,8 @@ test_unsigned(void **state)
 static void
 test_builtin(void **state)
 {
-	static const char *const names[] = { "localhost", "x.test",
-	    "x.invalid", "x.home.arpa" };
+	static const char *const names[] = { "localhost", "x.test", "x.invalid",
+		"x.home.arpa" };
 	struct conf_zone zones[5];
 	struct conf conf = conf_of(10);
 	struct dns *dns;
@@ -541,7 +543,7 @@ test_builtin(void **state)
 	(void)state;
 	for (i = 0; i < 4; i++)
 		zones[i] = (struct conf_zone){ .name = (char *)names[i],
-		    .insecure = true };
+			.insecure = true };
 	conf.zones = zones;
 	conf.n_zones = 4;
 	dns = new_dns(&conf);
@@ -560,9 +562,11 @@ test_builtin(void **state)
 static void
 test_zones(void **state)
 {
-	struct conf_zone mine = { .name = (char []){ "plain.example" },
-	    .forward = forwards, .n_forward = 1, .insecure = true };
-	char *nowhere[] = { (char []){ "127.0.0.1@9" } };
+	struct conf_zone mine = { .name = (char[]){ "plain.example" },
+		.forward = forwards,
+		.n_forward = 1,
+		.insecure = true };
+	char *nowhere[] = { (char[]){ "127.0.0.1@9" } };
 	struct conf conf = conf_of(2);
 	struct dns *dns;
 	struct look l;
@@ -589,11 +593,12 @@ test_zones(void **state)
 static void
 test_refused(void **state)
 {
-	char *bad[] = { (char []){ "192.0.2" } };
+	char *bad[] = { (char[]){ "192.0.2" } };
 	static char name[300], hints[] = "/nonexistent/hints";
 	static char none[] = "/nonexistent/anchor", empty[] = "/dev/null";
-	struct conf_zone quote = { .name = (char []){ "a\"b" },
-	    .forward = forwards, .n_forward = 1 };
+	struct conf_zone quote = {
+		.name = (char[]){ "a\"b" }, .forward = forwards, .n_forward = 1
+	};
 	struct danevirke_error err;
 	struct arena arena = { NULL };
 	struct conf conf;
@@ -603,12 +608,15 @@ test_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < 5; i++) {
-		static const struct { int code; const char *text; } want[] = {
-		    { DANEVIRKE_EDNS, "resolver.forward: \"192.0.2\"" },
-		    { DANEVIRKE_ECONF, "/nonexistent/hints" },
-		    { DANEVIRKE_EANCHOR, "/nonexistent/anchor" },
-		    { DANEVIRKE_EANCHOR, "/dev/null" },		/* D05 */
-		    { DANEVIRKE_EDNS, "a\"b" } };
+		static const struct {
+			int code;
+			const char *text;
+		} want[] = { { DANEVIRKE_EDNS,
+				 "resolver.forward: \"192.0.2\"" },
+			{ DANEVIRKE_ECONF, "/nonexistent/hints" },
+			{ DANEVIRKE_EANCHOR, "/nonexistent/anchor" },
+			{ DANEVIRKE_EANCHOR, "/dev/null" }, /* D05 */
+			{ DANEVIRKE_EDNS, "a\"b" } };
 
 		conf = conf_of(5);
 		if (i == 0)
@@ -637,8 +645,8 @@ test_refused(void **state)
 	for (i = 0; i < 3; i++) {
 		static const char *const names[] = { name, "a..b", "" };
 
-		assert_null(dns_start(dns, &arena, names[i], TYPE_A, on_done,
-		    &l, &err));
+		assert_null(dns_start(
+		    dns, &arena, names[i], TYPE_A, on_done, &l, &err));
 		assert_int_equal(err.code, DANEVIRKE_EINVAL);
 		assert_non_null(strstr(err.text, "not a domain name"));
 	}
@@ -656,16 +664,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rcodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_timeout, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unsigned, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(test_builtin, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(test_unsigned, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_builtin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("dns", all, NULL, NULL);

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "module.h"	/* before cmocka.h, which defines fail() */
+#include "module.h" /* before cmocka.h, which defines fail() */
 #include "packet.h"
 
 #include <cmocka.h>
@@ -27,8 +27,8 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 struct message {
-	uint8_t		data[66000];
-	size_t		len;
+	uint8_t data[66000];
+	size_t len;
 };
 
 static void
@@ -77,10 +77,13 @@ put_hex(struct message *m, const char *hex)
 static int
 type_of(const char *word)
 {
-	static const struct { const char *word; int type; } t[] = {
-	    { "A", TYPE_A }, { "AAAA", TYPE_AAAA }, { "CNAME", TYPE_CNAME },
-	    { "SOA", TYPE_SOA }, { "MX", TYPE_MX }, { "DNAME", TYPE_DNAME },
-	    { "TLSA", TYPE_TLSA }, { "RRSIG", 46 }, { "DNSKEY", 48 } };
+	static const struct {
+		const char *word;
+		int type;
+	} t[] = { { "A", TYPE_A }, { "AAAA", TYPE_AAAA },
+		{ "CNAME", TYPE_CNAME }, { "SOA", TYPE_SOA }, { "MX", TYPE_MX },
+		{ "DNAME", TYPE_DNAME }, { "TLSA", TYPE_TLSA }, { "RRSIG", 46 },
+		{ "DNSKEY", 48 } };
 	size_t i;
 
 	for (i = 0; i < sizeof t / sizeof *t; i++)
@@ -105,8 +108,8 @@ put_rdata(struct message *m, int type, const char *text)
 		put16(m, (unsigned)atoi(text));
 		snprintf(name, sizeof name, "%s", text + used);
 		put_name(m, name);
-	} else if ((type == TYPE_CNAME || type == TYPE_DNAME) &&
-	    *text != '-' && *text != '#')
+	} else if ((type == TYPE_CNAME || type == TYPE_DNAME) && *text != '-' &&
+	    *text != '#')
 		put_name(m, text);
 	else if (type == TYPE_SOA && *text != '#') {
 		put_name(m, "ns.@");
@@ -125,8 +128,8 @@ put_line(struct message *m, const char *line)
 	unsigned long ttl;
 	size_t at;
 
-	if (sscanf(line, " %c %299s %lu %15s %299[^\n]", &section, owner,
-	    &ttl, type, rdata) != 5)
+	if (sscanf(line, " %c %299s %lu %15s %299[^\n]", &section, owner, &ttl,
+		type, rdata) != 5)
 		fail_msg("bad line: %s", line);
 	m->data[section == 's' ? 9 : 7]++;
 	put_name(m, owner);
@@ -175,50 +178,55 @@ show(const struct dns_result *r, char *buf, size_t len)
 	n = (size_t)snprintf(buf, len, "%s%s%s %u", dnssec_name(r->state),
 	    r->nxdomain ? " nx" : "", r->content ? " content" : "", r->ttl);
 	for (i = 0; i <= r->n_alias; i++)
-		n += (size_t)snprintf(buf + n, len - n, "%c%s",
-		    i > 0 ? '>' : ' ', r->name[i]);
+		n += (size_t)snprintf(
+		    buf + n, len - n, "%c%s", i > 0 ? '>' : ' ', r->name[i]);
 	for (i = 0; i < r->n_rr; i++) {
 		n += (size_t)snprintf(buf + n, len - n, " [");
 		for (k = 0; k < r->rr[i].len && n + 3 < len; k++)
-			n += (size_t)snprintf(buf + n, len - n, "%02x",
-			    r->rr[i].data[k]);
+			n += (size_t)snprintf(
+			    buf + n, len - n, "%02x", r->rr[i].data[k]);
 		n += (size_t)snprintf(buf + n, len - n, "]");
 	}
 }
 
 struct test {
-	const char	*id;		/* rows of the conformance table */
-	const char	*name;
-	int		 type;
-	int		 sec;
-	const char	*records;
-	const char	*want;
-	const char	*why;		/* part of the reason; NULL: none */
-	int		 rcode;		/* in the header */
-	int		 callback;	/* as the library's callback gives it */
-	const char	*why_bogus;
-	const char	*asked;		/* the lookup's name, if not name */
+	const char *id; /* rows of the conformance table */
+	const char *name;
+	int type;
+	int sec;
+	const char *records;
+	const char *want;
+	const char *why; /* part of the reason; NULL: none */
+	int rcode;       /* in the header */
+	int callback;    /* as the library's callback gives it */
+	const char *why_bogus;
+	const char *asked; /* the lookup's name, if not name */
 };
 
 static const struct test tests[] = {
 	/* answers */
-	{ "secure", "d.ex", TYPE_MX, 2, "a @ 300 MX 10 mx.@\n"
-	    "a @ 300 MX 20 MX2.Other", "secure 300 d.ex "
-	    "[000a026d7801640265780" "0] [0014034d5832054f7468657200]" },
+	{ "secure", "d.ex", TYPE_MX, 2,
+	    "a @ 300 MX 10 mx.@\n"
+	    "a @ 300 MX 20 MX2.Other",
+	    "secure 300 d.ex "
+	    "[000a026d7801640265780"
+	    "0] [0014034d5832054f7468657200]" },
 	{ "D01", "d.ex", TYPE_A, 0, "a @ 60 A 192.0.2.1",
 	    "insecure 60 d.ex [c0000201]" },
 	{ "N09 case", "D.eX", TYPE_A, 2, "a d.EX 60 A 192.0.2.1",
 	    "secure 60 d.ex [c0000201]", .asked = "d.Ex." },
 	{ "AAAA", "d.ex", TYPE_AAAA, 2, "a @ 60 AAAA 2001:db8::1",
 	    "secure 60 d.ex [20010db8000000000000000000000001]" },
-	{ "Q06", "d.ex", TYPE_TLSA, 2, "a @ 60 TLSA 030101aa\n"
+	{ "Q06", "d.ex", TYPE_TLSA, 2,
+	    "a @ 60 TLSA 030101aa\n"
 	    "a @ 60 TLSA 0301\na @ 60 TLSA -",
 	    "secure 60 d.ex [030101aa] [0301] []" },
 	{ "Z01", "d.ex", TYPE_MX, 2, "a @ 60 MX 0 .",
 	    "secure 60 d.ex [000000]" },
 	{ "root", "", TYPE_DNSKEY, 2, "a . 60 DNSKEY 0101030d00",
 	    "secure 60 . [0101030d00]", .asked = "." },
-	{ "others' records", "d.ex", TYPE_A, 2, "a x.ex 1 A 192.0.2.9\n"
+	{ "others' records", "d.ex", TYPE_A, 2,
+	    "a x.ex 1 A 192.0.2.9\n"
 	    "a @ 60 RRSIG 00\na @ 60 A 192.0.2.1",
 	    "secure 60 d.ex [c0000201]" },
 
@@ -240,10 +248,14 @@ static const struct test tests[] = {
 	    "error 5 d.ex", "SOA" },
 
 	/* TTL */
-	{ "D15 least", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1\n"
-	    "a @ 40 A 192.0.2.2", "secure 40 d.ex [c0000201] [c0000202]" },
-	{ "D15 alias", "d.ex", TYPE_A, 2, "a @ 30 CNAME t.ex\n"
-	    "a t.ex 60 A 192.0.2.1", "secure 30 d.ex>t.ex [c0000201]" },
+	{ "D15 least", "d.ex", TYPE_A, 2,
+	    "a @ 60 A 192.0.2.1\n"
+	    "a @ 40 A 192.0.2.2",
+	    "secure 40 d.ex [c0000201] [c0000202]" },
+	{ "D15 alias", "d.ex", TYPE_A, 2,
+	    "a @ 30 CNAME t.ex\n"
+	    "a t.ex 60 A 192.0.2.1",
+	    "secure 30 d.ex>t.ex [c0000201]" },
 	{ "D15 a day", "d.ex", TYPE_A, 2, "a @ 999999 A 192.0.2.1",
 	    "secure 86400 d.ex [c0000201]" },
 	{ "RFC 2181 8", "d.ex", TYPE_A, 2, "a @ 2147483648 A 192.0.2.1",
@@ -254,34 +266,45 @@ static const struct test tests[] = {
 	    "secure 0 d.ex [c0000201]" },
 
 	/* aliases */
-	{ "D10 in any order", "d.ex", TYPE_A, 2, "a c.ex 9 A 192.0.2.1\n"
+	{ "D10 in any order", "d.ex", TYPE_A, 2,
+	    "a c.ex 9 A 192.0.2.1\n"
 	    "a B.EX 9 CNAME C.ex\na @ 9 CNAME b.Ex",
 	    "secure 9 d.ex>b.ex>c.ex [c0000201]" },
-	{ "D10 four", "d.ex", TYPE_A, 2, "a @ 9 CNAME a\na a 9 CNAME b\n"
+	{ "D10 four", "d.ex", TYPE_A, 2,
+	    "a @ 9 CNAME a\na a 9 CNAME b\n"
 	    "a b 9 CNAME c\na c 9 CNAME e\na e 9 A 192.0.2.1",
 	    "secure 9 d.ex>a>b>c>e [c0000201]" },
-	{ "D10 five", "d.ex", TYPE_A, 2, "a @ 9 CNAME a\na a 9 CNAME b\n"
+	{ "D10 five", "d.ex", TYPE_A, 2,
+	    "a @ 9 CNAME a\na a 9 CNAME b\n"
 	    "a b 9 CNAME c\na c 9 CNAME e\na e 9 CNAME f\n"
-	    "a f 9 A 192.0.2.1", "error 5 d.ex", "more than 4 aliases" },
+	    "a f 9 A 192.0.2.1",
+	    "error 5 d.ex", "more than 4 aliases" },
 	{ "D10 loop", "d.ex", TYPE_A, 2, "a @ 9 CNAME a\na a 9 CNAME D.ex",
 	    "error 5 d.ex", "alias loop at d.ex" },
-	{ "D10 own tail", "d.ex", TYPE_A, 2, "a @ 9 CNAME @",
-	    "error 5 d.ex", "alias loop" },
-	{ "D10 dangling", "d.ex", TYPE_A, 2, "a @ 9 CNAME a\n"
-	    "s a 7 SOA 60", "secure nx 7 d.ex>a", .rcode = 3 },
-	{ "D10 no data there", "d.ex", TYPE_A, 0, "a @ 9 CNAME a\n"
-	    "a @ 9 A 192.0.2.1", "error 5 d.ex", "other data" },
+	{ "D10 own tail", "d.ex", TYPE_A, 2, "a @ 9 CNAME @", "error 5 d.ex",
+	    "alias loop" },
+	{ "D10 dangling", "d.ex", TYPE_A, 2,
+	    "a @ 9 CNAME a\n"
+	    "s a 7 SOA 60",
+	    "secure nx 7 d.ex>a", .rcode = 3 },
+	{ "D10 no data there", "d.ex", TYPE_A, 0,
+	    "a @ 9 CNAME a\n"
+	    "a @ 9 A 192.0.2.1",
+	    "error 5 d.ex", "other data" },
 	{ "two CNAMEs", "d.ex", TYPE_A, 2, "a @ 9 CNAME a\na @ 9 CNAME b",
 	    "error 5 d.ex", "two CNAMEs" },
-	{ "D13", "x.d.ex", TYPE_A, 2, "a d.ex 9 DNAME t.ex\n"
+	{ "D13", "x.d.ex", TYPE_A, 2,
+	    "a d.ex 9 DNAME t.ex\n"
 	    "a @ 8 CNAME x.t.ex\na x.t.ex 9 A 192.0.2.1",
 	    "secure 8 x.d.ex>x.t.ex [c0000201]" },
-	{ "D13 alone", "x.d.ex", TYPE_A, 2, "a d.ex 9 DNAME t.ex\n"
-	    "a x.t.ex 9 A 192.0.2.1", "secure 5 x.d.ex" },
+	{ "D13 alone", "x.d.ex", TYPE_A, 2,
+	    "a d.ex 9 DNAME t.ex\n"
+	    "a x.t.ex 9 A 192.0.2.1",
+	    "secure 5 x.d.ex" },
 	{ "D12", "d.ex", TYPE_CNAME, 2, "a @ 9 CNAME t.@",
-	    "secure 9 d.ex [017401640265780" "0]" },
-	{ "D12 none", "d.ex", TYPE_CNAME, 2, "s ex 9 SOA 8",
-	    "secure 8 d.ex" },
+	    "secure 9 d.ex [017401640265780"
+	    "0]" },
+	{ "D12 none", "d.ex", TYPE_CNAME, 2, "s ex 9 SOA 8", "secure 8 d.ex" },
 	{ "D12 two", "d.ex", TYPE_CNAME, 2, "a @ 9 CNAME t\na @ 9 CNAME u",
 	    "error 5 d.ex", "two CNAMEs" },
 	{ "CNAME of garbage", "d.ex", TYPE_A, 2, "a @ 9 CNAME #01",
@@ -299,13 +322,12 @@ static const struct test tests[] = {
 	    "error 5 d.ex", "because; malformed", .why_bogus = "because" },
 	{ "D03 SERVFAIL", "d.ex", TYPE_A, 0, "a @ 60 A 192.0.2.1",
 	    "error 5 d.ex", "SERVFAIL: no server", .callback = 2 },
-	{ "D03 SERVFAIL, told why", "d.ex", TYPE_A, 0, "",
-	    "error 5 d.ex", "SERVFAIL: tired", .callback = 2,
-	    .why_bogus = "tired" },
+	{ "D03 SERVFAIL, told why", "d.ex", TYPE_A, 0, "", "error 5 d.ex",
+	    "SERVFAIL: tired", .callback = 2, .why_bogus = "tired" },
 	{ "D03 REFUSED", "d.ex", TYPE_A, 2, "", "error 5 d.ex", "REFUSED",
 	    .callback = 5 },
-	{ "D03 unvalidated NXDOMAIN", "d.ex", TYPE_A, 0, "",
-	    "error 5 d.ex", "NXDOMAIN", .rcode = 3, .callback = 3 },
+	{ "D03 unvalidated NXDOMAIN", "d.ex", TYPE_A, 0, "", "error 5 d.ex",
+	    "NXDOMAIN", .rcode = 3, .callback = 3 },
 	{ "D03 in the header", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1",
 	    "error 5 d.ex", "REFUSED", .rcode = 5 },
 	{ "D03 rcode 12", "d.ex", TYPE_A, 2, "", "error 5 d.ex", "rcode 12",
@@ -314,18 +336,20 @@ static const struct test tests[] = {
 	    "no DNSSEC state" },
 	{ "D02 negative", "d.ex", TYPE_A, -1, "", "error 5 d.ex",
 	    "no DNSSEC state" },
-	{ "other name", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1",
-	    "error 5 e.ex", "another question", .asked = "e.ex" },
-	{ "class", "d.ex", TYPE_A, 2, "c @ 60 A 192.0.2.1",
-	    "error 5 d.ex", "class 3" },
+	{ "other name", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1", "error 5 e.ex",
+	    "another question", .asked = "e.ex" },
+	{ "class", "d.ex", TYPE_A, 2, "c @ 60 A 192.0.2.1", "error 5 d.ex",
+	    "class 3" },
 	{ "NXDOMAIN with data", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1",
 	    "error 5 d.ex", "NXDOMAIN with records", .rcode = 3 },
 	{ "A of 3", "d.ex", TYPE_A, 2, "a @ 60 A c00002", "error 5 d.ex",
 	    "A record of 3" },
-	{ "A of 5", "d.ex", TYPE_A, 2, "a @ 60 A c000020101",
-	    "error 5 d.ex", "A record of 5" },
-	{ "one bad of two", "d.ex", TYPE_A, 2, "a @ 60 A 192.0.2.1\n"
-	    "a @ 60 A -", "error 5 d.ex", "A record of 0" },
+	{ "A of 5", "d.ex", TYPE_A, 2, "a @ 60 A c000020101", "error 5 d.ex",
+	    "A record of 5" },
+	{ "one bad of two", "d.ex", TYPE_A, 2,
+	    "a @ 60 A 192.0.2.1\n"
+	    "a @ 60 A -",
+	    "error 5 d.ex", "A record of 0" },
 	{ "AAAA of 4", "d.ex", TYPE_AAAA, 2, "a @ 60 AAAA c0000201",
 	    "error 5 d.ex", "AAAA record of 4" },
 	{ "MX of 2", "d.ex", TYPE_MX, 2, "a @ 60 MX -", "error 5 d.ex",
@@ -349,14 +373,14 @@ test_table(void **state)
 		build(&m, t->name, t->type, t->rcode, t->records);
 		memset(&r, 0xa5, sizeof r);
 		dns_parse(&arena, t->asked != NULL ? t->asked : t->name,
-		    t->type, t->callback, m.data, m.len, t->sec,
-		    t->why_bogus, 4, &r);
+		    t->type, t->callback, m.data, m.len, t->sec, t->why_bogus,
+		    4, &r);
 		show(&r, got, sizeof got);
-		if (strcmp(got, t->want) != 0 || (t->why == NULL ?
-		    *r.why != '\0' : strstr(r.why, t->why) == NULL))
-			fail_msg("%s: got \"%s\" (%s)\nwant \"%s\" (%s)",
-			    t->id, got, r.why, t->want,
-			    t->why != NULL ? t->why : "");
+		if (strcmp(got, t->want) != 0 ||
+		    (t->why == NULL ? *r.why != '\0' :
+				      strstr(r.why, t->why) == NULL))
+			fail_msg("%s: got \"%s\" (%s)\nwant \"%s\" (%s)", t->id,
+			    got, r.why, t->want, t->why != NULL ? t->why : "");
 		arena_free(&arena);
 	}
 }
@@ -368,7 +392,7 @@ parse(const struct message *m, size_t len, int type, const char *why)
 	struct arena arena = { NULL };
 	enum danevirke_dnssec state;
 	struct dns_result r;
-	uint8_t *copy = malloc(len > 0 ? len : 1);	/* for ASan */
+	uint8_t *copy = malloc(len > 0 ? len : 1); /* for ASan */
 
 	assert_non_null(copy);
 	memcpy(copy, m->data, len);
@@ -393,17 +417,18 @@ test_truncated(void **state)
 	size_t i;
 
 	(void)state;
-	build(&m, "d.ex", TYPE_MX, 0, "a @ 9 CNAME t.@\na t.@ 9 MX 10 mx.@\n"
+	build(&m, "d.ex", TYPE_MX, 0,
+	    "a @ 9 CNAME t.@\na t.@ 9 MX 10 mx.@\n"
 	    "a t.@ 9 MX 20 mx2.ex");
 	for (i = 0; i < m.len; i++)
-		assert_int_equal(parse(&m, i, TYPE_MX, "malformed"),
-		    DANEVIRKE_ERROR);
+		assert_int_equal(
+		    parse(&m, i, TYPE_MX, "malformed"), DANEVIRKE_ERROR);
 	assert_int_equal(parse(&m, m.len, TYPE_MX, NULL), DANEVIRKE_SECURE);
 
 	build(&m, "d.ex", TYPE_MX, 3, "a @ 9 CNAME t.@\ns ex 9 SOA 60");
 	for (i = 0; i < m.len; i++)
-		assert_int_equal(parse(&m, i, TYPE_MX, "malformed"),
-		    DANEVIRKE_ERROR);
+		assert_int_equal(
+		    parse(&m, i, TYPE_MX, "malformed"), DANEVIRKE_ERROR);
 	assert_int_equal(parse(&m, m.len, TYPE_MX, NULL), DANEVIRKE_SECURE);
 }
 
@@ -417,7 +442,8 @@ test_damaged(void **state)
 	uint8_t was;
 
 	(void)state;
-	build(&m, "d.ex", TYPE_MX, 0, "a @ 9 CNAME t.@\na t.@ 9 MX 10 mx.@\n"
+	build(&m, "d.ex", TYPE_MX, 0,
+	    "a @ 9 CNAME t.@\na t.@ 9 MX 10 mx.@\n"
 	    "s ex 9 SOA 60");
 	for (i = 0; i < m.len; i++)
 		for (k = 0; k < sizeof by; k++) {
@@ -440,33 +466,33 @@ test_pointers(void **state)
 	for (i = 0; i < 8; i++) {
 		put_head(&m, "d.ex", TYPE_MX, 0);
 		m.data[7] = 1;
-		at = (unsigned)m.len;		/* 22: the record's owner */
+		at = (unsigned)m.len; /* 22: the record's owner */
 		switch (i) {
-		case 0:				/* to itself */
+		case 0: /* to itself */
 			put16(&m, 0xc000 | at);
 			break;
-		case 1:				/* forward */
+		case 1: /* forward */
 			put16(&m, 0xc000 | (at + 2));
 			break;
-		case 2:				/* behind the end */
+		case 2: /* behind the end */
 			put16(&m, 0xffff);
 			break;
-		case 3:				/* into the header */
+		case 3: /* into the header */
 			put16(&m, 0xc000);
 			break;
-		case 4:				/* to its own label */
+		case 4: /* to its own label */
 			put(&m, "\001x", 2);
 			put16(&m, 0xc000 | at);
 			break;
-		case 5:				/* label type 01, RFC 6891 5 */
+		case 5: /* label type 01, RFC 6891 5 */
 			put(&m, "\101x", 2);
 			break;
-		case 6:				/* 256 octets */
+		case 6: /* 256 octets */
 			for (at = 0; at < 4; at++)
 				put(&m, label, sizeof label);
 			put(&m, "", 1);
 			break;
-		case 7:				/* cut off pointer */
+		case 7: /* cut off pointer */
 			put(&m, "\300", 1);
 			break;
 		}
@@ -474,18 +500,21 @@ test_pointers(void **state)
 			put(&m, "\0\017\0\1\0\0\0\t", 8);
 			put(&m, "\0\3\0\1\0", 5);
 		}
-		assert_int_equal(parse(&m, m.len, TYPE_MX, "malformed"),
-		    DANEVIRKE_ERROR);
+		assert_int_equal(
+		    parse(&m, m.len, TYPE_MX, "malformed"), DANEVIRKE_ERROR);
 	}
 	/* MX RDATA: name shorter or longer than the record says */
 	for (i = 0; i < 3; i++) {
 		put_head(&m, "d.ex", TYPE_MX, 0);
 		m.data[7] = 1;
 		put(&m, "\300\014\0\017\0\1\0\0\0\t", 10);
-		put(&m, i == 0 ? "\0\4\0\1\0\0" : i == 1 ?
-		    "\0\4\0\1\1x\0" : "\0\2\0\1\0\0", i == 1 ? 7 : 6);
-		assert_int_equal(parse(&m, m.len, TYPE_MX, "MX record"),
-		    DANEVIRKE_ERROR);
+		put(&m,
+		    i == 0     ? "\0\4\0\1\0\0" :
+			i == 1 ? "\0\4\0\1\1x\0" :
+				 "\0\2\0\1\0\0",
+		    i == 1 ? 7 : 6);
+		assert_int_equal(
+		    parse(&m, m.len, TYPE_MX, "MX record"), DANEVIRKE_ERROR);
 	}
 }
 
@@ -497,15 +526,15 @@ test_head(void **state)
 
 	(void)state;
 	build(&m, "d.ex", TYPE_MX, 0, records);
-	m.data[2] = 0x01;				/* a query */
+	m.data[2] = 0x01; /* a query */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "not a response"), 0);
-	m.data[2] = 0x89;				/* another opcode */
+	m.data[2] = 0x89; /* another opcode */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "not a response"), 0);
-	m.data[2] = 0x83;				/* M11: truncated */
+	m.data[2] = 0x83; /* M11: truncated */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "truncated"), 0);
 	m.data[2] = 0x81;
 	assert_int_equal(parse(&m, m.len, TYPE_MX, NULL), DANEVIRKE_SECURE);
-	m.data[3] |= 0x20;		/* AD is nobody's business (D05) */
+	m.data[3] |= 0x20; /* AD is nobody's business (D05) */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, NULL), DANEVIRKE_SECURE);
 	assert_int_equal(parse(&m, m.len, TYPE_A, "another question"), 0);
 	m.data[5] = 2;
@@ -513,10 +542,10 @@ test_head(void **state)
 	m.data[5] = 0;
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "question"), 0);
 	m.data[5] = 1;
-	m.data[21] = 3;					/* class CH */
+	m.data[21] = 3; /* class CH */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "another question"), 0);
 	m.data[21] = 1;
-	m.data[7] = 2;			/* one record more than there is */
+	m.data[7] = 2; /* one record more than there is */
 	assert_int_equal(parse(&m, m.len, TYPE_MX, "cut off"), 0);
 }
 
@@ -539,8 +568,8 @@ test_many(void **state)
 		}
 		m.data[6] = (uint8_t)(counts[n] >> 8);
 		m.data[7] = (uint8_t)counts[n];
-		dns_parse(&arena, "d.ex", TYPE_TLSA, 0, m.data, m.len, 2,
-		    NULL, 8, &r);
+		dns_parse(&arena, "d.ex", TYPE_TLSA, 0, m.data, m.len, 2, NULL,
+		    8, &r);
 		if (counts[n] <= 1024) {
 			assert_int_equal(r.state, DANEVIRKE_SECURE);
 			assert_int_equal(r.n_rr, counts[n]);
@@ -566,7 +595,10 @@ test_nothing(void **state)
 	dns_parse(&arena, "d.ex", TYPE_A, 0, NULL, 0, 2, NULL, 8, &r);
 	assert_int_equal(r.state, DANEVIRKE_ERROR);
 	assert_non_null(strstr(r.why, "no answer"));
-	dns_fail(&arena, "D.ex", "late\tand\x7f" "bad", &r);
+	dns_fail(&arena, "D.ex",
+	    "late\tand\x7f"
+	    "bad",
+	    &r);
 	assert_int_equal(r.state, DANEVIRKE_ERROR);
 	assert_string_equal(r.why, "late?and?bad");
 	assert_string_equal(r.name[0], "D.ex");
@@ -597,16 +629,31 @@ test_reason(void **state)
 static void
 test_names(void **state)
 {
-	static const struct { const char *text, *back; size_t len; } t[] = {
-	    { ".", ".", 1 }, { "a", "a", 3 }, { "A.b.", "a.b", 5 },
-	    { "_25._tcp.MX.ex", "_25._tcp.mx.ex", 16 },
-	    { "a\\046b.ex", "a\\046b.ex", 8 }, { "a\\.b.ex", "a\\046b.ex", 8 },
-	    { "a\\000b", "a\\000b", 5 }, { "a b", "a\\032b", 5 },
-	    { "a\nb", "a\\010b", 5 }, { "\\A\\\\", "a\\092", 4 },
-	    { "\xc3\xa9", "\\195\\169", 4 }, { "\"", "\\034", 3 },
-	    { "", NULL, 0 }, { "..", NULL, 0 }, { ".a", NULL, 0 },
-	    { "a..b", NULL, 0 }, { "a\\", NULL, 0 }, { "a\\2", NULL, 0 },
-	    { "a\\25", NULL, 0 }, { "a\\256", NULL, 0 }, { "a..", NULL, 0 },
+	static const struct {
+		const char *text, *back;
+		size_t len;
+	} t[] = {
+		{ ".", ".", 1 },
+		{ "a", "a", 3 },
+		{ "A.b.", "a.b", 5 },
+		{ "_25._tcp.MX.ex", "_25._tcp.mx.ex", 16 },
+		{ "a\\046b.ex", "a\\046b.ex", 8 },
+		{ "a\\.b.ex", "a\\046b.ex", 8 },
+		{ "a\\000b", "a\\000b", 5 },
+		{ "a b", "a\\032b", 5 },
+		{ "a\nb", "a\\010b", 5 },
+		{ "\\A\\\\", "a\\092", 4 },
+		{ "\xc3\xa9", "\\195\\169", 4 },
+		{ "\"", "\\034", 3 },
+		{ "", NULL, 0 },
+		{ "..", NULL, 0 },
+		{ ".a", NULL, 0 },
+		{ "a..b", NULL, 0 },
+		{ "a\\", NULL, 0 },
+		{ "a\\2", NULL, 0 },
+		{ "a\\25", NULL, 0 },
+		{ "a\\256", NULL, 0 },
+		{ "a..", NULL, 0 },
 	};
 	char buf[NAME_LEN], text[300];
 	struct wire w;
@@ -632,7 +679,7 @@ test_names(void **state)
 	text[64] = 'a';
 	for (i = 63; i < 255; i += 64)
 		text[i] = '.';
-	text[253] = '\0';			/* 255 octets in wire form */
+	text[253] = '\0'; /* 255 octets in wire form */
 	assert_true(wire_parse(text, &w));
 	assert_int_equal(w.len, 255);
 	assert_true(dns_name_text(w.data, w.len, buf));

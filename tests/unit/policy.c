@@ -20,236 +20,286 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "module.h"	/* before cmocka.h, which defines fail() */
+#include "module.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 struct test {
-	const char	*id;		/* rows of the conformance table */
-	const char	*world;
-	const char	*want;
+	const char *id; /* rows of the conformance table */
+	const char *world;
+	const char *want;
 	enum danevirke_level level;
-	enum danevirke_action insecure_mx;	/* 0: dane */
-	bool		 relay;
-	const char	*self;		/* this address is ours */
-	const char	*domain;	/* NULL: "d" */
-	bool		 excepted;
+	enum danevirke_action insecure_mx; /* 0: dane */
+	bool relay;
+	const char *self;   /* this address is ours */
+	const char *domain; /* NULL: "d" */
+	bool excepted;
 };
 
 #define TLSA1 "_25._tcp.mx1 TLSA S 3.1.1"
 #define A1 "mx1 A S 192.0.2.1\n"
-#define LEVEL(l) DANEVIRKE_LEVEL_ ## l
+#define LEVEL(l) DANEVIRKE_LEVEL_##l
 
 static const struct test tests[] = {
-/* T01, B07, M08, S01, N02, N03 */
-{ "T01 B07", "d MX S 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "T01 both families", "d MX S 10.mx1\n" A1 "mx1 AAAA S 2001:db8::1\n" TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@2001:db8::1,192.0.2.1" },
-{ "T03 T05 unsupported", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.1.1",
-  "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1" },
-{ "T03 malformed", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 3.1.1.bad",
-  "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1" },
-{ "A03 one good", "d MX S 10.mx1\n" A1
-  "_25._tcp.mx1 TLSA S 3.1.2.bad 3.1.1",
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "T04 absent", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S",
-  "ROUTE mx1:opp(-|)@192.0.2.1" },
-{ "T04 nxdomain", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S nx",
-  "ROUTE mx1:opp(-|)@192.0.2.1" },
-{ "T04 Q05 insecure TLSA", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1",
-  "ROUTE mx1:opp(-|)@192.0.2.1" },
-/* D03, D08: ERROR is never "no record" */
-{ "D08 error", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
-  "DEFER mx1:defer(-|)@192.0.2.1" },
-{ "D08 bogus content", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA B 3.1.1",
-  "DEFER mx1:defer(-|)@192.0.2.1" },
-{ "D08 others may", "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA E\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
-  "ROUTE mx1:defer(-|)@192.0.2.1 mx2:opp(-|)@192.0.2.2" },
-{ "D06 D09", "d MX E", "DEFER" },
-{ "D06 bogus", "d MX B 10.mx1\n!mx1 A S 192.0.2.1", "DEFER" },
-{ "D04 nxdomain secure", "d MX S nx", "NO_DOMAIN" },
-{ "D04 nxdomain insecure", "d MX I nx", "NO_DOMAIN insecure-mx" },
-{ "D06 bogus nxdomain", "d MX B nx", "DEFER" },
-/* D07, B04, B06 */
-{ "D07 both", "d MX S 10.mx1\nmx1 A E\nmx1 AAAA E\n!" TLSA1,
-  "DEFER mx1:defer(-|)@" },
-{ "D07 one and absent", "d MX S 10.mx1\nmx1 A E\nmx1 AAAA S\n!" TLSA1,
-  "DEFER mx1:defer(-|)@" },
-{ "D07 others are tried", "d MX S 10.mx1 20.mx2\nmx1 A E\nmx1 AAAA E\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
-  "ROUTE mx1:defer(-|)@ mx2:auth(mx2|mx2,d)@192.0.2.2" },
-{ "B04", "d MX S 10.mx1\nmx1 A S\nmx1 AAAA S\n!" TLSA1,
-  "DEFER mx1:defer(-|)@" },
-{ "B06 broken denial", "d MX S 10.mx1\n" A1 "mx1 AAAA E\n" TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "B06 only the secure one", "d MX S 10.mx1\nmx1 A I 192.0.2.1\n"
-  "mx1 AAAA S 2001:db8::1\n" TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@2001:db8::1" },
-{ "B06 B05 insecure and error", "d MX S 10.mx1\nmx1 A I 192.0.2.1\n"
-  "mx1 AAAA E\n!" TLSA1, "ROUTE mx1:opp(-|)@192.0.2.1" },
-{ "B05", "d MX S 10.mx1\nmx1 A I 192.0.2.1\nmx1 AAAA I\n!" TLSA1,
-  "ROUTE mx1:opp(-|)@192.0.2.1" },
-/* B08 - B13, D11, D12 */
-{ "B08 D12", "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n" TLSA1
-  "\n!_25._tcp.t TLSA S 3.1.1", "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "B08 none there", "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n"
-  "_25._tcp.mx1 TLSA S", "ROUTE mx1:opp(-|)@192.0.2.1" },
-{ "D12 error", "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME E\n!" TLSA1,
-  "DEFER mx1:defer(-|)@192.0.2.1" },
-{ "B09 first", "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
-  "_25._tcp.t TLSA S 3.1.1\n!" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
-  "ROUTE mx1:auth(t|t,d)@192.0.2.1" },
-{ "B09 B11 second", "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
-  "_25._tcp.t TLSA S\n" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "B09 Q04 insecure first", "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
-  "_25._tcp.t TLSA I 3.1.1\n" TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "B10 D11", "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME I\n!" TLSA1,
-  "ROUTE mx1:opp(-|)@192.0.2.1" },
-{ "B12", "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA E\n!" TLSA1,
-  "DEFER mx1:defer(-|)@192.0.2.1" },
-{ "B13", "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA S 1.1.1\n!"
-  TLSA1, "ROUTE mx1:encrypt(t|t,d)@192.0.2.1" },
-{ "Q02 Q03", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S >x 3.1.1",
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-/* M02, M03, M09, N03 */
-{ "M01 M09", "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA S\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
-  "ROUTE mx1:opp(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2" },
-{ "M02 sorted", "d MX S 20.mx2 10.mx1\n" A1 TLSA1 "\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1 mx2:opp(-|)@192.0.2.2" },
-{ "M02 listed twice", "d MX S 20.mx1 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "M03 N03", "d MX S >e 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d,e)@192.0.2.1" },
-/* M04 - M07, N04 */
-{ "M04 dane N04 M06", "d MX I 10.mx1\n" A1 TLSA1,
-  "ROUTE insecure-mx mx1:auth(mx1|mx1)@192.0.2.1" },
-{ "M04 encrypt", "d MX I 10.mx1\n" A1 TLSA1,
-  "ROUTE insecure-mx mx1:encrypt(mx1|mx1)@192.0.2.1",
-  .insecure_mx = DANEVIRKE_ENCRYPT },
-{ "M04 may", "d MX I 10.mx1\n" A1 "!" TLSA1,
-  "ROUTE insecure-mx mx1:opp(-|)@192.0.2.1",
-  .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
-{ "M04 may, alias", "d MX I 10.mx1\nmx1 A I >t 192.0.2.1\n!mx1 CNAME S\n!"
-  TLSA1, "ROUTE insecure-mx mx1:opp(-|)@192.0.2.1",
-  .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
-{ "M04 dane, error", "d MX I 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
-  "DEFER insecure-mx mx1:defer(-|)@192.0.2.1" },
-{ "M07", "d MX I 10.mx1\n" A1 TLSA1,
-  "DEFER insecure-mx mx1:defer(mx1|mx1)@192.0.2.1", LEVEL(DANE_ONLY) },
-{ "M07 may", "d MX I 10.mx1\n" A1,
-  "DEFER insecure-mx mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY),
-  .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
-/* T06 */
-{ "T06 good", "d MX S 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
-{ "T06 none", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S",
-  "DEFER mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
-{ "T06 unusable", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.0.1",
-  "DEFER mx1:defer(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
-{ "T06 only the good one", "d MX S 10.mx1 20.mx2\n" A1
-  "_25._tcp.mx1 TLSA S\nmx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
-  "ROUTE mx1:defer(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2",
-  LEVEL(DANE_ONLY) },
-/* B01, B02, N05 */
-{ "B02 implicit", "d MX S\nd A S 192.0.2.1\n_25._tcp.d TLSA S 3.1.1",
-  "ROUTE implicit d:auth(d|d)@192.0.2.1" },
-{ "B02 N05 alias", "d MX S >e\nd A S >e 192.0.2.1\n_25._tcp.e TLSA S 2.0.1",
-  "ROUTE implicit d:auth(e|e,d)@192.0.2.1" },
-{ "B02 M04 insecure denial", "d MX I\nd A S 192.0.2.1\n"
-  "_25._tcp.d TLSA S 3.1.1",
-  "ROUTE insecure-mx implicit d:auth(d|d)@192.0.2.1" },
-{ "B02 not after an error", "d MX E\n!d A S 192.0.2.1", "DEFER" },
-{ "B02 no address at all", "d MX S\nd A S\nd AAAA S",
-  "NO_DOMAIN implicit d:defer(-|)@" },
-{ "B02 address error", "d MX S\nd A E\nd AAAA S",
-  "DEFER implicit d:defer(-|)@" },
-{ "B01 relay host", "d A S 192.0.2.1\n_25._tcp.d TLSA S 3.1.1",
-  "ROUTE d:auth(d|d)@192.0.2.1", .relay = true },
-{ "B01 relay host, alias N05", "d A S >e 192.0.2.1\n"
-  "_25._tcp.e TLSA S 2.1.1", "ROUTE d:auth(e|e,d)@192.0.2.1",
-  .relay = true },
-{ "B01 relay host, insecure", "d A I 192.0.2.1\nd AAAA I",
-  "ROUTE d:opp(-|)@192.0.2.1", .relay = true },
-{ "B01 relay host gone", "d A S nx\nd AAAA S nx", "DEFER d:defer(-|)@",
-  .relay = true },
-/* T07, T08 */
-{ "T07", "", "ROUTE 192.0.2.7:opp(-|)@192.0.2.7", .domain = "192.0.2.7" },
-{ "T07 IPv6", "", "ROUTE 2001:db8::7:opp(-|)@2001:db8::7",
-  .domain = "2001:db8::7" },
-{ "T07 dane-only", "", "DEFER 192.0.2.7:defer(-|)@192.0.2.7",
-  LEVEL(DANE_ONLY), .domain = "192.0.2.7" },
-{ "T08", "d MX S 10.192.0.2.9 20.mx1\n" A1 TLSA1,
-  "ROUTE 192.0.2.9:opp(-|)@192.0.2.9 mx1:auth(mx1|mx1,d)@192.0.2.1" },
-/* Z01 - Z03 */
-{ "Z01", "d MX S 0..\n!d A S 192.0.2.1", "NULL_MX" },
-{ "Z01 insecure", "d MX I 0..\n!d A S 192.0.2.1", "NULL_MX insecure-mx" },
-{ "Z02", "d MX S 10..\n!d A S 192.0.2.1", "NULL_MX" },
-{ "Z01 bogus is D06", "d MX B 0..", "DEFER" },
-{ "Z03", "d MX S 0.. 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-/* M10 */
-{ "M10 we and worse", "d MX S 10.mx1 20.mx2 30.mx3\n" A1 TLSA1 "\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S\n"
-  "mx3 A S 192.0.2.3\n_25._tcp.mx3 TLSA S",
-  "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", .self = "192.0.2.2" },
-{ "M10 loop", "d MX S 10.mx1 20.mx2\n" A1 TLSA1 "\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S", "LOOP", .self = "192.0.2.1" },
-{ "M10 equal preference", "d MX S 10.mx1 10.mx2 20.mx3\n" A1 TLSA1 "\n"
-  "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S\n"
-  "mx3 A S 192.0.2.3\n_25._tcp.mx3 TLSA S", "LOOP", .self = "192.0.2.2" },
-/* M11 */
-{ "M11 hosts", "d MX S 1.a 2.b 3.c 4.d 5.e\n!a A S 192.0.2.1", "DEFER" },
-{ "M11 records", "d MX S 10.mx1\n" A1
-  "_25._tcp.mx1 TLSA S 3.1.1 3.1.1 3.1.1 3.1.1",
-  "DEFER mx1:defer(-|)@192.0.2.1" },
-{ "M11 addresses", "d MX S 10.mx1\nmx1 A S 192.0.2.1 192.0.2.2 192.0.2.3 "
-  "192.0.2.4 192.0.2.5\n" TLSA1, "DEFER mx1:defer(-|)@" },
-/* M12 */
-{ "M12 loopback", "d MX S 10.mx1\nmx1 A S 127.0.0.1 192.0.2.1\n"
-  "mx1 AAAA S ::1\n" TLSA1, "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
-{ "M12 all of them", "d MX S 10.mx1\nmx1 A S 0.0.0.0 169.254.1.1 224.0.0.1\n"
-  "mx1 AAAA S ::\n" TLSA1, "DEFER mx1:defer(-|)@" },
-{ "M12 in IPv6", "d MX S 10.mx1\nmx1 A S\n"
-  "mx1 AAAA S ::ffff:127.0.0.1 fe80::1 ff02::1\n" TLSA1,
-  "DEFER mx1:defer(-|)@" },
-{ "M12 relay range", "d MX S 10.mx1\nmx1 A S 127.64.0.9\n" TLSA1,
-  "DEFER mx1:defer(-|)@" },
-{ "M12 allowed", "d MX S 10.mx1\nmx1 A S 127.9.9.9\n" TLSA1,
-  "ROUTE mx1:auth(mx1|mx1,d)@127.9.9.9" },
-/* P01, P02 */
-{ "P02 audit", "d MX S 10.mx1\n" A1 TLSA1,
-  "ROUTE mx1:opp/auth(mx1|mx1,d)@192.0.2.1", LEVEL(AUDIT) },
-{ "P02 audit, TLSA error", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
-  "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1", LEVEL(AUDIT) },
-{ "P02 audit, MX bogus", "d MX B 10.mx1\n" A1 TLSA1,
-  "ROUTE/DEFER insecure-mx mx1:opp/auth(mx1|mx1)@192.0.2.1", LEVEL(AUDIT) },
-{ "P02 audit, address bogus", "d MX S 10.mx1\nmx1 A B 192.0.2.1\n"
-  "mx1 AAAA E\n!" TLSA1, "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1",
-  LEVEL(AUDIT) },
-{ "P02 audit, no content", "d MX E", "DEFER", LEVEL(AUDIT) },
-{ "P02 audit, bogus nxdomain", "d MX B nx", "DEFER", LEVEL(AUDIT) },
-{ "P02 off", "d MX S 10.mx1\n" A1 "!" TLSA1, "ROUTE mx1:opp(-|)@192.0.2.1",
-  LEVEL(OFF) },
-{ "P02 off, bogus", "d MX B 10.mx1\nmx1 A B 192.0.2.1\n!" TLSA1,
-  "ROUTE/DEFER insecure-mx mx1:opp(-|)@192.0.2.1", LEVEL(OFF) },
-{ "P01 P03 exception", "d MX S 10.mx1\n" A1 TLSA1,
-  "ROUTE exception mx1:opp/auth(mx1|mx1,d)@192.0.2.1", LEVEL(AUDIT),
-  .excepted = true },
+	/* T01, B07, M08, S01, N02, N03 */
+	{ "T01 B07", "d MX S 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "T01 both families",
+	    "d MX S 10.mx1\n" A1 "mx1 AAAA S 2001:db8::1\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@2001:db8::1,192.0.2.1" },
+	{ "T03 T05 unsupported",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.1.1",
+	    "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1" },
+	{ "T03 malformed", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 3.1.1.bad",
+	    "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1" },
+	{ "A03 one good",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 3.1.2.bad 3.1.1",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "T04 absent", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S",
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	{ "T04 nxdomain", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S nx",
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	{ "T04 Q05 insecure TLSA",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1",
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	/* D03, D08: ERROR is never "no record" */
+	{ "D08 error", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
+	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	{ "D08 bogus content", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA B 3.1.1",
+	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	{ "D08 others may",
+	    "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA E\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:defer(-|)@192.0.2.1 mx2:opp(-|)@192.0.2.2" },
+	{ "D06 D09", "d MX E", "DEFER" },
+	{ "D06 bogus", "d MX B 10.mx1\n!mx1 A S 192.0.2.1", "DEFER" },
+	{ "D04 nxdomain secure", "d MX S nx", "NO_DOMAIN" },
+	{ "D04 nxdomain insecure", "d MX I nx", "NO_DOMAIN insecure-mx" },
+	{ "D06 bogus nxdomain", "d MX B nx", "DEFER" },
+	/* D07, B04, B06 */
+	{ "D07 both", "d MX S 10.mx1\nmx1 A E\nmx1 AAAA E\n!" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "D07 one and absent", "d MX S 10.mx1\nmx1 A E\nmx1 AAAA S\n!" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "D07 others are tried",
+	    "d MX S 10.mx1 20.mx2\nmx1 A E\nmx1 AAAA E\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
+	    "ROUTE mx1:defer(-|)@ mx2:auth(mx2|mx2,d)@192.0.2.2" },
+	{ "B04", "d MX S 10.mx1\nmx1 A S\nmx1 AAAA S\n!" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "B06 broken denial", "d MX S 10.mx1\n" A1 "mx1 AAAA E\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "B06 only the secure one",
+	    "d MX S 10.mx1\nmx1 A I 192.0.2.1\n"
+	    "mx1 AAAA S 2001:db8::1\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@2001:db8::1" },
+	{ "B06 B05 insecure and error",
+	    "d MX S 10.mx1\nmx1 A I 192.0.2.1\n"
+	    "mx1 AAAA E\n!" TLSA1,
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	{ "B05", "d MX S 10.mx1\nmx1 A I 192.0.2.1\nmx1 AAAA I\n!" TLSA1,
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	/* B08 - B13, D11, D12 */
+	{ "B08 D12",
+	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n" TLSA1
+	    "\n!_25._tcp.t TLSA S 3.1.1",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "B08 none there",
+	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n"
+	    "_25._tcp.mx1 TLSA S",
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	{ "D12 error",
+	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME E\n!" TLSA1,
+	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	{ "B09 first",
+	    "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
+	    "_25._tcp.t TLSA S 3.1.1\n!" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
+	    "ROUTE mx1:auth(t|t,d)@192.0.2.1" },
+	{ "B09 B11 second",
+	    "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
+	    "_25._tcp.t TLSA S\n" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "B09 Q04 insecure first",
+	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
+	    "_25._tcp.t TLSA I 3.1.1\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "B10 D11",
+	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME I\n!" TLSA1,
+	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	{ "B12",
+	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA E\n!" TLSA1,
+	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	{ "B13",
+	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA S 1.1.1\n!" TLSA1,
+	    "ROUTE mx1:encrypt(t|t,d)@192.0.2.1" },
+	{ "Q02 Q03", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S >x 3.1.1",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	/* M02, M03, M09, N03 */
+	{ "M01 M09",
+	    "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA S\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
+	    "ROUTE mx1:opp(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2" },
+	{ "M02 sorted",
+	    "d MX S 20.mx2 10.mx1\n" A1 TLSA1 "\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1 mx2:opp(-|)@192.0.2.2" },
+	{ "M02 listed twice", "d MX S 20.mx1 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "M03 N03", "d MX S >e 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d,e)@192.0.2.1" },
+	/* M04 - M07, N04 */
+	{ "M04 dane N04 M06", "d MX I 10.mx1\n" A1 TLSA1,
+	    "ROUTE insecure-mx mx1:auth(mx1|mx1)@192.0.2.1" },
+	{ "M04 encrypt", "d MX I 10.mx1\n" A1 TLSA1,
+	    "ROUTE insecure-mx mx1:encrypt(mx1|mx1)@192.0.2.1",
+	    .insecure_mx = DANEVIRKE_ENCRYPT },
+	{ "M04 may", "d MX I 10.mx1\n" A1 "!" TLSA1,
+	    "ROUTE insecure-mx mx1:opp(-|)@192.0.2.1",
+	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
+	{ "M04 may, alias",
+	    "d MX I 10.mx1\nmx1 A I >t 192.0.2.1\n!mx1 CNAME S\n!" TLSA1,
+	    "ROUTE insecure-mx mx1:opp(-|)@192.0.2.1",
+	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
+	{ "M04 dane, error", "d MX I 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
+	    "DEFER insecure-mx mx1:defer(-|)@192.0.2.1" },
+	{ "M07", "d MX I 10.mx1\n" A1 TLSA1,
+	    "DEFER insecure-mx mx1:defer(mx1|mx1)@192.0.2.1",
+	    LEVEL(DANE_ONLY) },
+	{ "M07 may", "d MX I 10.mx1\n" A1,
+	    "DEFER insecure-mx mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY),
+	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
+	/* T06 */
+	{ "T06 good", "d MX S 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
+	{ "T06 none", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S",
+	    "DEFER mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
+	{ "T06 unusable", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.0.1",
+	    "DEFER mx1:defer(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
+	{ "T06 only the good one",
+	    "d MX S 10.mx1 20.mx2\n" A1
+	    "_25._tcp.mx1 TLSA S\nmx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
+	    "ROUTE mx1:defer(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2",
+	    LEVEL(DANE_ONLY) },
+	/* B01, B02, N05 */
+	{ "B02 implicit", "d MX S\nd A S 192.0.2.1\n_25._tcp.d TLSA S 3.1.1",
+	    "ROUTE implicit d:auth(d|d)@192.0.2.1" },
+	{ "B02 N05 alias",
+	    "d MX S >e\nd A S >e 192.0.2.1\n_25._tcp.e TLSA S 2.0.1",
+	    "ROUTE implicit d:auth(e|e,d)@192.0.2.1" },
+	{ "B02 M04 insecure denial",
+	    "d MX I\nd A S 192.0.2.1\n"
+	    "_25._tcp.d TLSA S 3.1.1",
+	    "ROUTE insecure-mx implicit d:auth(d|d)@192.0.2.1" },
+	{ "B02 not after an error", "d MX E\n!d A S 192.0.2.1", "DEFER" },
+	{ "B02 no address at all", "d MX S\nd A S\nd AAAA S",
+	    "NO_DOMAIN implicit d:defer(-|)@" },
+	{ "B02 address error", "d MX S\nd A E\nd AAAA S",
+	    "DEFER implicit d:defer(-|)@" },
+	{ "B01 relay host", "d A S 192.0.2.1\n_25._tcp.d TLSA S 3.1.1",
+	    "ROUTE d:auth(d|d)@192.0.2.1", .relay = true },
+	{ "B01 relay host, alias N05",
+	    "d A S >e 192.0.2.1\n"
+	    "_25._tcp.e TLSA S 2.1.1",
+	    "ROUTE d:auth(e|e,d)@192.0.2.1", .relay = true },
+	{ "B01 relay host, insecure", "d A I 192.0.2.1\nd AAAA I",
+	    "ROUTE d:opp(-|)@192.0.2.1", .relay = true },
+	{ "B01 relay host gone", "d A S nx\nd AAAA S nx", "DEFER d:defer(-|)@",
+	    .relay = true },
+	/* T07, T08 */
+	{ "T07", "", "ROUTE 192.0.2.7:opp(-|)@192.0.2.7",
+	    .domain = "192.0.2.7" },
+	{ "T07 IPv6", "", "ROUTE 2001:db8::7:opp(-|)@2001:db8::7",
+	    .domain = "2001:db8::7" },
+	{ "T07 dane-only", "", "DEFER 192.0.2.7:defer(-|)@192.0.2.7",
+	    LEVEL(DANE_ONLY), .domain = "192.0.2.7" },
+	{ "T08", "d MX S 10.192.0.2.9 20.mx1\n" A1 TLSA1,
+	    "ROUTE 192.0.2.9:opp(-|)@192.0.2.9 mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	/* Z01 - Z03 */
+	{ "Z01", "d MX S 0..\n!d A S 192.0.2.1", "NULL_MX" },
+	{ "Z01 insecure", "d MX I 0..\n!d A S 192.0.2.1",
+	    "NULL_MX insecure-mx" },
+	{ "Z02", "d MX S 10..\n!d A S 192.0.2.1", "NULL_MX" },
+	{ "Z01 bogus is D06", "d MX B 0..", "DEFER" },
+	{ "Z03", "d MX S 0.. 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	/* M10 */
+	{ "M10 we and worse",
+	    "d MX S 10.mx1 20.mx2 30.mx3\n" A1 TLSA1 "\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S\n"
+	    "mx3 A S 192.0.2.3\n_25._tcp.mx3 TLSA S",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", .self = "192.0.2.2" },
+	{ "M10 loop",
+	    "d MX S 10.mx1 20.mx2\n" A1 TLSA1 "\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "LOOP", .self = "192.0.2.1" },
+	{ "M10 equal preference",
+	    "d MX S 10.mx1 10.mx2 20.mx3\n" A1 TLSA1 "\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S\n"
+	    "mx3 A S 192.0.2.3\n_25._tcp.mx3 TLSA S",
+	    "LOOP", .self = "192.0.2.2" },
+	/* M11 */
+	{ "M11 hosts", "d MX S 1.a 2.b 3.c 4.d 5.e\n!a A S 192.0.2.1",
+	    "DEFER" },
+	{ "M11 records",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 3.1.1 3.1.1 3.1.1 3.1.1",
+	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	{ "M11 addresses",
+	    "d MX S 10.mx1\nmx1 A S 192.0.2.1 192.0.2.2 192.0.2.3 "
+	    "192.0.2.4 192.0.2.5\n" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	/* M12 */
+	{ "M12 loopback",
+	    "d MX S 10.mx1\nmx1 A S 127.0.0.1 192.0.2.1\n"
+	    "mx1 AAAA S ::1\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "M12 all of them",
+	    "d MX S 10.mx1\nmx1 A S 0.0.0.0 169.254.1.1 224.0.0.1\n"
+	    "mx1 AAAA S ::\n" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "M12 in IPv6",
+	    "d MX S 10.mx1\nmx1 A S\n"
+	    "mx1 AAAA S ::ffff:127.0.0.1 fe80::1 ff02::1\n" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "M12 relay range", "d MX S 10.mx1\nmx1 A S 127.64.0.9\n" TLSA1,
+	    "DEFER mx1:defer(-|)@" },
+	{ "M12 allowed", "d MX S 10.mx1\nmx1 A S 127.9.9.9\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@127.9.9.9" },
+	/* P01, P02 */
+	{ "P02 audit", "d MX S 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:opp/auth(mx1|mx1,d)@192.0.2.1", LEVEL(AUDIT) },
+	{ "P02 audit, TLSA error", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
+	    "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1", LEVEL(AUDIT) },
+	{ "P02 audit, MX bogus", "d MX B 10.mx1\n" A1 TLSA1,
+	    "ROUTE/DEFER insecure-mx mx1:opp/auth(mx1|mx1)@192.0.2.1",
+	    LEVEL(AUDIT) },
+	{ "P02 audit, address bogus",
+	    "d MX S 10.mx1\nmx1 A B 192.0.2.1\n"
+	    "mx1 AAAA E\n!" TLSA1,
+	    "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1", LEVEL(AUDIT) },
+	{ "P02 audit, no content", "d MX E", "DEFER", LEVEL(AUDIT) },
+	{ "P02 audit, bogus nxdomain", "d MX B nx", "DEFER", LEVEL(AUDIT) },
+	{ "P02 off", "d MX S 10.mx1\n" A1 "!" TLSA1,
+	    "ROUTE mx1:opp(-|)@192.0.2.1", LEVEL(OFF) },
+	{ "P02 off, bogus", "d MX B 10.mx1\nmx1 A B 192.0.2.1\n!" TLSA1,
+	    "ROUTE/DEFER insecure-mx mx1:opp(-|)@192.0.2.1", LEVEL(OFF) },
+	{ "P01 P03 exception", "d MX S 10.mx1\n" A1 TLSA1,
+	    "ROUTE exception mx1:opp/auth(mx1|mx1,d)@192.0.2.1", LEVEL(AUDIT),
+	    .excepted = true },
 };
 
 /* ------------------------------------------------------------- the world */
 
-static const struct { const char *name; int type; } types[] = {
-	{ "A", TYPE_A }, { "AAAA", TYPE_AAAA }, { "MX", TYPE_MX },
-	{ "CNAME", TYPE_CNAME }, { "TLSA", TYPE_TLSA },
+static const struct {
+	const char *name;
+	int type;
+} types[] = {
+	{ "A", TYPE_A },
+	{ "AAAA", TYPE_AAAA },
+	{ "MX", TYPE_MX },
+	{ "CNAME", TYPE_CNAME },
+	{ "TLSA", TYPE_TLSA },
 };
 
 static size_t
@@ -351,8 +401,9 @@ lookup(struct arena *a, const char *world, const char *name, int type,
 	*asked |= UINT64_C(1) << line;
 	text = arena_printf(a, "%.*s", (int)strcspn(p, "\n"), p);
 	word = strtok_r(text, " ", &save);
-	r->state = *word == 'S' ? DANEVIRKE_SECURE : *word == 'I' ?
-	    DANEVIRKE_INSECURE : DANEVIRKE_ERROR;
+	r->state = *word == 'S' ? DANEVIRKE_SECURE :
+	    *word == 'I'        ? DANEVIRKE_INSECURE :
+				  DANEVIRKE_ERROR;
 	r->content = *word == 'B';
 	if (r->state == DANEVIRKE_ERROR)
 		r->why = "made to fail";
@@ -381,7 +432,7 @@ static char *
 answer_text(struct arena *a, const struct danevirke_answer *an)
 {
 	static const char *const word[] = { "DEFER", "ROUTE", "NULL_MX",
-	    "NO_DOMAIN", "LOOP" };
+		"NO_DOMAIN", "LOOP" };
 	char *s = arena_str(a, word[an->outcome]);
 	size_t i, j;
 
@@ -398,18 +449,18 @@ answer_text(struct arena *a, const struct danevirke_answer *an)
 	for (i = 0; i < an->n_hosts; i++) {
 		const struct danevirke_host *h = &an->hosts[i];
 
-		s = arena_printf(a, "%s %s:%s", s, h->name,
-		    action_word(h->action));
+		s = arena_printf(
+		    a, "%s %s:%s", s, h->name, action_word(h->action));
 		if (h->would != h->action)
 			s = arena_printf(a, "%s/%s", s, action_word(h->would));
 		s = arena_printf(a, "%s(%s|", s, h->base ? h->base : "-");
 		for (j = 0; j < h->n_names; j++)
-			s = arena_printf(a, "%s%s%s", s, j ? "," : "",
-			    h->names[j]);
+			s = arena_printf(
+			    a, "%s%s%s", s, j ? "," : "", h->names[j]);
 		s = arena_printf(a, "%s)@", s);
 		for (j = 0; j < h->n_addrs; j++)
-			s = arena_printf(a, "%s%s%s", s, j ? "," : "",
-			    h->addrs[j].text);
+			s = arena_printf(
+			    a, "%s%s%s", s, j ? "," : "", h->addrs[j].text);
 	}
 	return s;
 }
@@ -425,21 +476,30 @@ decide(struct arena *a, const struct test *t, uint64_t *asked)
 {
 	static struct conf_prefix allow = { 4, { 127, 9, 9, 9 }, 32 };
 	static struct conf conf = {
-		.limits = { .hosts = 4, .addresses = 4, .aliases = 8,
+		.limits = { .hosts = 4,
+		    .addresses = 4,
+		    .aliases = 8,
 		    .records = 3 },
 		.settings = { .relay_first = 0x7f400000,
 		    .relay_last = 0x7f40ffff },
-		.allow = &allow, .n_allow = 1,
+		.allow = &allow,
+		.n_allow = 1,
 	};
 	static struct conf_destination rule = { .reason = (char *)"why" };
 	struct conf_profile profile = { .pub = { .name = "default",
-	    .level = t->level }, .insecure_mx = t->insecure_mx ?
-	    t->insecure_mx : DANEVIRKE_AUTHENTICATE,
-	    .digests = { 2, 1 }, .n_digests = 2 };
+					    .level = t->level },
+		.insecure_mx = t->insecure_mx ? t->insecure_mx :
+						DANEVIRKE_AUTHENTICATE,
+		.digests = { 2, 1 },
+		.n_digests = 2 };
 	struct conf_prefix self = { 4, { 0 }, 32 };
-	struct facts f = { .domain = t->domain ? t->domain : "d", .port = 25,
-	    .level = t->level, .profile = &profile, .conf = &conf,
-	    .literal = t->domain != NULL, .local = &self };
+	struct facts f = { .domain = t->domain ? t->domain : "d",
+		.port = 25,
+		.level = t->level,
+		.profile = &profile,
+		.conf = &conf,
+		.literal = t->domain != NULL,
+		.local = &self };
 	struct want want[2];
 	uint32_t tie = 0;
 	size_t i, n, h, rounds = 0;
@@ -491,8 +551,10 @@ test_one(void **state)
 static void
 test_ties(void **state)
 {
-	static const struct test t = { "M02", "d MX S 10.mx1 10.mx2\n" A1
-	    "mx2 A S 192.0.2.2\n" TLSA1 "\n_25._tcp.mx2 TLSA S", "" };
+	static const struct test t = { "M02",
+		"d MX S 10.mx1 10.mx2\n" A1 "mx2 A S 192.0.2.2\n" TLSA1
+		"\n_25._tcp.mx2 TLSA S",
+		"" };
 	struct facts f = { .domain = "d", .port = 25 };
 	struct conf conf = { .limits = { 4, 4, 4, 4 } };
 	struct arena a = { NULL };
@@ -504,7 +566,7 @@ test_ties(void **state)
 	f.conf = &conf;
 	f.mx = lookup(&a, t.world, "d", TYPE_MX, &asked);
 	for (i = 0; i < 2; i++) {
-		up = i == 0 ? 0 : UINT32_MAX;	/* wraps: the second is less */
+		up = i == 0 ? 0 : UINT32_MAX; /* wraps: the second is less */
 		assert_true(policy_hosts(&a, &f, count_up, &up));
 		assert_int_equal(f.n_hosts, 2);
 		first[i] = (uint32_t)(f.hosts[0].name[2] - '0');
@@ -521,8 +583,9 @@ test_zero(void **state)
 	struct conf_profile profile = { .pub = { .name = "default" } };
 	struct conf conf = { .limits = { 4, 4, 4, 4 } };
 	struct dns_result none = { 0 };
-	struct facts f = { .domain = "d", .port = 25, .conf = &conf,
-	    .profile = &profile };
+	struct facts f = {
+		.domain = "d", .port = 25, .conf = &conf, .profile = &profile
+	};
 	struct arena a = { NULL };
 	struct danevirke_answer *an;
 

@@ -4,8 +4,8 @@
  * lookups, done() exactly once and never inside start, time limit, cancel,
  * failures at once.
  */
-#define dns_start	fake_start
-#define dns_cancel	fake_cancel
+#define dns_start fake_start
+#define dns_cancel fake_cancel
 #include "../../module/route.c"
 
 #include <setjmp.h>
@@ -14,36 +14,52 @@
 #include <cmocka.h>
 #undef fail
 
-#define MAX_ASKED	64
+#define MAX_ASKED 64
 
 struct dns_query {
-	char		 key[300];
-	dns_done	*done;
-	void		*arg;
-	struct event	*event;
-	struct arena	*arena;
-	bool		 over;
+	char key[300];
+	dns_done *done;
+	void *arg;
+	struct event *event;
+	struct arena *arena;
+	bool over;
 };
 
 static struct fake {
 	struct dns_query q[MAX_ASKED];
-	size_t	 n;
-	size_t	 cancelled;
-	size_t	 refuse_from;		/* dns_start() fails from this one on */
-	const char *silent;		/* keys holding this never answer */
+	size_t n;
+	size_t cancelled;
+	size_t refuse_from; /* dns_start() fails from this one on */
+	const char *silent; /* keys holding this never answer */
 	unsigned done;
 	const struct danevirke_answer *answer;
 	struct event_base *base;
 	struct conf_profile profile;
 	struct conf conf;
-	bool	 in_start;
+	bool in_start;
 } fake;
 
 static const struct dns_result *
 result_for(struct arena *a, const char *key)
 {
-	static const uint8_t mx[] = { 0, 10, 3, 'm', 'x', '1', 0, };
-	static const uint8_t mx2[] = { 0, 20, 3, 'm', 'x', '2', 0, };
+	static const uint8_t mx[] = {
+		0,
+		10,
+		3,
+		'm',
+		'x',
+		'1',
+		0,
+	};
+	static const uint8_t mx2[] = {
+		0,
+		20,
+		3,
+		'm',
+		'x',
+		'2',
+		0,
+	};
 	static const uint8_t addr[] = { 192, 0, 2, 1 };
 	static const uint8_t tlsa[35] = { 3, 1, 1 };
 	struct dns_result *r = arena_alloc(a, sizeof *r);
@@ -128,7 +144,7 @@ setup(void **state)
 	(void)state;
 	memset(&fake, 0, sizeof fake);
 	fake.base = event_base_new();
-	fake.profile.pub.name = (char *)(uintptr_t)"default";
+	fake.profile.pub.name = (char *)(uintptr_t) "default";
 	fake.profile.insecure_mx = DANEVIRKE_AUTHENTICATE;
 	fake.profile.digests[0] = 2;
 	fake.profile.digests[1] = 1;
@@ -158,14 +174,15 @@ teardown(void **state)
 static struct route *
 go(const char *name, enum danevirke_kind kind)
 {
-	struct danevirke_question q = { .size = sizeof q, .name = name,
-	    .kind = kind };
+	struct danevirke_question q = {
+		.size = sizeof q, .name = name, .kind = kind
+	};
 	struct danevirke_error err;
 	struct route *r;
 
 	fake.in_start = true;
-	r = route_start(&fake.conf, (struct dns *)(void *)&fake, fake.base,
-	    &q, NULL, NULL, on_answer, &fake, &err);
+	r = route_start(&fake.conf, (struct dns *)(void *)&fake, fake.base, &q,
+	    NULL, NULL, on_answer, &fake, &err);
 	fake.in_start = false;
 	return r;
 }
@@ -187,7 +204,7 @@ test_order(void **state)
 	assert_true(fake.answer->expires > 60);
 	assert_int_equal(fake.n, 1 + 4 + 2);
 	assert_string_equal(fake.q[0].key, "d/15");
-	for (i = 1; i < 5; i++)			/* B03: all addresses first */
+	for (i = 1; i < 5; i++) /* B03: all addresses first */
 		tlsa += strstr(fake.q[i].key, "/52") != NULL;
 	assert_int_equal(tlsa, 0);
 	assert_int_equal(fake.cancelled, 0);
@@ -204,8 +221,8 @@ test_one_host_stalls(void **state)
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_HOST_DEFER);
-	assert_non_null(strstr(fake.answer->hosts[0].reason,
-	    "no answer within 1 s"));
+	assert_non_null(
+	    strstr(fake.answer->hosts[0].reason, "no answer within 1 s"));
 	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
 	assert_int_equal(fake.cancelled, 2);
 }
@@ -225,7 +242,7 @@ test_tlsa_stalls(void **state)
 }
 
 static void
-test_mx_stalls(void **state)		/* D06 */
+test_mx_stalls(void **state) /* D06 */
 {
 	(void)state;
 	fake.silent = "/15";
@@ -237,7 +254,7 @@ test_mx_stalls(void **state)		/* D06 */
 }
 
 static void
-test_all_stall(void **state)		/* D09 */
+test_all_stall(void **state) /* D09 */
 {
 	(void)state;
 	fake.silent = "mx";
@@ -261,15 +278,15 @@ test_refused(void **state)
 		event_base_loop(fake.base, 0);
 		assert_int_equal(fake.done, 1);
 		if (i == 1 || i == 2)
-			assert_int_equal(fake.answer->outcome,
-			    DANEVIRKE_DEFER);
+			assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
 		if (i == 8)
 			assert_int_equal(fake.answer->hosts[0].action,
 			    DANEVIRKE_AUTHENTICATE);
 		else if (fake.answer->n_hosts > 0)
 			assert_true(fake.answer->hosts[0].action ==
-			    DANEVIRKE_HOST_DEFER || fake.answer->hosts[1].
-			    action == DANEVIRKE_HOST_DEFER);
+				DANEVIRKE_HOST_DEFER ||
+			    fake.answer->hosts[1].action ==
+				DANEVIRKE_HOST_DEFER);
 		if (i < 8)
 			teardown(state);
 	}
@@ -299,9 +316,11 @@ test_cancel(void **state)
 }
 
 static void
-test_literal(void **state)		/* T07 */
+test_literal(void **state) /* T07 */
 {
-	static const struct { const char *name, *want; } t[] = {
+	static const struct {
+		const char *name, *want;
+	} t[] = {
 		{ "[192.0.2.7]", "192.0.2.7" },
 		{ "[IPv6:2001:DB8::7]", "2001:db8::7" },
 		{ "[ipv6:2001:db8::7]", "2001:db8::7" },
@@ -315,17 +334,17 @@ test_literal(void **state)		/* T07 */
 		event_base_loop(fake.base, 0);
 		assert_int_equal(fake.n, 0);
 		assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
-		assert_string_equal(fake.answer->hosts[0].addrs[0].text,
-		    t[i].want);
-		assert_int_equal(fake.answer->hosts[0].action,
-		    DANEVIRKE_OPPORTUNISTIC);
+		assert_string_equal(
+		    fake.answer->hosts[0].addrs[0].text, t[i].want);
+		assert_int_equal(
+		    fake.answer->hosts[0].action, DANEVIRKE_OPPORTUNISTIC);
 		if (i < 2)
 			teardown(state);
 	}
 }
 
 static void
-test_relay(void **state)		/* B01 */
+test_relay(void **state) /* B01 */
 {
 	(void)state;
 	assert_non_null(go("mx1", DANEVIRKE_RELAY));
@@ -339,9 +358,10 @@ static void
 test_bad(void **state)
 {
 	static const char *const bad[] = { "", ".", "a..b", "a b", "[1.2.3]",
-	    "[", "a/b", "[192.0.2.1", "x\ny" };
-	struct danevirke_question q = { .size = sizeof q, .name = "d",
-	    .profile = "nosuch" };
+		"[", "a/b", "[192.0.2.1", "x\ny" };
+	struct danevirke_question q = {
+		.size = sizeof q, .name = "d", .profile = "nosuch"
+	};
 	struct danevirke_error err;
 	size_t i;
 
@@ -357,10 +377,11 @@ test_bad(void **state)
 }
 
 static void
-test_off(void **state)			/* P02 */
+test_off(void **state) /* P02 */
 {
-	struct danevirke_question q = { .size = sizeof q, .name = "d",
-	    .flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
+	struct danevirke_question q = { .size = sizeof q,
+		.name = "d",
+		.flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
 	struct danevirke_error err;
 
 	(void)state;
@@ -379,9 +400,16 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_order), T(test_one_host_stalls), T(test_tlsa_stalls),
-		T(test_mx_stalls), T(test_all_stall), T(test_refused),
-		T(test_cancel), T(test_literal), T(test_relay), T(test_bad),
+		T(test_order),
+		T(test_one_host_stalls),
+		T(test_tlsa_stalls),
+		T(test_mx_stalls),
+		T(test_all_stall),
+		T(test_refused),
+		T(test_cancel),
+		T(test_literal),
+		T(test_relay),
+		T(test_bad),
 		T(test_off),
 	};
 

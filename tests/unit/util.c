@@ -7,15 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "module.h"	/* before cmocka.h, which defines fail() */
+#include "module.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 #undef fail
 
 static void
-test_names(void **state)		/* D14, N09 */
+test_names(void **state) /* D14, N09 */
 {
-	static const struct { const char *in, *out; } t[] = {
+	static const struct {
+		const char *in, *out;
+	} t[] = {
 		{ "example.org", "example.org" },
 		{ "Example.ORG.", "example.org" },
 		{ "b\303\274cher.example", "xn--bcher-kva.example" },
@@ -25,12 +27,21 @@ test_names(void **state)		/* D14, N09 */
 		{ "_dmarc.example.org", "_dmarc.example.org" },
 		{ "ab--cd.example", "ab--cd.example" },
 		{ "localhost", "localhost" },
-		{ "", NULL }, { ".", NULL }, { "a..b", NULL }, { ".a", NULL },
-		{ "a..", NULL }, { "a b.example", NULL },
-		{ "a\n.example", NULL }, { "a:25", NULL }, { "a/b", NULL },
-		{ "[192.0.2.1]", NULL }, { "a@b", NULL }, { "\377\376", NULL },
+		{ "", NULL },
+		{ ".", NULL },
+		{ "a..b", NULL },
+		{ ".a", NULL },
+		{ "a..", NULL },
+		{ "a b.example", NULL },
+		{ "a\n.example", NULL },
+		{ "a:25", NULL },
+		{ "a/b", NULL },
+		{ "[192.0.2.1]", NULL },
+		{ "a@b", NULL },
+		{ "\377\376", NULL },
 		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		  "aaaaaaaa.example", NULL },
+		  "aaaaaaaa.example",
+		    NULL },
 	};
 	struct danevirke_error err;
 	char buf[NAME_LEN];
@@ -47,29 +58,31 @@ test_names(void **state)		/* D14, N09 */
 			assert_true(strlen(err.text) > 0);
 		} else {
 			if (code != 0)
-				print_error("refused: %s: %s\n", t[i].in,
-				    err.text);
+				print_error(
+				    "refused: %s: %s\n", t[i].in, err.text);
 			assert_int_equal(code, 0);
 			assert_string_equal(buf, t[i].out);
 		}
 	}
-	assert_int_equal(name_to_ascii(NULL, buf, sizeof buf, NULL),
-	    DANEVIRKE_EINVAL);
-	assert_int_equal(name_to_ascii("example.org", buf, 11, NULL),
-	    DANEVIRKE_EINVAL);
+	assert_int_equal(
+	    name_to_ascii(NULL, buf, sizeof buf, NULL), DANEVIRKE_EINVAL);
+	assert_int_equal(
+	    name_to_ascii("example.org", buf, 11, NULL), DANEVIRKE_EINVAL);
 }
 
 static void
 test_prefix(void **state)
 {
 	static const struct conf_prefix p[] = {
-		{ 4, { 10 }, 8 }, { 4, { 192, 0, 2, 128 }, 25 },
-		{ 6, { 0xfd }, 8 }, { 4, { 198, 18, 0, 1 }, 32 },
+		{ 4, { 10 }, 8 },
+		{ 4, { 192, 0, 2, 128 }, 25 },
+		{ 6, { 0xfd }, 8 },
+		{ 4, { 198, 18, 0, 1 }, 32 },
 	};
 	static const uint8_t in[][4] = { { 10, 1, 2, 3 }, { 192, 0, 2, 129 },
-	    { 198, 18, 0, 1 } };
+		{ 198, 18, 0, 1 } };
 	static const uint8_t out[][4] = { { 11, 1, 2, 3 }, { 192, 0, 2, 127 },
-	    { 198, 18, 0, 2 }, { 0xfd, 0, 0, 0 } };
+		{ 198, 18, 0, 2 }, { 0xfd, 0, 0, 0 } };
 	static const uint8_t any[16] = { 1 }, v6[16] = { 0xfd, 1 };
 	static const struct conf_prefix all = { 4, { 0 }, 0 };
 	size_t i;
@@ -132,8 +145,8 @@ test_words(void **state)
 	assert_string_equal(result_name(DANEVIRKE_RESULT_NONE), "");
 	assert_string_equal(result_name(DANEVIRKE_STARTTLS_NOT_SUPPORTED),
 	    "starttls-not-supported");
-	assert_string_equal(result_name(DANEVIRKE_DANE_REQUIRED),
-	    "dane-required");
+	assert_string_equal(
+	    result_name(DANEVIRKE_DANE_REQUIRED), "dane-required");
 	for (i = 1; i <= DANEVIRKE_DANE_REQUIRED; i++)
 		assert_true(strlen(result_name((enum danevirke_result)i)) > 8);
 }

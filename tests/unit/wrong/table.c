@@ -13,5 +13,6 @@
 #endif
 
 extern const struct danevirke_api TABLE;
-const struct danevirke_api TABLE = { .abi = ABI, .size = SIZE,
-	.version = "none" };
+const struct danevirke_api TABLE = {
+	.abi = ABI, .size = SIZE, .version = "none"
+};

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: ISC
+"""danevirke(1) inside the lab's world; started by tests/cli/run."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import tool  # noqa: E402
+from tool import has, run, same, write  # noqa: E402
+
+CONF = os.environ["DV_LAB_CONF"]
+with open(os.environ["DV_LAB_MAP"]) as f:
+    MAP = json.load(f)
+
+
+def domain(ident):
+    return MAP[ident]["domain"]
+
+
+def route(*args, conf=CONF):
+    return run("route", "--json", "--config", conf, *args)
+
+
+def one(ident, *args):
+    """The answer for a scenario's domain, its shape checked."""
+    r = route(*args, domain(ident))
+    a, = r.json["routes"]
+    shape(a)
+    same(r.code, 0 if a["outcome"] == "route" else 1, ident)
+    return a
+
+
+STATES = {"secure", "insecure", "error"}
+ACTIONS = {"defer", "opportunistic", "encrypt", "authenticate"}
+OUTCOMES = {"defer", "route", "null-mx", "no-domain", "loop"}
+ANSWER = {"domain": str, "final": str, "outcome": OUTCOMES, "would": OUTCOMES,
+          "mx_state": STATES, "implicit_mx": bool, "insecure_mx": bool,
+          "level": {"dane", "dane-only", "audit", "off"}, "profile": str,
+          "exception": (str, type(None)), "ttl": int, "result": str,
+          "reason": str, "hosts": list}
+HOST = {"name": str, "preference": int, "port": int, "action": ACTIONS,
+        "would": ACTIONS, "verdict": str, "addresses_state": STATES,
+        "addresses": list, "base": (str, type(None)), "names": list,
+        "tlsa_state": STATES, "tlsa": list, "result": str, "reason": str}
+TLSA = {"usage": int, "selector": int, "matching": int, "name": str,
+        "data": str, "usable": bool, "use": bool, "why": (str, type(None))}
+
+
+def members(found, wanted):
+    same(set(found), set(wanted))
+    for k, w in wanted.items():
+        if isinstance(w, set):
+            assert found[k] in w, (k, found[k])
+        else:
+            assert isinstance(found[k], w), (k, found[k])
+
+
+def shape(a):
+    members(a, ANSWER)
+    assert a["reason"] and "\n" not in a["reason"]
+    for h in a["hosts"]:
+        members(h, HOST)
+        assert h["reason"]
+        for t in h["tlsa"]:
+            members(t, TLSA)
+            same(t["use"], t["why"] is None)
+
+
+# What each domain must look like: (MX, what is said of each host in order).
+ROUTES = {
+    "good-3-1-1": ("secure", ["authenticate"]),
+    "good-2-1-1": ("secure", ["authenticate"]),
+    "good-2-0-0": ("secure", ["authenticate"]),
+    "good-2-1-0": ("secure", ["authenticate"]),
+    "good-rollover": ("secure", ["authenticate"]),
+    "good-nsec3": ("secure", ["authenticate"]),
+    "good-optout": ("secure", ["authenticate"]),
+    "good-dual-stack": ("secure", ["authenticate"]),
+    "good-ipv6-only": ("secure", ["authenticate"]),
+    "good-other-zone": ("secure", ["authenticate"]),
+    "good-deep-zone": ("secure", ["authenticate"]),
+    "good-big-tcp": ("secure", ["authenticate"]),
+    "good-idn": ("secure", ["authenticate"]),
+    "good-upper-case": ("secure", ["authenticate"]),
+    "plain-tls": ("insecure", ["opportunistic"]),
+    "plain-signed-notlsa": ("secure", ["opportunistic"]),
+    "plain-delta": ("insecure", ["opportunistic"]),
+    "d01-island": ("insecure", ["opportunistic"]),
+    "d01-unknown-algorithm": ("insecure", ["opportunistic"]),
+    "t03-unusable-only": ("secure", ["encrypt"]),
+    "d07-first-unreachable": ("secure", ["defer", "authenticate"]),
+    "d08-second-host": ("secure", ["defer", "authenticate"]),
+    "m09-mixed": ("secure", None),
+    "m04-insecure-dane": ("insecure", ["authenticate"]),
+    "u01-pkix-only": ("secure", ["encrypt"]),
+}
+DEFERRED = ("d02-wrong-ds", "d03-mx-badsig", "d03-mx-stripsig",
+            "d03-mx-servfail", "d03-mx-garbage", "d03-mx-timeout",
+            "d03-expired", "d03-future", "d03-dead", "d03-dnskey-badsig",
+            "d05-ad-forged", "d08-tlsa-servfail", "d08-denial-stripped",
+            "d08-tlsa-removed", "d10-loop")
+
+
+def test_routes():
+    """M01 T01 T03 T04: good domains, and the policy of each host"""
+    for ident, (mx, actions) in ROUTES.items():
+        a = one(ident)
+        same((a["outcome"], a["mx_state"]), ("route", mx), ident)
+        if actions is not None:
+            same([h["action"] for h in a["hosts"]], actions, ident)
+        for h in a["hosts"]:
+            if h["action"] == "authenticate":
+                assert any(t["use"] for t in h["tlsa"]) and h["base"]
+                same(h["tlsa_state"], "secure", ident)
+
+
+def test_deferred():
+    """D03 D06 D08: broken domains are delayed, with the reason, exit 1"""
+    for ident in DEFERRED:
+        a = one(ident)
+        same(a["outcome"], "defer", ident)
+        assert all(h["action"] == "defer" for h in a["hosts"]), ident
+
+
+def test_null_mx():
+    """Z01 D04: null MX and no such domain are told apart, exit 1"""
+    same(one("z01-null-mx")["outcome"], "null-mx")
+    same(one("d04-nxdomain")["outcome"], "no-domain")
+
+
+def test_insecure_mx():
+    """M06: the verdict of an insecure MX has its own word"""
+    h, = one("m04-insecure-dane")["hosts"]
+    same(h["verdict"], "dane-insecure-mx")
+    h, = one("good-3-1-1")["hosts"]
+    same(h["verdict"], "dane")
+
+
+def test_profiles():
+    """T06 M04: --profile is obeyed"""
+    same(one("plain-tls", "--profile", "strict")["outcome"], "defer")
+    h, = one("m04-insecure-dane", "--profile", "mxmay")["hosts"]
+    same(h["action"], "opportunistic")
+    a = one("d03-mx-badsig", "--profile", "audit")
+    same((a["level"], a["would"]), ("audit", "defer"))
+
+
+def test_why():
+    """U02 A01: why a record is not used is said"""
+    h, = one("u01-pkix-only")["hosts"]
+    assert h["tlsa"] and all(t["why"] for t in h["tlsa"])
+
+
+def test_relay():
+    """B01 Q01: --host asks for no MX, --port for the port's records"""
+    host = one("good-3-1-1")["hosts"][0]["name"]
+    r = route("--host", host)
+    a, = r.json["routes"]
+    shape(a)
+    h, = a["hosts"]
+    same((r.code, h["name"], h["action"], h["port"]),
+         (0, host, "authenticate", 25))
+    a, = route("--host", host, "--port", "465").json["routes"]
+    h, = a["hosts"]
+    same((h["action"], h["port"], h["tlsa"]), ("opportunistic", 465, []))
+
+
+def test_many():
+    """several names: one object, in order, the worst exit status"""
+    names = [domain(i) for i in ("good-3-1-1", "plain-tls", "z01-null-mx")]
+    r = route(*names)
+    same(r.code, 1)
+    same([a["domain"] for a in r.json["routes"]],
+         [n.lower() for n in names])
+    # a name that is none does not take the others with it
+    r = route("a..b", names[0])
+    same(r.code, 2)
+    same([a["outcome"] for a in r.json["routes"]], ["defer", "route"])
+    assert r.json["routes"][0]["error"]
+
+
+def test_text():
+    """the text for a person; golden"""
+    d = domain("good-3-1-1")
+    a = one("good-3-1-1")
+    h, = a["hosts"]
+    t, = h["tlsa"]
+    r = run("route", "--config", CONF, d)
+    same(r.code, 0)
+    # the TTL counts down
+    lines = [x if "TTL" not in x else x.split("TTL")[0] + "TTL"
+             for x in r.out.splitlines()]
+    same(lines, [
+        "%s: route: %s" % (d, a["reason"]), "  MX secure, TTL",
+        "  10 %s:25: dane: TLS required, the certificate must match TLSA" %
+        h["name"],
+        "    " + h["reason"], "    addresses (secure): " + h["addresses"][0],
+        "    base domain: %s; names accepted for usage 2: %s" % (
+            h["base"], " ".join(h["names"])),
+        "    TLSA 3 1 1 %s (DANE-EE SPKI SHA2-256): usable" % t["data"]])
+
+
+def test_insecure_shown():
+    """Q05: an insecure domain's text says so"""
+    r = run("route", "--config", CONF, domain("plain-tls"))
+    has(r.out, "MX insecure")
+    has(r.out, "TLS if it is offered")
+
+
+def test_closed_pipe():
+    """nobody reads: it ends, quietly"""
+    r, w = os.pipe()
+    os.close(r)
+    p = subprocess.run([tool.TOOL, "route", "--module", tool.MODULE,
+                        "--config", CONF, domain("good-3-1-1")] +
+                       [domain("d03-mx-timeout")] * 5, stdout=w,
+                       stderr=subprocess.PIPE, timeout=30)
+    os.close(w)
+    same((p.returncode, p.stderr), (2, b""))
+
+
+def test_interrupted():
+    """interrupted: it ends at once"""
+    p = subprocess.Popen([tool.TOOL, "route", "--module", tool.MODULE,
+                          "--config", CONF, domain("d03-mx-timeout")],
+                         stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    p.terminate()
+    same(p.wait(timeout=5), -15)
+
+
+def probes(conf):
+    r = run("conf", "--probe", "--json", conf, timeout=120)
+    same(r.json["valid"], True)
+    p = {x["name"]: x for x in r.json["probes"]}
+    same(set(p), {"root keys over UDP", "root keys over TCP",
+                  "signed denial", "clock", "trust anchor"})
+    same(r.code, 0 if all(x["good"] for x in p.values()) else 1)
+    return p
+
+
+def variant(name, **settings):
+    """The lab's resolver settings with some replaced."""
+    base = {"trust_anchor": '"%s"' % os.environ["DV_LAB_ANCHOR"],
+            "root_hints": '"%s"' % os.environ["DV_LAB_HINTS"]}
+    base.update(settings)
+    return write(name, "resolver: { %s };\n" % " ".join(
+        "%s = %s;" % (k, v) for k, v in base.items() if v))
+
+
+def test_probe():
+    """conf --probe: all is well in the lab"""
+    for name, p in probes(CONF).items():
+        assert p["good"], (name, p["text"])
+
+
+def test_probe_anchor():
+    """D05: an anchor that is not the root's is found out"""
+    write("wrong.ds", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E"
+          "880409BBC683457104237C7F8EC8D\n")
+    p = probes(variant("wrong.conf",
+                       trust_anchor='"%s"' % tool.path("wrong.ds")))
+    for name in ("root keys over UDP", "root keys over TCP", "signed denial"):
+        assert not p[name]["good"], name
+        assert p[name]["text"]
+
+
+def test_probe_nobody():
+    """a forwarder that is not there: every probe fails, in bounded time"""
+    began = time.monotonic()
+    p = probes(variant("nobody.conf", root_hints=None,
+                       forward='[ "198.18.255.253" ]'))
+    assert not any(x["good"] for x in p.values()), p
+    assert time.monotonic() - began < 110
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--build", required=True)
+    tool.find(a.parse_args().build)
+    tool.run_all(sys.modules["__main__"])
+    print("%d passed, %d failed" % tool.counts())
+    return 1 if tool.counts()[1] else 0
+
+
+sys.exit(main())
