@@ -86,13 +86,12 @@ bool setting_list(
     struct walk *, const config_setting_t *, int max, const char *what);
 void *setting_array(struct walk *, const config_setting_t *, size_t size);
 
-/* clang-format off: it cannot settle on lists of macros */
-#define SETTERS(X) \
-	X(set_number) \
-	X(set_port) X(set_bool) X(set_path) X(set_hints) X(set_user) \
-	    X(set_log_level) X(set_facility) X(set_forward) \
-		X(set_zone_forward) X(set_allow) X(set_self) X(set_group) \
-		    X(set_profiles) X(set_destinations) /* rules.c */
+/* clang-format cannot settle on lists of macros */
+/* clang-format off */
+#define SETTERS(X)	X(set_number) X(set_port) X(set_bool) X(set_path) \
+	X(set_hints) X(set_user) X(set_log_level) X(set_facility) \
+	X(set_forward) X(set_zone_forward) X(set_allow) X(set_self) \
+	X(set_group) X(set_profiles) X(set_destinations) /* rules.c */
 #define SETTER(name) \
 	void name(struct walk *, const config_setting_t *, const struct key *, \
 	    void *to);

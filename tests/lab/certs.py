@@ -150,8 +150,9 @@ class Chain:
             f.write(self.leaf.key_pem())
 
 
-def chain(spec, names, authority):
-    """The chain that spec (see above) describes, for these DNS names."""
+def chain(spec, names, authority, cn=None):
+    """The chain that spec (see above) describes, for these DNS names; cn
+    replaces the first of them in the subject."""
     base, *mods = spec.split("+")
     unknown = set(mods) - MODS
     if base not in BASES or unknown:
@@ -166,16 +167,16 @@ def chain(spec, names, authority):
     how = dict(names=None if "cnonly" in mods else names, dates=dates,
                client="client" in mods, kind="rsa" if "rsa" in mods else "ec")
     if base == "self":
-        leaf = issue(names[0], **how)
+        leaf = issue(cn or names[0], **how)
         return Chain(leaf, [], [leaf])
     issuers = [authority.root]
     if base == "int":
         issuers.insert(0, authority.intermediate("intexpired" in mods,
                                                  "notca" in mods))
     if "stray" in mods:
-        leaf = issue(names[0], authority.other(), **how)
+        leaf = issue(cn or names[0], authority.other(), **how)
     else:
-        leaf = issue(names[0], issuers[0], **how)
+        leaf = issue(cn or names[0], issuers[0], **how)
     sent = [leaf] + issuers
     if "shuffled" in mods:
         sent = [leaf] + issuers[::-1]

@@ -18,7 +18,7 @@ ZONE_KEYS = {"tld", "below", "label"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
               "smtps", "hidden", "down", "self"}
 HOST_KEYS = {"cert", "starttls", "banner", "ehlo", "stall", "tls", "mail",
-             "ports", "at", "names", "sni"}
+             "ports", "at", "names", "cn", "sni"}
 FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail"}
 VERDICTS = {"dane", "dane-insecure-mx", "encrypt", "opportunistic-tls",
             "clear", "any"}
@@ -208,6 +208,15 @@ def check(s):
             zone.fqdn = "%s.%s." % (label, tld)
 
 
+def spread(text):
+    """["h1", "h2"] of "h{1-2}": the line once for each number."""
+    m = re.search(r"\{(\d+)-(\d+)\}", text)
+    if m is None:
+        return [text]
+    return [text[:m.start()] + str(n) + text[m.end():]
+            for n in range(int(m.group(1)), int(m.group(2)) + 1)]
+
+
 def load(path):
     """All scenarios of a file, in its order; Bad if it is not right."""
     found, current = {}, None
@@ -218,6 +227,7 @@ def load(path):
             if not text or text.startswith("#"):
                 continue
             verb, _, rest = text.partition(" ")
+            rows = spread(rest) if verb in ("mx", "rr") else [rest]
             if verb.partition(":")[0] in ("log", "nolog"):
                 words = [rest.strip()]
             else:
@@ -234,7 +244,9 @@ def load(path):
             if current is None:
                 raise Bad(where + ": want `scenario ID RULE...` first")
             try:
-                parse_line(current, verb, words, where)
+                for row in rows:
+                    parse_line(current, verb, words if row == rest
+                               else shlex.split(row), where)
             except (IndexError, ValueError) as e:
                 raise Bad("%s: cannot read %r: %s" % (where, text, e))
     for s in found.values():
@@ -342,7 +354,9 @@ def certify(s, directory):
             authority = certs.Authority(s.id)
         names = [s.name(n).rstrip(".") for n in
                  h.keys.get("names", h.name).split(",")]
-        h.chain = certs.chain(spec, names, authority)
+        cn = h.keys.get("cn")
+        h.chain = certs.chain(spec, names, authority,
+                              cn and s.name(cn).rstrip("."))
         h.cert = "%s/%s-%s.pem" % (directory, s.id, h.name.replace("@", "-"))
         h.chain.write(h.cert)
 

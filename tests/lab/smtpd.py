@@ -15,7 +15,8 @@ A certificate's key is PATH.key.  Faults, all optional:
     handshake       STARTTLS is accepted, then the handshake fails
     stall           banner, ehlo, starttls, handshake, mail: silence there
     inject          text in the clear follows the STARTTLS reply (T09)
-    tls             "1.1", "1.2", "1.3": the only version spoken
+    tls             "1.1", "1.2", "1.3": the only version spoken; "anon":
+                    anonymous suites only
     lower           EHLO keywords in lower case
     reject          RCPT is refused with 550
     mail            "450" or "550": that reply to MAIL
@@ -78,6 +79,9 @@ class Contexts:
                 "1.3": ssl.TLSVersion.TLSv1_3}.get(version)
         if version == "1.1":
             ctx.set_ciphers("DEFAULT:@SECLEVEL=0")
+        elif version == "anon":
+            ctx.maximum_version = ssl.TLSVersion.TLSv1_2
+            ctx.set_ciphers("aNULL:@SECLEVEL=0")
         if only:
             ctx.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
             ctx.maximum_version = only

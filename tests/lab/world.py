@@ -6,6 +6,18 @@
     ...
     world.stop()
 
+A program that `tests/lab/run --world -- PROGRAM` starts finds the paths in
+DV_LAB_* (environment() below, lab.json); one in Python does it so:
+
+    sys.path.insert(0, ".../tests/lab")
+    import exim, world
+    w = world.attach()
+    d = exim.Driver(w)
+    d.setup()
+    outcome = d.send(w.scenarios["good-3-1-1"])
+    rows = w.records("good-3-1-1")
+    d.teardown()
+
 Servers, each a process of its own, so that referrals are real:
 
     127.53.0.1   root
@@ -152,10 +164,10 @@ class File:
 
 
 class World:
-    def __init__(self, scenarios, directory="/mnt/lab", verbose=False):
+    def __init__(self, scenarios, directory="/mnt/lab", source=""):
         self.scenarios = scenarios      # dict: id -> Scenario
         self.dir = directory
-        self.verbose = verbose
+        self.source = source            # the table's path
         self.running = []               # (name, Popen, log path)
         self.files = {}                 # zone -> File
         self.smtp_log = self.path("smtp.jsonl")
@@ -444,4 +456,22 @@ destinations = ( %s );
                 "DV_LAB_HINTS": self.hints, "DV_LAB_SMTP_LOG": self.smtp_log,
                 "DV_LAB_QUERY_LOG": self.query_log,
                 "DV_LAB_CERTS": self.path("certs"),
+                "DV_LAB_SCENARIOS": self.source,
+                "DV_LAB_SERVER": LEAF,
                 "DV_LAB_PREFIX": PREFIX}
+
+
+def attach():
+    """The running world, for a program started by `run --world`: its driver
+    can send, its records can be read; start() and stop() are not its."""
+    world = World(scenario.load(os.environ["DV_LAB_SCENARIOS"]),
+                  os.environ["DV_LAB_DIR"])
+    with open(os.environ["DV_LAB_MAP"]) as f:
+        rows = json.load(f)
+    world.scenarios = {i: s for i, s in world.scenarios.items() if i in rows}
+    for s in world.scenarios.values():
+        for h in s.hosts.values():
+            row = rows[s.id]["hosts"][h.name]
+            h.fqdn, h.cert = row["fqdn"], row["cert"]
+            h.addresses = row["addresses"]
+    return world
