@@ -211,9 +211,11 @@ struct danevirke_answer {
 	const char *exception; /* reason of a destination rule, or NULL */
 	const char *reason;    /* one line for the log, never NULL */
 	const struct danevirke_host *hosts;
-	size_t n_hosts; /* ROUTE: at least one whose action is not
-					 * DEFER; else what was found, for the
-					 * log: not to be tried */
+	/* ROUTE: at least one whose action is not DEFER; else what was found,
+	 * for the log: not to be tried */
+	size_t n_hosts;
+	/* GnuTLS string for ENCRYPT and AUTHENTICATE hosts (S03, S04) */
+	const char *tls_priority;
 };
 
 /* Flags of a question. */

@@ -103,6 +103,7 @@ put_answer(struct block *b, const struct danevirke_answer *src)
 	dst->profile = put_str(b, src->profile);
 	dst->exception = put_str(b, src->exception);
 	dst->reason = put_str(b, src->reason);
+	dst->tls_priority = put_str(b, src->tls_priority);
 	hosts = put(b, src->n_hosts > 0 ? src->hosts : NULL,
 	    src->n_hosts * sizeof *hosts);
 	dst->hosts = hosts;
@@ -242,6 +243,7 @@ walk_answer(struct walk *w, struct danevirke_answer *a)
 	walk_str(w, &a->profile, true);
 	walk_str(w, &a->exception, false);
 	walk_str(w, &a->reason, true);
+	walk_str(w, &a->tls_priority, false);
 	hosts = walk_array(w, &a->hosts, a->n_hosts, sizeof *hosts);
 	for (i = 0; hosts != NULL && i < a->n_hosts && !w->bad; i++)
 		walk_host(w, &hosts[i]);

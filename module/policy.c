@@ -754,6 +754,7 @@ policy_decide(struct arena *a, const struct facts *f)
 	out->level = f->level;
 	out->domain = out->final = f->domain;
 	out->profile = f->profile->pub.name;
+	out->tls_priority = f->profile->pub.tls_priority;
 	if (f->exception != NULL) /* P01 */
 		out->exception = f->exception->reason != NULL ?
 		    f->exception->reason :

@@ -66,18 +66,6 @@ engine_get(char *why)
 	return engine;
 }
 
-const char *
-priority(const struct hop *h)
-{
-	const struct danevirke_profile *p;
-	char why[TEXT_LEN];
-
-	if (engine_get(why) == NULL ||
-	    (p = shim.dv->profile(engine, h->profile)) == NULL)
-		return "";
-	return p->tls_priority;
-}
-
 bool
 hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 {
@@ -316,9 +304,40 @@ find(const struct hop *h)
 const struct danevirke_answer *
 answer_known(const struct hop *h)
 {
-	struct known *k = find(h);
+	const struct known *k = find(h);
 
 	return k == NULL ? NULL : k->answer;
+}
+
+/* D15 */
+static bool
+is_fresh(const struct known *k)
+{
+	struct timespec now;
+
+	return clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
+	    (uint64_t)now.tv_sec <= k->answer->expires;
+}
+
+static struct known *
+known_new(const struct hop *h)
+{
+	struct known *k = calloc(1, sizeof *k);
+
+	if (k == NULL)
+		return NULL;
+	k->name = strdup(h->name);
+	k->profile = strdup(h->profile);
+	if (k->name == NULL || k->profile == NULL) {
+		free(k->name);
+		free(k->profile);
+		free(k);
+		return NULL;
+	}
+	k->next = known;
+	known = k;
+	n_known++;
+	return k;
 }
 
 const struct danevirke_answer *
@@ -327,6 +346,8 @@ answer_route(const struct hop *h, char *why)
 	const struct danevirke_answer *a;
 	struct known *k = find(h);
 
+	if (k != NULL && is_fresh(k))
+		return k->answer;
 	if (k == NULL && n_known >= MAX_KNOWN) {
 		snprintf(why, TEXT_LEN, "more than %d domains in one process",
 		    MAX_KNOWN);
@@ -335,21 +356,7 @@ answer_route(const struct hop *h, char *why)
 	a = geteuid() == 0 || getuid() == 0 ? ask_as_user(h, why) : ask(h, why);
 	if (a == NULL)
 		return NULL;
-	if (k == NULL && (k = calloc(1, sizeof *k)) != NULL) {
-		k->name = strdup(h->name);
-		k->profile = strdup(h->profile);
-		if (k->name == NULL || k->profile == NULL) {
-			free(k->name);
-			free(k->profile);
-			free(k);
-			k = NULL;
-		} else {
-			k->next = known;
-			known = k;
-			n_known++;
-		}
-	}
-	if (k == NULL) {
+	if (k == NULL && (k = known_new(h)) == NULL) {
 		shim.dv->release(a);
 		snprintf(why, TEXT_LEN, "out of memory");
 		return NULL;
@@ -362,19 +369,13 @@ answer_route(const struct hop *h, char *why)
 const struct danevirke_answer *
 answer_fresh(const struct hop *h, char *why)
 {
-	struct known *k = find(h);
-	struct timespec now;
-
-	if (k == NULL && h->kind != DANEVIRKE_RELAY) {
+	if (h->kind != DANEVIRKE_RELAY && find(h) == NULL) {
 		snprintf(why, TEXT_LEN,
 		    "not routed by danevirke_route in "
 		    "this process");
 		return NULL;
 	}
-	if (k != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
-	    (uint64_t)now.tv_sec <= k->answer->expires)
-		return k->answer;
-	return answer_route(h, why); /* D15 */
+	return answer_route(h, why);
 }
 
 static bool

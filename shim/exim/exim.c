@@ -335,7 +335,9 @@ danevirke_priority(uschar **yield, int argc, uschar **argv)
 	if (host == NULL)
 		return give(yield, FAIL, "%s", why);
 	return give(yield, OK, "%s",
-	    host->action == DANEVIRKE_OPPORTUNISTIC ? "" : priority(&h));
+	    host->action == DANEVIRKE_OPPORTUNISTIC || a->tls_priority == NULL ?
+		"" :
+		a->tls_priority);
 }
 
 /* --------------------------------------------------------------- the chain */

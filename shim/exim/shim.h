@@ -46,7 +46,7 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* ask.c */
 const struct danevirke_api *api(char *why); /* NULL: why (TEXT_LEN) */
 bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
-/* Asks anew (router), and keeps the answer.  NULL: why */
+/* For the router: the kept one within its TTL, else asked and kept.  NULL: why */
 const struct danevirke_answer *answer_route(const struct hop *, char *why);
 /* The kept one, NULL: none */
 const struct danevirke_answer *answer_known(const struct hop *);
@@ -56,7 +56,5 @@ const struct danevirke_answer *answer_fresh(const struct hop *, char *why);
 /* Another next hop whose answer demands TLS and has an address in common */
 const char *
 answer_conflict(const struct hop *, const struct danevirke_answer *);
-/* GnuTLS priority string of the profile, "" if there is none */
-const char *priority(const struct hop *);
 
 #endif

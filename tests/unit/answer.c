@@ -53,6 +53,7 @@ static const struct danevirke_answer sample = {
 	.domain = "example.org",
 	.final = "example.org",
 	.profile = "default",
+	.tls_priority = "NORMAL",
 	.reason = "1 of 2 hosts usable",
 	.hosts = hosts,
 	.n_hosts = 2,
@@ -65,6 +66,7 @@ same(const struct danevirke_answer *a)
 
 	assert_string_equal(a->domain, "example.org");
 	assert_string_equal(a->reason, sample.reason);
+	assert_string_equal(a->tls_priority, "NORMAL");
 	assert_null(a->exception);
 	assert_int_equal(a->n_hosts, 2);
 	h = &a->hosts[0];
