@@ -70,7 +70,7 @@ is_spki(struct der body)
 	struct der algorithm, key;
 
 	return take(&body, SEQUENCE, &algorithm) &&
-	    skip(&algorithm, OBJECT_ID) &&
+	    take(&algorithm, OBJECT_ID, &key) && key.len > 0 &&
 	    (algorithm.len == 0 || skip(&algorithm, algorithm.p[0])) &&
 	    algorithm.len == 0 && take(&body, BIT_STRING, &key) &&
 	    key.len >= 2 && key.p[0] == 0 && body.len == 0;

@@ -51,6 +51,7 @@ static struct {
 	bool judged;      /* verify() said yes to leaf */
 	uint8_t leaf[32]; /* its SHA-256 */
 	char text[600];   /* how it was satisfied */
+	bool refused;     /* and the log says why */
 } live;
 
 void
@@ -298,10 +299,22 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	struct hop h;
 
 	host = hook_host(&h, &a, argc, argv, false, why);
-	*yield = (uschar *)(uintptr_t)(host != NULL &&
-		    host->action == DANEVIRKE_OPPORTUNISTIC ?
-		"" :
-		"*");
+	if (host != NULL && host->action == DANEVIRKE_OPPORTUNISTIC) {
+		*yield = (uschar *)(uintptr_t) "";
+		return OK;
+	}
+	*yield = (uschar *)(uintptr_t) "*";
+	/* Exim asks only where there is no TLS: this host is done with (T02) */
+	if (host != NULL && !live.refused) {
+		snprintf(why, sizeof why,
+		    "STARTTLS not offered, refused or "
+		    "failed: %.600s [%s]",
+		    host->reason,
+		    live.judged ? "validation-failure" :
+				  "starttls-not-supported");
+		say_verdict(&h, a, host, false, false, "deferred", why);
+		live.refused = true;
+	}
 	return OK;
 }
 
@@ -464,6 +477,7 @@ judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
 	    text);
 	if (host->action != DANEVIRKE_AUTHENTICATE)
 		return OK; /* audit */
+	live.refused = true;
 	return give(yield, OK, "%s", v.text);
 }
 
@@ -527,8 +541,12 @@ danevirke_event(uschar **yield, int argc, uschar **argv)
 		on_connect(yield, argc, argv);
 	else if (strcmp(name, "tls:cert") == 0)
 		on_cert(yield, argc, argv);
-	else if (strcmp(name, "tcp:close") == 0)
+	else if (strcmp(name, "tcp:close") == 0) {
+		bool said = live.refused; /* Exim may still ask for TLS */
+
 		live_clear();
+		live.refused = said;
+	}
 	return OK;
 }
 
