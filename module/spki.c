@@ -115,12 +115,12 @@ spki_find(
 	    !skip(&cert, SEQUENCE) || /* signatureAlgorithm */
 	    !take(&cert, BIT_STRING, &body) || body.len < 1 || cert.len != 0)
 		return -1;
-	if (!skip_optional(&tbs, CONTEXT_0) || /* version */
-	    !skip(&tbs, INTEGER) ||            /* serialNumber */
-	    !skip(&tbs, SEQUENCE) ||           /* signature */
-	    !skip(&tbs, SEQUENCE) ||           /* issuer */
-	    !skip(&tbs, SEQUENCE) ||           /* validity */
-	    !skip(&tbs, SEQUENCE))             /* subject */
+	if (!skip_optional(&tbs, CONTEXT_0) ||              /* version */
+	    !take(&tbs, INTEGER, &body) || body.len == 0 || /* serialNumber */
+	    !skip(&tbs, SEQUENCE) ||                        /* signature */
+	    !skip(&tbs, SEQUENCE) ||                        /* issuer */
+	    !skip(&tbs, SEQUENCE) ||                        /* validity */
+	    !skip(&tbs, SEQUENCE))                          /* subject */
 		return -1;
 	start = tbs.p;
 	if (!take(&tbs, SEQUENCE, &key) || !is_spki(key))

@@ -453,6 +453,19 @@ pkix_match(struct search *s, size_t depth)
 	    "certificate of the path to the CA file matches a record");
 }
 
+/* U13 is for a key that no certificate carries: one that does is judged with
+ * its dates and constraints, and the leaf never is its own anchor (U09). */
+static bool
+carried(const struct search *s, const struct danevirke_tlsa *t)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (match(t, s->pool[i].der, s->pool[i].len))
+			return true;
+	return false;
+}
+
 /* Does the path end here? */
 static bool
 ends(struct search *s, size_t depth)
@@ -471,8 +484,8 @@ ends(struct search *s, size_t depth)
 
 		if (in_use(t, DANEVIRKE_DANE_TA) &&
 		    t->selector == DANEVIRKE_SPKI &&
-		    t->matching == DANEVIRKE_FULL && signed_by(c, t) &&
-		    path_holds(s, depth))
+		    t->matching == DANEVIRKE_FULL && !carried(s, t) &&
+		    signed_by(c, t) && path_holds(s, depth))
 			return accept_match(s->v, s->host, (int)i,
 				   (int)depth + 1) == DANEVIRKE_OK;
 	}
