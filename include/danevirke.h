@@ -190,9 +190,13 @@ struct danevirke_host {
 	const struct danevirke_addr *addrs;
 	size_t n_addrs; /* 0: unreachable, action is DEFER */
 	const struct danevirke_tlsa *tlsa;
-	size_t n_tlsa;                    /* all records found, usable or not */
+	size_t n_tlsa;                    /* all found, usable or not */
 	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05) */
 	const char *reason;               /* one line for the log, never NULL */
+	uint32_t tlsa_ttl; /* seconds, as in the zone; 0: no secure TLSA */
+	/* When the first of the signatures on this host's records ends:
+	 * seconds since 1970, modulo 2^32 (RFC 4034 3.1.5); 0: none */
+	uint32_t signed_until;
 };
 
 struct danevirke_answer {
@@ -216,12 +220,15 @@ struct danevirke_answer {
 	size_t n_hosts;
 	/* GnuTLS string for ENCRYPT and AUTHENTICATE hosts (S03, S04) */
 	const char *tls_priority;
+	uint32_t signed_until; /* of the MX lookup; as in struct host */
 };
 
 /* Flags of a question. */
-#define DANEVIRKE_NO_LOOKUP_IF_OFF \
-	0x01 /* level off: answer DEFER at once,
-					 * level OFF, without any lookup */
+/* Level off: answer DEFER at once, level OFF, without any lookup. */
+#define DANEVIRKE_NO_LOOKUP_IF_OFF 0x01
+/* For a test of the receiver, not for mail: level dane whatever profile and
+ * destinations say, and hosts that are ourselves stay in the list. */
+#define DANEVIRKE_TEST 0x02
 
 struct danevirke_question {
 	size_t size; /* sizeof q */

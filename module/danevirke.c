@@ -190,6 +190,10 @@ begin(struct danevirke *e, const struct danevirke_question *question,
 		    "question.kind: %d: want 0 "
 		    "or 1",
 		    (int)question->kind);
+	if (question->flags & ~(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST))
+		return fail(err, DANEVIRKE_EINVAL,
+		    "question.flags: 0x%x: has bits that mean nothing",
+		    (unsigned)question->flags);
 	if ((code = engine_ready(e, err)) != DANEVIRKE_OK)
 		return code;
 	if ((q = calloc(1, sizeof *q)) == NULL)

@@ -144,6 +144,7 @@ enum {
 	TYPE_MX = 15,
 	TYPE_AAAA = 28,
 	TYPE_DNAME = 39,
+	TYPE_RRSIG = 46,
 	TYPE_DNSKEY = 48,
 	TYPE_TLSA = 52
 };
@@ -162,6 +163,9 @@ struct dns_result {
 					 * rest is what it said (P02) */
 	uint32_t ttl;            /* seconds; of the shortest lived RR, of
 					 * the SOA for a negative answer */
+	uint32_t original_ttl;   /* as the zone has it; SECURE records only */
+	uint32_t signed_until;   /* SECURE: end of the signature that ends
+					 * first, RFC 4034 3.1.5; else 0 */
 	const char **name;       /* name[0] asked ... name[n_alias] owner */
 	size_t n_alias;          /* 0: no alias */
 	const struct dns_rr *rr; /* of the type asked, at the last name */
@@ -227,6 +231,7 @@ struct facts {
 	const struct dns_result *mx; /* NULL for RELAY */
 	struct host_facts *hosts;    /* made by policy_hosts() */
 	size_t n_hosts;
+	bool keep_self;     /* M10 does not apply: DANEVIRKE_TEST */
 	const char *failed; /* not NULL: defer, with this reason */
 };
 

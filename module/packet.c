@@ -22,6 +22,7 @@
 	5                /* D15: failures, and denials without
 					 * a SOA that says how long */
 #define RECORDS_MAX 1024 /* in an answer section (M11, U20) */
+#define SIGS_MAX 64      /* RRSIGs whose end is looked at */
 #define WHY_MAX 800      /* octets of a reason */
 
 #define FLAG_QR 0x80
@@ -120,6 +121,7 @@ refuse(struct packet *p, const char *fmt, ...)
 	out->n_alias = 0;
 	out->rr = NULL;
 	out->n_rr = 0;
+	out->signed_until = 0;
 	out->ttl = TTL_FAILED;
 	out->why = line(p->arena, buf);
 	return false;
@@ -226,6 +228,65 @@ read_record(struct packet *p, struct record *r)
 	return true;
 }
 
+/* RFC 4034 3.1.5: times are compared in serial number arithmetic. */
+static bool
+before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+/* When the record's signature ends, 0 if it is no RRSIG. */
+static uint32_t
+sig_end(const struct packet *p, const struct record *r)
+{
+	return r->type != TYPE_RRSIG || r->len < 18 ?
+	    0 :
+	    get32(p->data + r->rdata + 8);
+}
+
+static void
+lower_end(struct dns_result *out, uint32_t end)
+{
+	if (end != 0 &&
+	    (out->signed_until == 0 || before(end, out->signed_until)))
+		out->signed_until = end;
+}
+
+/*
+ * The first signature to end without which the answer would not hold: of the
+ * several that an RRset may have, the last.  For people and monitors; the
+ * resolver has already cut the TTL to it (D15).
+ */
+static void
+read_signatures(struct packet *p, int type)
+{
+	const struct record *sig[SIGS_MAX], *r;
+	struct wire owner;
+	size_t n = 0, i, j;
+	uint32_t end;
+
+	for (i = 0; i < p->n_answer && n < SIGS_MAX; i++)
+		if (sig_end(p, &p->answer[i]) != 0)
+			sig[n++] = &p->answer[i];
+	for (i = 0; i < n; i++) {
+		if (name_read(p, sig[i]->owner, &owner) == 0)
+			continue;
+		end = sig_end(p, sig[i]);
+		for (j = 0; j < n; j++) {
+			r = sig[j];
+			if (get16(p->data + r->rdata) ==
+				get16(p->data + sig[i]->rdata) &&
+			    before(end, sig_end(p, r)) &&
+			    owner_is(p, r, &owner))
+				end = sig_end(p, r);
+		}
+		lower_end(p->out, end);
+		if (get16(p->data + sig[i]->rdata) == type)
+			p->out->original_ttl = ttl_sane(
+			    get32(p->data + sig[i]->rdata + 4));
+	}
+}
+
 static bool
 read_answers(struct packet *p)
 {
@@ -260,6 +321,7 @@ read_denial(struct packet *p, const struct wire *name)
 	for (i = 0; i < p->n_auth; i++) {
 		if (!read_record(p, &r))
 			return false;
+		lower_end(p->out, sig_end(p, &r));
 		if (r.type != TYPE_SOA)
 			continue;
 		if (name_read(p, r.owner, &w) == 0 || !wire_below(name, &w))
@@ -501,6 +563,7 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	    !follow(&p, &at, type, max_alias) || !collect(&p, &at, type))
 		return;
 	if (p.bogus != NULL) {
+		out->signed_until = 0;
 		out->content = true;        /* P02 */
 		lower_ttl(out, TTL_FAILED); /* D15 */
 		out->why = line(arena, p.bogus);
@@ -508,4 +571,8 @@ dns_parse(struct arena *arena, const char *qname, int type, int rcode,
 	}
 	out->why = "";
 	out->state = sec == 2 ? DANEVIRKE_SECURE : DANEVIRKE_INSECURE;
+	if (out->state == DANEVIRKE_SECURE)
+		read_signatures(&p, type);
+	else
+		out->signed_until = 0;
 }

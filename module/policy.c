@@ -422,6 +422,28 @@ ignored_text(struct arena *a, const struct danevirke_host *h)
 	return text;
 }
 
+/* Q05: they count for nothing, but people want to see them. */
+static bool
+insecure_records(struct arena *a, struct danevirke_host *out,
+    const struct host_facts *h, size_t n)
+{
+	const struct dns_result *r = h->tlsa[n - 1];
+	struct danevirke_tlsa *t;
+	size_t i;
+
+	if (n == 2 && r->n_rr == 0)
+		r = h->tlsa[0];
+	if ((t = arena_array(a, r->n_rr + 1, sizeof *t)) == NULL)
+		return false;
+	for (i = 0; i < r->n_rr; i++) {
+		tlsa_parse(r->rr[i].data, r->rr[i].len, &t[i]);
+		t[i].why = "insecure: DNSSEC does not protect it";
+	}
+	out->tlsa = t;
+	out->n_tlsa = r->n_rr;
+	return true;
+}
+
 static bool
 host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
     const struct dns_result *r, const char *base, const char *final)
@@ -432,6 +454,7 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 	char *ignored;
 
 	out->tlsa_state = DANEVIRKE_SECURE;
+	out->tlsa_ttl = r->original_ttl;
 	out->base = base; /* S01, S02, Q03 */
 	if (!host_names(a, f, out, final) ||
 	    (t = arena_array(a, r->n_rr, sizeof *t)) == NULL)
@@ -532,6 +555,8 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
 		    arena_str(a, "TLSA lookup not done"));
 	if (d < 0) { /* T04, M09 */
 		out->tlsa_state = h->tlsa[n - 1]->state;
+		if (!insecure_records(a, out, h, n))
+			return false;
 		return (out->reason = arena_printf(a,
 			    "no TLSA "
 			    "(_%u._tcp.%s%s)",
@@ -554,6 +579,22 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
 	return host_records(a, f, out, h->tlsa[d], base[d], final);
 }
 
+/* For people and monitors: the first signature to end. */
+static uint32_t
+signed_until(const struct host_facts *h)
+{
+	const struct dns_result *r[] = { h->a, h->aaaa, h->cname, h->tlsa[0],
+		h->tlsa[1] };
+	uint32_t end = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof r / sizeof *r; i++)
+		if (r[i] != NULL && r[i]->signed_until != 0 &&
+		    (end == 0 || (int32_t)(r[i]->signed_until - end) < 0))
+			end = r[i]->signed_until;
+	return end;
+}
+
 static bool
 host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
     struct danevirke_host *out, const char *final)
@@ -565,6 +606,7 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	out->name = h->name;
 	out->preference = h->preference;
 	out->port = f->port;
+	out->signed_until = signed_until(h);
 	out->state = h->literal ? DANEVIRKE_INSECURE : r.state;
 	if (!addrs(a, f, h, &r, &l))
 		return false;
@@ -672,7 +714,7 @@ cut_self(const struct facts *f, struct danevirke_answer *out,
 {
 	size_t i;
 
-	if (f->kind != DANEVIRKE_DOMAIN)
+	if (f->kind != DANEVIRKE_DOMAIN || f->keep_self)
 		return false;
 	for (i = 0; i < out->n_hosts; i++) {
 		if (!is_self(f, &h[i]))
@@ -764,6 +806,7 @@ policy_decide(struct arena *a, const struct facts *f)
 	out->state = f->literal ? DANEVIRKE_INSECURE : DANEVIRKE_SECURE;
 	if (f->kind == DANEVIRKE_DOMAIN && !f->literal) {
 		out->state = f->mx == NULL ? DANEVIRKE_ERROR : f->mx->state;
+		out->signed_until = f->mx == NULL ? 0 : f->mx->signed_until;
 		out->insecure_mx = out->state != DANEVIRKE_SECURE; /* M06 */
 		out->implicit_mx = f->n_hosts == 1 && f->mx->n_rr == 0;
 		if (f->mx != NULL && f->mx->n_alias > 0) /* M03 */

@@ -360,11 +360,16 @@ say(struct route *q, int level, const char *fmt, ...)
 
 /* Level of this question: the profile's, unless a rule says otherwise. */
 static void
-set_level(struct route *q)
+set_level(struct route *q, uint32_t flags)
 {
 	const struct conf_destination *expired = NULL;
 	struct facts *f = &q->facts;
 
+	if (flags & DANEVIRKE_TEST) {
+		f->level = DANEVIRKE_LEVEL_DANE;
+		f->keep_self = true;
+		return;
+	}
 	f->level = f->profile->pub.level;
 	f->exception = conf_destination(q->conf, f->domain, f->now, &expired);
 	if (f->exception != NULL) /* P01 */
@@ -426,7 +431,7 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	}
 	if (set_name(q, question, err) != DANEVIRKE_OK)
 		goto bad;
-	set_level(q);
+	set_level(q, question->flags);
 	if (q->facts.level == DANEVIRKE_LEVEL_OFF &&
 	    (question->flags & DANEVIRKE_NO_LOOKUP_IF_OFF))
 		q->facts.failed = "level off, nothing looked up";

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * starttls.c - an SMTP client as far as a judged session
+ *
+ * Each state waits for one thing, under one timer: the socket, a whole reply,
+ * or the handshake.  enter() alone changes the state, fail() and ready() alone
+ * end it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include "starttls.h"
+
+#define LINE_LEN 2048 /* RFC 5321 4.5.3.1.5 says 512; some send more */
+#define MAX_LINES 100 /* of one reply */
+#define MAX_CHAIN 100 /* certificates */
+#define QUIT_TIME 5   /* seconds to get a QUIT out of the door */
+
+struct reply {
+	char *line[MAX_LINES]; /* without code */
+	size_t n;
+	int code;
+};
+
+struct starttls {
+	struct event_base *base;
+	const struct danevirke_api *dv;
+	struct starttls_target t;
+	struct danevirke_addr addr;
+	char *helo, *sni, *priority, *source;
+	starttls_done *done;
+	void *arg;
+	enum starttls_state state;
+	int fd;    /* until stream owns it */
+	int error; /* errno of connect() */
+	struct event *connecting, *timer;
+	struct stream *stream;
+	bool secured; /* the handshake is over */
+	bool hello;   /* EHLO was refused, HELO was said */
+	bool ended;   /* done() is running */
+	struct reply reply, ehlo;
+	struct danevirke_verdict verdict;
+	bool judged;
+	struct danevirke_cert cert[MAX_CHAIN];
+	struct danevirke_chain chain;
+	char text[640];
+};
+
+/* Kept by all sessions of a process: nothing is trusted by it. */
+static gnutls_certificate_credentials_t credentials;
+
+static const char *const state_names[] = { "connect", "banner", "EHLO",
+	"STARTTLS", "TLS handshake", "certificate", "EHLO after STARTTLS",
+	"ready" };
+
+const char *
+starttls_state_name(enum starttls_state state)
+{
+	return (unsigned)state <= STARTTLS_READY ? state_names[state] : "?";
+}
+
+const char *
+starttls_keyword(const char *const *ehlo, size_t n, const char *keyword)
+{
+	size_t len = strlen(keyword), i;
+
+	for (i = 1; i < n; i++) { /* T02: without case */
+		if (strncasecmp(ehlo[i], keyword, len) != 0)
+			continue;
+		if (ehlo[i][len] == '\0')
+			return ehlo[i] + len;
+		if (ehlo[i][len] == ' ' || ehlo[i][len] == '=')
+			return ehlo[i] + len + 1;
+	}
+	return NULL;
+}
+
+void
+starttls_cleanup(void)
+{
+	if (credentials != NULL)
+		gnutls_certificate_free_credentials(credentials);
+	credentials = NULL;
+}
+
+/* --------------------------------------------------------------- the end */
+
+static void
+reply_forget(struct reply *r)
+{
+	while (r->n > 0)
+		free(r->line[--r->n]);
+	r->code = 0;
+}
+
+static void
+destroy(struct starttls *s)
+{
+	reply_forget(&s->reply);
+	reply_forget(&s->ehlo);
+	if (s->connecting != NULL)
+		event_free(s->connecting);
+	if (s->timer != NULL)
+		event_free(s->timer);
+	if (s->fd != -1)
+		close(s->fd);
+	stream_free(s->stream);
+	free(s->helo);
+	free(s->sni);
+	free(s->priority);
+	free(s->source);
+	free(s);
+}
+
+static void
+finish(struct starttls *s, enum danevirke_result result)
+{
+	struct starttls_result r = { .state = s->state,
+		.text = s->text,
+		.code = s->reply.code,
+		.result = result,
+		.verdict = s->judged ? &s->verdict : NULL,
+		.tls = s->secured,
+		.tls_version = "",
+		.tls_cipher = "",
+		.ehlo = (const char *const *)s->ehlo.line,
+		.n_ehlo = s->ehlo.n,
+		.chain = &s->chain };
+	gnutls_session_t tls;
+
+	if (s->secured) {
+		tls = stream_session(s->stream);
+		r.tls_version = gnutls_protocol_get_name(
+		    gnutls_protocol_get_version(tls));
+		r.tls_cipher = gnutls_cipher_get_name(gnutls_cipher_get(tls));
+	}
+	event_del(s->timer);
+	s->ended = true;
+	if (s->state == STARTTLS_READY) {
+		r.code = 0;
+		r.stream = s->stream;
+		s->stream = NULL;
+	}
+	s->done(s->arg, &r);
+	/* Where the peer still listens, a good-bye; no state waits for it. */
+	if (s->stream != NULL && s->state != STARTTLS_HANDSHAKE &&
+	    stream_write(s->stream, "QUIT\r\n", 6)) {
+		stream_finish(s->stream, QUIT_TIME);
+		s->stream = NULL;
+	}
+	destroy(s);
+}
+
+static void fail(struct starttls *, enum danevirke_result, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Ends the attempt; the state stays the one it failed in. */
+static void
+fail(struct starttls *s, enum danevirke_result result, const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+
+	va_start(ap, fmt);
+	vsnprintf(s->text, sizeof s->text, fmt, ap);
+	va_end(ap);
+	/* What the peer said goes into logs and replies. */
+	for (p = s->text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+	finish(s, result);
+}
+
+static void
+fail_reply(struct starttls *s, enum danevirke_result result)
+{
+	fail(s, result, "%s refused: %d %.300s", starttls_state_name(s->state),
+	    s->reply.code, s->reply.line[0]);
+}
+
+/* ------------------------------------------------------------ the states */
+
+static void enter(struct starttls *, enum starttls_state);
+
+static void
+send_line(struct starttls *s, const char *verb, const char *arg)
+{
+	char line[LINE_LEN];
+	int n;
+
+	n = snprintf(line, sizeof line, "%s%s%s\r\n", verb,
+	    arg != NULL ? " " : "", arg != NULL ? arg : "");
+	if (n < 0 || (size_t)n >= sizeof line)
+		fail(s, DANEVIRKE_RESULT_NONE, "%s: the name is too long",
+		    starttls_state_name(s->state));
+	else if (!stream_write(s->stream, line, (size_t)n))
+		fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
+		    starttls_state_name(s->state));
+}
+
+static gnutls_session_t
+session_new(struct starttls *s, const char **why)
+{
+	gnutls_session_t tls = NULL;
+	int rv = 0;
+
+	if (credentials == NULL)
+		rv = gnutls_certificate_allocate_credentials(&credentials);
+	if (rv == 0)
+		rv = gnutls_init(&tls,
+		    GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
+			GNUTLS_NO_TICKETS); /* S05 */
+	if (rv == 0)
+		rv = gnutls_priority_set_direct(
+		    tls, s->priority != NULL ? s->priority : "NORMAL", NULL);
+	if (rv == 0)
+		rv = gnutls_credentials_set(
+		    tls, GNUTLS_CRD_CERTIFICATE, credentials);
+	if (rv == 0 && s->sni != NULL) /* S01 */
+		rv = gnutls_server_name_set(
+		    tls, GNUTLS_NAME_DNS, s->sni, strlen(s->sni));
+	if (rv == 0)
+		return tls;
+	*why = gnutls_strerror(rv);
+	if (tls != NULL)
+		gnutls_deinit(tls);
+	return NULL;
+}
+
+static void
+handshake(struct starttls *s)
+{
+	gnutls_session_t tls;
+	const char *why;
+
+	tls = session_new(s, &why);
+	if (tls == NULL || !stream_tls(s->stream, tls, &why))
+		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
+		    starttls_state_name(s->state), why);
+}
+
+static void
+chain_take(struct starttls *s)
+{
+	const gnutls_datum_t *peer;
+	unsigned n = 0, i;
+
+	peer = gnutls_certificate_get_peers(stream_session(s->stream), &n);
+	if (peer == NULL)
+		n = 0;
+	for (i = 0; i < n && i < MAX_CHAIN; i++) {
+		s->cert[i].der = peer[i].data;
+		s->cert[i].len = peer[i].size;
+	}
+	s->chain.certs = s->cert;
+	s->chain.n_certs = i;
+}
+
+/* S08: before anything is said in the session. */
+static void
+on_secured(void *arg, const char *why)
+{
+	struct starttls *s = arg;
+
+	if (why != NULL) {
+		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
+		    starttls_state_name(s->state), why);
+		return;
+	}
+	s->secured = true;
+	chain_take(s);
+	s->state = STARTTLS_VERIFY;
+	if (s->t.host != NULL) {
+		s->judged = true;
+		if (s->dv->verify(s->t.host, &s->chain, NULL, &s->verdict) !=
+			0 ||
+		    !s->verdict.verified) {
+			fail(s, s->verdict.result, "%s", s->verdict.text);
+			return;
+		}
+	}
+	enter(s,
+	    s->t.mode == STARTTLS_AT_ONCE ? STARTTLS_BANNER :
+					    STARTTLS_EHLO_AGAIN);
+}
+
+static void
+ready(struct starttls *s)
+{
+	if (evbuffer_get_length(stream_input(s->stream)) > 0) {
+		fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: the server talks before it is asked",
+		    starttls_state_name(s->state));
+		return;
+	}
+	s->state = STARTTLS_READY;
+	finish(s, DANEVIRKE_RESULT_NONE);
+}
+
+static void
+on_ehlo(struct starttls *s)
+{
+	if (s->reply.code / 100 == 5 && !s->hello && !s->secured &&
+	    s->t.mode != STARTTLS_REQUIRED) {
+		s->hello = true;
+		enter(s, s->state);
+		return;
+	}
+	if (s->reply.code != 250) { /* T10 */
+		fail_reply(s,
+		    s->t.mode == STARTTLS_REQUIRED && !s->secured ?
+			DANEVIRKE_STARTTLS_NOT_SUPPORTED :
+			DANEVIRKE_RESULT_NONE);
+		return;
+	}
+	reply_forget(&s->ehlo);
+	s->ehlo = s->reply;
+	s->reply.n = 0;
+	if (s->hello) /* what came is no list of extensions */
+		while (s->ehlo.n > 1)
+			free(s->ehlo.line[--s->ehlo.n]);
+	if (s->secured || s->t.mode == STARTTLS_NEVER)
+		ready(s);
+	else if (starttls_keyword((const char *const *)s->ehlo.line, s->ehlo.n,
+		     "STARTTLS") != NULL)
+		enter(s, STARTTLS_COMMAND);
+	else if (s->t.mode == STARTTLS_IF_OFFERED)
+		ready(s);
+	else {
+		s->state = STARTTLS_COMMAND;
+		fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
+		    "STARTTLS is not offered");
+	}
+}
+
+/* A whole reply came. */
+static void
+on_reply(struct starttls *s)
+{
+	switch (s->state) {
+	case STARTTLS_BANNER:
+		if (s->reply.code != 220) /* T10 */
+			fail_reply(s, DANEVIRKE_RESULT_NONE);
+		else
+			enter(s,
+			    s->secured ? STARTTLS_EHLO_AGAIN : STARTTLS_EHLO);
+		break;
+	case STARTTLS_EHLO:
+	case STARTTLS_EHLO_AGAIN:
+		on_ehlo(s);
+		break;
+	case STARTTLS_COMMAND:
+		if (s->reply.code == 220)
+			enter(s, STARTTLS_HANDSHAKE);
+		else if (s->t.mode == STARTTLS_IF_OFFERED)
+			ready(s);
+		else
+			fail_reply(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
+		break;
+	default:
+		fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: the server talks before it is asked",
+		    starttls_state_name(s->state));
+	}
+}
+
+/* 1: that was the last line, 0: more come, -1: that is no SMTP reply. */
+static int
+reply_add(struct reply *r, char *line, size_t len)
+{
+	size_t text = len > 3 ? 4 : 3, i;
+	int code = 0, more;
+
+	for (i = 0; i < 3 && line[i] >= '0' && line[i] <= '9'; i++)
+		code = code * 10 + (line[i] - '0');
+	if (i < 3 || code < 200 || code > 599 ||
+	    (len > 3 && line[3] != '-' && line[3] != ' ') ||
+	    (r->n > 0 && code != r->code) || r->n == MAX_LINES)
+		return -1;
+	more = len > 3 && line[3] == '-';
+	memmove(line, line + text, len - text + 1);
+	r->code = code;
+	r->line[r->n++] = line;
+	return !more;
+}
+
+static void
+on_readable(void *arg)
+{
+	struct starttls *s = arg;
+	bool too_long;
+	size_t len;
+	char *line;
+	int last = 0;
+
+	if (s->state == STARTTLS_HANDSHAKE || s->state == STARTTLS_VERIFY)
+		return; /* on_secured() comes first */
+	while (last == 0 &&
+	    (line = stream_line(s->stream, LINE_LEN, &len, &too_long)) !=
+		NULL) {
+		last = reply_add(&s->reply, line, len);
+		if (last == -1) {
+			s->reply.code = 0;
+			fail(s, DANEVIRKE_RESULT_NONE,
+			    "%s: not an SMTP reply: %.200s",
+			    starttls_state_name(s->state), line);
+			free(line);
+			return;
+		}
+	}
+	if (last == 1)
+		on_reply(s);
+	else if (too_long)
+		fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: a reply line of more than %d octets",
+		    starttls_state_name(s->state), LINE_LEN);
+}
+
+static void
+on_closed(void *arg, const char *why)
+{
+	struct starttls *s = arg;
+
+	fail(s, DANEVIRKE_RESULT_NONE, "%s: %s", starttls_state_name(s->state),
+	    why);
+}
+
+static void
+on_timeout(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	on_closed(arg, STREAM_TIMED_OUT);
+}
+
+static const struct stream_ops ops = {
+	.readable = on_readable, .secured = on_secured, .closed = on_closed
+};
+
+/* The connection stands, or does not. */
+static void
+on_connect(int fd, short what, void *arg)
+{
+	struct starttls *s = arg;
+	int e = s->error;
+	socklen_t len = sizeof e;
+
+	(void)what;
+	if (e == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) == -1)
+		e = errno;
+	if (e != 0) {
+		fail(s, DANEVIRKE_RESULT_NONE, "%s: %s",
+		    starttls_state_name(s->state), strerror(e));
+		return;
+	}
+	event_free(s->connecting);
+	s->connecting = NULL;
+	s->stream = stream_new(s->base, s->fd, &ops, s);
+	s->fd = -1;
+	if (s->stream == NULL)
+		fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
+		    starttls_state_name(s->state));
+	else
+		enter(s,
+		    s->t.mode == STARTTLS_AT_ONCE ? STARTTLS_HANDSHAKE :
+						    STARTTLS_BANNER);
+}
+
+static void
+enter(struct starttls *s, enum starttls_state state)
+{
+	struct timeval tv = { .tv_sec = state == STARTTLS_CONNECT ?
+		    s->t.connect_timeout :
+		    s->t.command_timeout };
+
+	reply_forget(&s->reply);
+	s->state = state;
+	event_add(s->timer, &tv);
+	switch (state) {
+	case STARTTLS_EHLO:
+	case STARTTLS_EHLO_AGAIN:
+		send_line(s, s->hello ? "HELO" : "EHLO", s->helo);
+		break;
+	case STARTTLS_COMMAND:
+		send_line(s, "STARTTLS", NULL);
+		break;
+	case STARTTLS_HANDSHAKE:
+		handshake(s);
+		break;
+	default: /* waits */
+		break;
+	}
+}
+
+/* ------------------------------------------------------------- the caller */
+
+static socklen_t
+sockaddr_make(
+    struct sockaddr_storage *ss, int family, const uint8_t *ip, uint16_t port)
+{
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ss;
+	struct sockaddr_in *four = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof *ss);
+	if (family == 6) {
+		six->sin6_family = AF_INET6;
+		six->sin6_port = htons(port);
+		memcpy(&six->sin6_addr, ip, 16);
+		return sizeof *six;
+	}
+	four->sin_family = AF_INET;
+	four->sin_port = htons(port);
+	memcpy(&four->sin_addr, ip, 4);
+	return sizeof *four;
+}
+
+/* 0, or -1 with errno. */
+static int
+dial(struct starttls *s)
+{
+	struct sockaddr_storage ss;
+	int family = s->addr.family == 6 ? AF_INET6 : AF_INET;
+	uint8_t ip[16];
+	socklen_t len;
+
+	s->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd == -1)
+		return -1;
+	if (s->source != NULL && inet_pton(family, s->source, ip) == 1) {
+		len = sockaddr_make(&ss, s->addr.family, ip, 0);
+		if (bind(s->fd, (struct sockaddr *)&ss, len) == -1)
+			return -1;
+	}
+	len = sockaddr_make(&ss, s->addr.family, s->addr.ip, s->t.port);
+	if (connect(s->fd, (struct sockaddr *)&ss, len) == -1 &&
+	    errno != EINPROGRESS)
+		return -1;
+	return 0;
+}
+
+static char *
+copy(const char *text, bool *ok)
+{
+	char *p = NULL;
+
+	if (text != NULL && (p = strdup(text)) == NULL)
+		*ok = false;
+	return p;
+}
+
+struct starttls *
+starttls_start(struct event_base *base, const struct danevirke_api *dv,
+    const struct starttls_target *t, starttls_done *done, void *arg)
+{
+	struct starttls *s = calloc(1, sizeof *s);
+	bool ok = true;
+
+	if (s == NULL)
+		return NULL;
+	s->base = base;
+	s->dv = dv;
+	s->t = *t;
+	s->addr = *t->addr;
+	s->done = done;
+	s->arg = arg;
+	s->fd = -1;
+	if (s->t.port == 0)
+		s->t.port = 25;
+	if (s->t.connect_timeout == 0)
+		s->t.connect_timeout = 30;
+	if (s->t.command_timeout == 0)
+		s->t.command_timeout = 300;
+	s->helo = copy(t->helo, &ok);
+	s->sni = copy(t->sni, &ok);
+	s->priority = copy(t->priority, &ok);
+	s->source = copy(t->source, &ok);
+	s->timer = event_new(base, -1, 0, on_timeout, s);
+	if (!ok || s->timer == NULL)
+		goto err;
+	if (dial(s) == -1)
+		s->error = errno;
+	s->connecting = event_new(base, s->fd, EV_WRITE, on_connect, s);
+	if (s->connecting == NULL)
+		goto err;
+	if (s->error != 0) /* done() runs from the loop all the same */
+		event_active(s->connecting, EV_WRITE, 0);
+	else if (event_add(s->connecting, NULL) != 0)
+		goto err;
+	enter(s, STARTTLS_CONNECT);
+	return s;
+err:
+	destroy(s);
+	return NULL;
+}
+
+void
+starttls_cancel(struct starttls *s)
+{
+	if (s != NULL && !s->ended)
+		destroy(s);
+}
