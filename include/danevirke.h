@@ -193,7 +193,8 @@ struct danevirke_host {
 	size_t n_tlsa;                    /* all found, usable or not */
 	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05) */
 	const char *reason;               /* one line for the log, never NULL */
-	uint32_t tlsa_ttl; /* seconds, as in the zone; 0: no secure TLSA */
+	uint32_t tlsa_ttl; /* seconds, as in the zone, the longest if aliases
+					 * led there; 0: no secure TLSA */
 	/* When the first of the signatures on this host's records ends:
 	 * seconds since 1970, modulo 2^32 (RFC 4034 3.1.5); 0: none */
 	uint32_t signed_until;
@@ -329,6 +330,11 @@ struct danevirke_profile {
 typedef void danevirke_done(void *arg, const struct danevirke_answer *answer,
     const struct danevirke_error *err);
 
+/* One answer of the store: name as A-labels, RR type, SECURE or INSECURE,
+ * seconds left, octets kept. */
+typedef void danevirke_stored(void *arg, const char *name, int type,
+    enum danevirke_dnssec state, uint32_t ttl, size_t len);
+
 struct danevirke_api {
 	uint32_t abi;        /* DANEVIRKE_ABI */
 	uint32_t size;       /* sizeof this table in the module */
@@ -403,6 +409,17 @@ struct danevirke_api {
 	/* A host name as A-labels (IDNA2008), lower case, no final dot, into
 	 * buf of at least 256 octets.  0 or DANEVIRKE_EINVAL. */
 	int (*to_ascii)(const char *name, char *buf, size_t len,
+	    struct danevirke_error *err);
+
+	/* The store of validated answers that the processes of one user share,
+	 * in RUNDIR/USER.  Calls each() for all that still hold, in no order.
+	 * 0; EINVAL: there is none, or it may not be used; EDNS: not read. */
+	int (*store_list)(struct danevirke *e, danevirke_stored *each,
+	    void *arg, struct danevirke_error *err);
+
+	/* Makes it forget name and all below it (*n answers; may be NULL), or
+	 * all if name is NULL. */
+	int (*store_flush)(struct danevirke *e, const char *name, size_t *n,
 	    struct danevirke_error *err);
 };
 

@@ -17,6 +17,8 @@ struct danevirke {
 	struct conf *conf;
 	struct event_base *base;
 	bool own_base;
+	struct store *store; /* or NULL */
+	bool store_tried;
 	struct dns *dns;                 /* NULL until first asked */
 	struct danevirke_query *queries; /* under way */
 	bool in_done;
@@ -121,6 +123,7 @@ dv_close(struct danevirke *e)
 		if (e->own_base && e->base != NULL)
 			event_base_free(e->base);
 	}
+	store_close(e->store);
 	conf_free(e->conf);
 	free(e);
 }
@@ -144,7 +147,12 @@ engine_ready(struct danevirke *e, struct danevirke_error *err)
 			    "event loop: out "
 			    "of memory or descriptors");
 	}
-	if (e->dns == NULL && (e->dns = dns_new(e->conf, e->base, err)) == NULL)
+	if (!e->store_tried) {
+		e->store_tried = true;
+		e->store = store_open(e->conf, RUNDIR, e->log, e->log_arg);
+	}
+	if (e->dns == NULL &&
+	    (e->dns = dns_new(e->conf, e->base, e->store, err)) == NULL)
 		return err != NULL && err->code != 0 ? err->code :
 						       DANEVIRKE_EDNS;
 	return DANEVIRKE_OK;
@@ -378,6 +386,74 @@ dv_profile(const struct danevirke *e, const char *name)
 	return &p->pub;
 }
 
+/* DANEVIRKE_OK, and e->store is there. */
+static int
+store_check(struct danevirke *e, struct danevirke_error *err)
+{
+	int code;
+
+	if ((code = engine_check(e, err)) != DANEVIRKE_OK ||
+	    (code = engine_ready(e, err)) != DANEVIRKE_OK)
+		return code;
+	if (e->store == NULL)
+		return fail(err, DANEVIRKE_EINVAL,
+		    "no store for uid %ld in " RUNDIR, (long)geteuid());
+	return DANEVIRKE_OK;
+}
+
+struct stored {
+	danevirke_stored *each;
+	void *arg;
+};
+
+static void
+on_stored(void *arg, const char *name, int type, const struct store_hit *hit)
+{
+	const struct stored *s = arg;
+
+	s->each(s->arg, name, type,
+	    hit->sec == 2 ? DANEVIRKE_SECURE : DANEVIRKE_INSECURE, hit->ttl,
+	    hit->len);
+}
+
+static int
+dv_store_list(struct danevirke *e, danevirke_stored *each, void *arg,
+    struct danevirke_error *err)
+{
+	struct stored s = { each, arg };
+	int code;
+
+	if (each == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "each: NULL");
+	if ((code = store_check(e, err)) != DANEVIRKE_OK)
+		return code;
+	if (store_walk(e->store, on_stored, &s) != 0)
+		return fail(err, DANEVIRKE_EDNS, "store: %m");
+	return DANEVIRKE_OK;
+}
+
+static int
+dv_store_flush(struct danevirke *e, const char *name, size_t *n,
+    struct danevirke_error *err)
+{
+	char ascii[NAME_LEN];
+	size_t gone;
+	int code;
+
+	if ((code = store_check(e, err)) != DANEVIRKE_OK)
+		return code;
+	if (name != NULL) {
+		if ((code = name_to_ascii(name, ascii, sizeof ascii, err)) != 0)
+			return code;
+		name = ascii;
+	}
+	if (store_flush(e->store, name, &gone) != 0)
+		return fail(err, DANEVIRKE_EDNS, "store: %m");
+	if (n != NULL)
+		*n = gone;
+	return DANEVIRKE_OK;
+}
+
 const struct danevirke_api danevirke_v1 = {
 	.abi = DANEVIRKE_ABI,
 	.size = sizeof(struct danevirke_api),
@@ -396,4 +472,6 @@ const struct danevirke_api danevirke_v1 = {
 	.profile = dv_profile,
 	.result_name = result_name,
 	.to_ascii = name_to_ascii,
+	.store_list = dv_store_list,
+	.store_flush = dv_store_flush,
 };

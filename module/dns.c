@@ -28,6 +28,7 @@
 struct dns {
 	const struct conf *conf;
 	struct event_base *base;
+	struct store *store;       /* or NULL */
 	struct ub_ctx *ctx;        /* NULL: not yet made */
 	struct dns_query *queries; /* those under way */
 };
@@ -371,7 +372,7 @@ explain(const struct dns *dns, const char *why, char buf[WHY_LEN])
 /* ------------------------------------------------------------- lookups */
 
 struct dns *
-dns_new(const struct conf *conf, struct event_base *base,
+dns_new(const struct conf *conf, struct event_base *base, struct store *store,
     struct danevirke_error *err)
 {
 	struct dns *dns;
@@ -382,6 +383,7 @@ dns_new(const struct conf *conf, struct event_base *base,
 	}
 	dns->conf = conf;
 	dns->base = base;
+	dns->store = store;
 	return dns;
 }
 
@@ -432,8 +434,30 @@ on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
 	dns_parse(q->arena, q->name, q->type, rcode, packet,
 	    len > 0 ? (size_t)len : 0, sec, explain(q->dns, why_bogus, buf),
 	    conf->limits.aliases, q->result);
+	if (q->result->state != DANEVIRKE_ERROR)
+		store_put(q->dns->store, q->name, q->type, sec, packet,
+		    (size_t)len, q->result->ttl);
 	q->finished = true;
 	event_active(q->event, EV_TIMEOUT, 1);
+}
+
+/* An answer that another process has validated; true: there was one. */
+static bool
+from_store(struct dns_query *q)
+{
+	struct store_hit hit;
+
+	if (!store_get(q->dns->store, q->arena, q->name, q->type, &hit))
+		return false;
+	dns_parse(q->arena, q->name, q->type, 0, hit.packet, hit.len, hit.sec,
+	    NULL, q->dns->conf->limits.aliases, q->result);
+	if (q->result->state == DANEVIRKE_ERROR)
+		return false;
+	if (hit.ttl < q->result->ttl)
+		q->result->ttl = hit.ttl;
+	q->finished = true;
+	event_active(q->event, EV_TIMEOUT, 1);
+	return true;
 }
 
 /* From the loop: there is a result, or the time is over. */
@@ -473,8 +497,6 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		    name);
 		return NULL;
 	}
-	if (ready(dns, err) != DANEVIRKE_OK)
-		return NULL;
 	if ((q = calloc(1, sizeof *q)) == NULL) {
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
@@ -496,6 +518,12 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 	    evtimer_add(q->event, &limit) != 0) {
 		query_free(q);
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (from_store(q)) /* needs no resolver */
+		return q;
+	if (ready(dns, err) != DANEVIRKE_OK) {
+		query_free(q);
 		return NULL;
 	}
 	rc = ub_resolve_event(

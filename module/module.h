@@ -10,14 +10,18 @@
  *	route.c		  route_start()		one question in flight
  *	policy.c	    policy_next()	facts so far -> next lookups
  *	dns.c		    dns_start()		lookup -> struct dns_result
+ *	store.c		      store_get()	answers of other processes
  *	policy.c	    policy_decide()	facts -> struct draft
  *	tlsa.c		      tlsa_classify()	records -> usable, in use
  *	answer.c	  answer_make()		draft -> one block of memory
  *	danevirke.c	danevirke_v1.verify
  *	verify.c	  verify_chain()	host + chain -> verdict
+ *	path.c		    path_search()	leaf -> what a record names
+ *	proof.c		      proof_holds()	links, dates, names of a path
  *	spki.c		    spki_find()		certificate -> raw SPKI
  *
- * policy, tlsa, spki and verify are pure: no DNS, clock, file or engine.
+ * policy, tlsa, spki, verify, path and proof are pure: no DNS, clock, file or
+ * engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H
@@ -176,12 +180,14 @@ struct dns_result {
 
 struct dns;
 struct dns_query;
+struct store;
 typedef void dns_done(void *arg, const struct dns_result *);
 
 /* The resolver context is made by the first dns_start().  base is the loop to
  * run on, owned by the caller; it must outlive the struct dns. */
-struct dns *dns_new(
-    const struct conf *, struct event_base *base, struct danevirke_error *err);
+/* The store may be NULL; it is the caller's and must outlive the struct dns. */
+struct dns *dns_new(const struct conf *, struct event_base *base,
+    struct store *, struct danevirke_error *err);
 void dns_free(struct dns *); /* cancels all, runs no done() */
 /* name: text, absolute; labels may hold escapes (\046).  done() runs exactly
  * once, from the loop, never inside dns_start(); the result and all in it is
@@ -201,6 +207,40 @@ bool dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN]);
 /* U-labels or A-labels to A-labels, lower case, no final dot (D14, N09) */
 int name_to_ascii(
     const char *name, char *buf, size_t len, struct danevirke_error *err);
+
+/* ----------------------------------------------------------------- store */
+
+struct store;
+struct store_hit {
+	const uint8_t *packet; /* as received */
+	size_t len;
+	int sec;      /* as for dns_parse(): 0 or 2 */
+	uint32_t ttl; /* seconds left, at least 1 */
+};
+#define STORE_KEY 16
+#define STORE_PAGE 4096
+
+/* The store of this process's user in parent/USER, or NULL: there is none, or
+ * it may not be used (said in the log, but for "there is none").  Never as
+ * root or set-id.  Not to be used in a forked child. */
+struct store *
+store_open(const struct conf *, const char *parent, danevirke_log *, void *arg);
+void store_close(struct store *);
+/* A NULL store has nothing.  hit->packet is in the arena. */
+bool store_get(struct store *, struct arena *, const char *name, int type,
+    struct store_hit *);
+void store_put(struct store *, const char *name, int type, int sec,
+    const uint8_t *packet, size_t len, uint32_t ttl);
+typedef void
+store_each(void *arg, const char *name, int type, const struct store_hit *);
+/* Everything that holds, in no order.  0 or -1 with errno. */
+int store_walk(struct store *, store_each *, void *arg);
+/* Forgets a name and all below it, n answers; NULL: everything, n is 0. */
+int store_flush(struct store *, const char *name, size_t *n);
+/* Pure and public for tests and fuzzing: the packet in a page, or NULL. */
+const uint8_t *store_find(const uint8_t page[STORE_PAGE],
+    const uint8_t key[STORE_KEY], uint64_t now, struct store_hit *);
+uint64_t store_now(void); /* CLOCK_BOOTTIME seconds */
 
 /* ---------------------------------------------------------------- policy */
 

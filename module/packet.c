@@ -196,10 +196,15 @@ read_head(struct packet *p, const struct wire *qname, int type)
 
 /* RFC 2181 8: a TTL with the top bit set is zero. */
 static uint32_t
+ttl_original(uint32_t ttl)
+{
+	return ttl > INT32_MAX ? 0 : ttl;
+}
+
+static uint32_t
 ttl_sane(uint32_t ttl)
 {
-	if (ttl > INT32_MAX)
-		return 0;
+	ttl = ttl_original(ttl);
 	return ttl > TTL_MAX ? TTL_MAX : ttl;
 }
 
@@ -263,7 +268,8 @@ read_signatures(struct packet *p, int type)
 	const struct record *sig[SIGS_MAX], *r;
 	struct wire owner;
 	size_t n = 0, i, j;
-	uint32_t end;
+	uint32_t end, ttl;
+	int covered;
 
 	for (i = 0; i < p->n_answer && n < SIGS_MAX; i++)
 		if (sig_end(p, &p->answer[i]) != 0)
@@ -281,9 +287,14 @@ read_signatures(struct packet *p, int type)
 				end = sig_end(p, r);
 		}
 		lower_end(p->out, end);
-		if (get16(p->data + sig[i]->rdata) == type)
-			p->out->original_ttl = ttl_sane(
-			    get32(p->data + sig[i]->rdata + 4));
+		/* how long caches may hold it; a foreign signature in the
+		 * answer cannot make that less */
+		covered = get16(p->data + sig[i]->rdata);
+		ttl = ttl_original(get32(p->data + sig[i]->rdata + 4));
+		if ((covered == type || covered == TYPE_CNAME ||
+			covered == TYPE_DNAME) &&
+		    ttl > p->out->original_ttl)
+			p->out->original_ttl = ttl;
 	}
 }
 

@@ -87,33 +87,44 @@ spki_check(const uint8_t *der, size_t len)
 	    -1;
 }
 
+/* Certificate ::= SEQUENCE { TBSCertificate, AlgorithmIdentifier, BIT STRING }
+ * and nothing behind it (RFC 5280 4.1).  start is the header of tbs. */
+static bool
+is_cert(struct der in, const uint8_t **start, struct der *tbs)
+{
+	struct der cert, signature;
+
+	if (in.p == NULL || !take(&in, SEQUENCE, &cert) || in.len != 0)
+		return false;
+	*start = cert.p;
+	return take(&cert, SEQUENCE, tbs) &&
+	    skip(&cert, SEQUENCE) && /* signatureAlgorithm */
+	    take(&cert, BIT_STRING, &signature) && signature.len > 0 &&
+	    cert.len == 0;
+}
+
 /* What the issuer has signed: the first element in the outer SEQUENCE. */
 int
 cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len)
 {
-	struct der in = { der, len }, cert, body;
+	const uint8_t *start;
+	struct der body;
 
-	if (der == NULL || !take(&in, SEQUENCE, &cert))
+	if (!is_cert((struct der){ der, len }, &start, &body))
 		return -1;
-	*tbs = cert.p;
-	if (!take(&cert, SEQUENCE, &body))
-		return -1;
-	*tbs_len = (size_t)(cert.p - *tbs);
+	*tbs = start;
+	*tbs_len = (size_t)(body.p + body.len - start);
 	return 0;
 }
 
-/* RFC 5280 4.1 */
 int
 spki_find(
     const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len)
 {
-	struct der in = { der, len }, cert, tbs, body, key;
+	struct der tbs, body, key;
 	const uint8_t *start;
 
-	if (der == NULL || !take(&in, SEQUENCE, &cert) || in.len != 0 ||
-	    !take(&cert, SEQUENCE, &tbs) ||
-	    !skip(&cert, SEQUENCE) || /* signatureAlgorithm */
-	    !take(&cert, BIT_STRING, &body) || body.len < 1 || cert.len != 0)
+	if (!is_cert((struct der){ der, len }, &start, &tbs))
 		return -1;
 	if (!skip_optional(&tbs, CONTEXT_0) ||              /* version */
 	    !take(&tbs, INTEGER, &body) || body.len == 0 || /* serialNumber */
@@ -125,12 +136,13 @@ spki_find(
 	start = tbs.p;
 	if (!take(&tbs, SEQUENCE, &key) || !is_spki(key))
 		return -1;
-	*spki = start;
-	*spki_len = (size_t)(tbs.p - start);
+	body = tbs;
 	if (!skip_optional(&tbs, CONTEXT_1) || /* issuerUniqueID */
 	    !skip_optional(&tbs, CONTEXT_2) || /* subjectUniqueID */
 	    !skip_optional(&tbs, CONTEXT_3) || /* extensions */
 	    tbs.len != 0)
 		return -1;
+	*spki = start;
+	*spki_len = (size_t)(body.p - start);
 	return 0;
 }

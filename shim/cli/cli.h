@@ -5,10 +5,12 @@
  *	main.c		the table of subcommands; finds one and runs it
  *	option.c	  opt_next()		the command line, strictly
  *	verify.c ...	  cmd_*()		one file per subcommand
+ *	exam.c		  exam_*()		check and survey: see check.h
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
  *	der.c		    der_*()		where a public key lies
  *	item.c		    item_*()		certificates, requests, keys
+ *	state.c		    state_*()		what rollover remembers
  *	json.c		    json_*()		the only writer of JSON
  *	out.c		    out_*()		the only writer of text and errors
  *
@@ -56,11 +58,16 @@ struct cli {
 	const struct danevirke_api *dv; /* NULL until cli_load() */
 };
 
+int cmd_check(struct cli *);
 int cmd_conf(struct cli *);
+int cmd_rollover(struct cli *);
 int cmd_route(struct cli *);
+int cmd_store(struct cli *);
+int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
-extern const char usage_conf[], usage_route[], usage_tlsa[], usage_verify[];
+extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
+    usage_rollover[], usage_route[], usage_tlsa[], usage_verify[];
 
 /* main.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);
@@ -211,5 +218,9 @@ struct items {
 int item_read(struct cli *, const char *path, struct items *);
 void item_free(struct items *);
 const char *item_word(const struct item *); /* "certificate" ... */
+/* The association data of a record of this kind; blob_free() when done.  0, or
+ * EXIT_UNTESTED: reported. */
+int item_data(
+    struct cli *, const struct item *, const uint8_t kind[3], struct blob *);
 
 #endif

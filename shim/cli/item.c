@@ -4,6 +4,7 @@
  * that a TLSA record is made of.
  */
 #include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -288,4 +289,27 @@ item_read(struct cli *c, const char *path, struct items *s)
 	pem_free(pem, n);
 	blob_free(&file);
 	return ret;
+}
+
+int
+item_data(struct cli *c, const struct item *it, const uint8_t kind[3],
+    struct blob *out)
+{
+	const struct blob *in = kind[1] == DANEVIRKE_CERT ? &it->cert :
+							    &it->spki;
+	gnutls_digest_algorithm_t alg = kind[2] == DANEVIRKE_SHA2_512 ?
+	    GNUTLS_DIG_SHA512 :
+	    GNUTLS_DIG_SHA256;
+
+	out->len = kind[2] == DANEVIRKE_FULL ? in->len :
+					       gnutls_hash_get_len(alg);
+	if ((out->data = malloc(out->len)) == NULL)
+		return cli_error(c, "out of memory");
+	if (kind[2] == DANEVIRKE_FULL)
+		memcpy(out->data, in->data, in->len);
+	else if (gnutls_hash_fast(alg, in->data, in->len, out->data) != 0) {
+		blob_free(out);
+		return cli_error(c, "the digest cannot be made");
+	}
+	return 0;
 }

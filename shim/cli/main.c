@@ -14,9 +14,17 @@
 #include "cli.h"
 
 static const struct command commands[] = {
+	{ "check", "test a receiver's records and servers", cmd_check,
+	    usage_check, NULL },
 	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid" },
+	{ "rollover", "may a new certificate be installed now?", cmd_rollover,
+	    usage_rollover, "install" },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,
 	    usage_route, NULL },
+	{ "store", "what a mail server's processes remember", cmd_store,
+	    usage_store, NULL },
+	{ "survey", "check a list of domains of any length", cmd_survey,
+	    usage_survey, NULL },
 	{ "tlsa", "TLSA records for a certificate or key", cmd_tlsa, usage_tlsa,
 	    NULL },
 	{ "verify", "does a certificate chain satisfy TLSA records?",

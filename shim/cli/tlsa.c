@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* danevirke tlsa: what to publish for a certificate or a key. */
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,27 +110,6 @@ add_option(struct cli *c, struct job *job, int id, const char *value)
 	    value);
 }
 
-static int
-make_data(struct cli *c, const struct item *it, const uint8_t kind[3],
-    struct blob *out)
-{
-	const struct blob *in = kind[1] == DANEVIRKE_CERT ? &it->cert :
-							    &it->spki;
-	gnutls_digest_algorithm_t alg = kind[2] == DANEVIRKE_SHA2_512 ?
-	    GNUTLS_DIG_SHA512 :
-	    GNUTLS_DIG_SHA256;
-
-	out->len = kind[2] == DANEVIRKE_FULL ? in->len :
-					       gnutls_hash_get_len(alg);
-	if ((out->data = malloc(out->len)) == NULL)
-		return cli_error(c, "out of memory");
-	if (kind[2] == DANEVIRKE_FULL)
-		memcpy(out->data, in->data, in->len);
-	else if (gnutls_hash_fast(alg, in->data, in->len, out->data) != 0)
-		return cli_error(c, "the digest cannot be made");
-	return 0;
-}
-
 /* What is published must be what a mail server accepts: the module itself is
  * asked, for a certificate that may stand as the leaf. */
 static int
@@ -188,7 +165,7 @@ add_record(struct cli *c, struct job *job, const struct item *it,
 	memcpy(r->kind, kind, 3);
 	r->item = it;
 	r->next = next;
-	if (make_data(c, it, kind, &r->data) != 0 || confirm(c, r) != 0) {
+	if (item_data(c, it, kind, &r->data) != 0 || confirm(c, r) != 0) {
 		blob_free(&r->data);
 		return EXIT_UNTESTED;
 	}

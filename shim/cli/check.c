@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+/* danevirke check: the receiver's test, for every host and every address. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "check.h"
+
+const char usage_check[] =
+    "usage: danevirke check [OPTION]... DOMAIN...\n"
+    "\n"
+    "Tests a receiver as senders see it: DNSSEC of MX, addresses and TLSA; then\n"
+    "every address of every MX host: STARTTLS, the certificate against each kind of\n"
+    "record, RSA and ECDSA apart, with and without SNI.  Nothing is sent.\n"
+    "\n"
+    "  --dns-only              connect to nothing\n"
+    "  --nagios                one line and exit status for a Nagios plug-in\n"
+    "  --prometheus            metrics for the node exporter's textfile collector\n"
+    "  --json                  one JSON object\n"
+    "  --helo NAME             name for EHLO (this machine's, if not given)\n"
+    "  --port N                TCP port, 25 if not given\n"
+    "  --timeout SECONDS       for each step of a connection, 10 if not given\n"
+    "  --limit SECONDS         for a domain, 120 if not given\n"
+    "  --parallel N            domains at once, 10 if not given\n"
+    "  --connections N         connections at once, 20 if not given\n"
+    "  --certificate-days N    warn when fewer are left (usage 2), 14 if not given\n"
+    "  --signature-days N      warn when fewer are left, 1 if not given\n"
+    "  --profile NAME          profile of danevirke.conf, \"default\" if not given\n"
+    "  --config FILE           danevirke.conf to use\n"
+    "  --module FILE           danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 good (warnings included), 1 a problem was found, 2 could not be\n"
+    "tested.  With --nagios: 0 OK, 1 warning, 2 critical, 3 unknown.\n";
+
+enum { O_NAGIOS = X_OWN, O_PROMETHEUS };
+static const struct opt opts[] = { EXAM_OPTS, { O_NAGIOS, "nagios", OPT_NONE },
+	{ O_PROMETHEUS, "prometheus", OPT_NONE }, { 0, NULL, OPT_NONE } };
+
+struct job {
+	struct cli *cli;
+	struct exam *exam;
+	struct exam_options o;
+	bool nagios, prometheus, progress;
+	const char **name;
+	size_t n_name;
+	struct report **report; /* by place of the name */
+	size_t next, busy, over, shown;
+	struct json json;
+	int status;
+};
+
+static void
+progress(const struct job *job)
+{
+	if (!job->progress)
+		return;
+	fprintf(stderr, "\r\033[K%s%zu of %zu domains, %zu connections",
+	    job->over == job->n_name ? "\r" : "", job->over, job->n_name,
+	    exam_connections(job->exam));
+	if (job->over == job->n_name)
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
+
+static void
+feed(struct job *job)
+{
+	while (job->next < job->n_name && job->busy < job->o.parallel) {
+		if (!exam_add(job->exam, job->name[job->next], job->next + 1)) {
+			if (job->busy > 0)
+				return; /* when one ends */
+			cli_error(job->cli, "out of memory");
+			job->status = EXIT_UNTESTED;
+			job->next = job->n_name;
+			return;
+		}
+		job->next++;
+		job->busy++;
+	}
+}
+
+/* In the order of the names, each as soon as those before it are done. */
+static void
+show(struct job *job)
+{
+	struct report *r;
+
+	while (
+	    job->shown < job->n_name && (r = job->report[job->shown]) != NULL) {
+		if (job->nagios || job->prometheus) {
+			job->shown++;
+			continue;
+		}
+		r->n = 0;
+		if (job->cli->json)
+			report_json(job->cli, &job->json, r);
+		else
+			report_text(job->cli, r);
+		job->shown++;
+		if (!job->cli->json && !out_flush())
+			job->next = job->n_name; /* nobody reads on */
+	}
+}
+
+static void
+on_report(void *arg, struct report *r)
+{
+	struct job *job = arg;
+
+	job->report[r->n - 1] = r;
+	job->busy--;
+	job->over++;
+	/* what could not be tested weighs less than a problem */
+	if (r->verdict == CHECK_PROBLEM)
+		job->status = EXIT_PROBLEM;
+	else if (r->verdict == CHECK_UNTESTED && job->status == EXIT_GOOD)
+		job->status = EXIT_UNTESTED;
+	progress(job);
+	show(job);
+	feed(job);
+}
+
+static int
+work(struct job *job)
+{
+	struct json *j = &job->json;
+	size_t i;
+
+	if ((job->exam = exam_new(&job->o, on_report, job)) == NULL ||
+	    (job->report = calloc(job->n_name, sizeof *job->report)) == NULL)
+		return cli_error(job->cli, "out of memory");
+	if (job->cli->json) {
+		json_object(j, NULL);
+		json_array(j, "checks");
+	}
+	feed(job);
+	while (job->busy > 0 && event_base_loop(job->o.base, EVLOOP_ONCE) == 0)
+		;
+	if (job->cli->json) {
+		json_end_array(j);
+		json_end_object(j);
+	}
+	if (job->shown == job->n_name) {
+		if (job->nagios)
+			job->status = report_nagios(job->report, job->n_name);
+		if (job->prometheus)
+			report_prometheus(job->report, job->n_name);
+	} else if (job->status == EXIT_GOOD)
+		job->status = EXIT_UNTESTED;
+	for (i = 0; i < job->n_name; i++)
+		report_free(job->report[i]);
+	return job->status;
+}
+
+static int
+run(struct job *job)
+{
+	struct cli *c = job->cli;
+	int status;
+
+	if (job->n_name == 0)
+		return cli_error(c, "no name: want a mail domain");
+	if (job->nagios + job->prometheus + c->json > 1)
+		return cli_error(
+		    c, "--nagios, --prometheus, --json: want one of them");
+	job->progress = isatty(STDERR_FILENO) && !job->nagios;
+	status = exam_open(&job->o);
+	if (status == EXIT_GOOD)
+		status = work(job);
+	exam_free(job->exam);
+	exam_close(&job->o);
+	return status;
+}
+
+int
+cmd_check(struct cli *c)
+{
+	struct optparse p = { .cli = c, .opts = opts };
+	struct job job = { .cli = c,
+		.o = { .cli = c, .parallel = 10, EXAM_DEFAULTS } };
+	int id, bad = 0, status = EXIT_UNTESTED;
+
+	/* never more names than arguments */
+	job.name = calloc((size_t)c->argc + 1, sizeof *job.name);
+	if (job.name == NULL)
+		return cli_error(c, "out of memory");
+	while (bad == 0 && (id = opt_next(&p)) >= 0) {
+		if (id == OPT_OPERAND)
+			job.name[job.n_name++] = p.value;
+		else if (id == O_NAGIOS)
+			job.nagios = true;
+		else if (id == O_PROMETHEUS)
+			job.prometheus = true;
+		else
+			bad = exam_option(&job.o, id, p.value);
+	}
+	if (bad == 0 && id == OPT_HELP)
+		status = EXIT_GOOD;
+	if (bad == 0 && id == OPT_END)
+		status = run(&job);
+	/* a monitor must not take a mistake for a critical state */
+	if (job.nagios && status == EXIT_UNTESTED && job.shown < job.n_name)
+		status = 3;
+	free(job.report);
+	free(job.name);
+	return status;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check.h - the receiver's test, in three steps
+ *
+ *	exam.c		exam_add()	route, connect, STARTTLS, chain
+ *	lint.c		  lint_*()	what is found -> findings (L rows)
+ *	report.c	report_*()	findings -> text, JSON, metrics
+ *
+ * check.c and survey.c feed names in and print what comes out.
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "cli.h"
+#include "starttls.h"
+
+enum severity { SEV_NOTE = 0, SEV_WARNING, SEV_PROBLEM };
+
+struct finding {
+	enum severity severity;
+	const char *row;    /* of the conformance table, "L01" */
+	char *host;         /* NULL: the domain as a whole */
+	char *addr;         /* NULL: the host as a whole */
+	char *text;         /* what was found */
+	const char *advice; /* what to do; constant, may be NULL */
+};
+
+/* One address of one host, as the first connection to it went. */
+struct address_report {
+	const struct danevirke_host *host; /* of the answer */
+	const struct danevirke_addr *addr;
+	bool tested;   /* an SMTP session was there */
+	bool tls;      /* the handshake was done */
+	bool verified; /* its chain satisfies the records */
+	char version[16], cipher[32];
+	int usage;        /* of the record that matched, -1: none */
+	uint8_t kind[3];  /* usage, selector, matching type of it */
+	time_t not_after; /* of the leaf; 0: no certificate */
+	uint8_t leaf[32]; /* SHA2-256 of it */
+	char text[512];   /* what failed, or what matched */
+};
+
+enum check_verdict {
+	CHECK_GOOD = 0,
+	CHECK_WARNING,
+	CHECK_PROBLEM,
+	CHECK_UNTESTED
+};
+
+struct report {
+	const struct danevirke_api *dv;
+	char *name;                            /* as given */
+	unsigned long n;                       /* the caller's number */
+	const struct danevirke_answer *answer; /* NULL: error says why */
+	char *error;
+	struct address_report *addr;
+	size_t n_addr;
+	struct finding *finding;
+	size_t n_finding;
+	time_t when;    /* begin, seconds since 1970 */
+	double seconds; /* it took */
+	enum check_verdict verdict;
+	const char *dane; /* "full", "partial", "none" */
+	bool dns_only;    /* nothing was connected to, by wish */
+	bool no_memory;   /* a finding was lost: the verdict is UNTESTED */
+};
+
+void report_free(struct report *);
+void report_text(struct cli *, const struct report *);
+/* The object, as a member of an array (in_array) or as a line. */
+void report_json(struct cli *, struct json *, const struct report *);
+/* Nagios plug-in conventions: one line for all, perfdata; the exit status. */
+int report_nagios(struct report *const *, size_t n);
+/* Prometheus' text format, all reports at once. */
+void report_prometheus(struct report *const *, size_t n);
+const char *verdict_word(enum check_verdict);
+const char *severity_word(enum severity);
+
+/* ------------------------------------------------------------------ lint */
+
+struct lint_limits {
+	time_t now;
+	unsigned long certificate_days, signature_days; /* warn below these */
+};
+
+void lint_add(struct report *, enum severity, const char *row, const char *host,
+    const char *addr, const char *advice, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+/* What the answer alone shows: L03, L06, L08, L09, L13, signatures. */
+void lint_answer(struct report *, const struct lint_limits *);
+/* The chain that an address served; what: how it was asked for ("RSA"), or
+ * NULL for the first connection, which fills ar.  L01, L04, L07, L12. */
+void lint_chain(struct report *, struct address_report *ar,
+    const struct danevirke_chain *, const char *what,
+    const struct lint_limits *);
+/* Sets verdict and dane from all that was found. */
+void lint_verdict(struct report *);
+
+/* ------------------------------------------------------------------ exam */
+
+struct exam_options {
+	struct cli *cli;
+	struct danevirke *engine; /* on base */
+	struct event_base *base;
+	const char *profile;
+	const char *helo;          /* NULL: this machine's name */
+	char own[256];             /* it */
+	unsigned long port;        /* 25 */
+	unsigned long parallel;    /* domains at once: the feeder's */
+	unsigned long connections; /* at most, over all */
+	unsigned long timeout;     /* seconds for each step */
+	unsigned long limit;       /* seconds for a domain */
+	bool dns_only;             /* connect to nothing */
+	struct lint_limits lint;   /* now: 0 = the clock */
+};
+
+/* The options that check and survey share, for struct opt tables. */
+enum {
+	X_DNS_ONLY = 1,
+	X_HELO,
+	X_PORT,
+	X_TIMEOUT,
+	X_LIMIT,
+	X_PARALLEL,
+	X_CONNECTIONS,
+	X_CERT_DAYS,
+	X_SIG_DAYS,
+	X_PROFILE,
+	X_OWN
+};
+#define EXAM_OPTS \
+	{ X_DNS_ONLY, "dns-only", OPT_NONE }, { X_HELO, "helo", OPT_ONE }, \
+	    { X_PORT, "port", OPT_ONE }, { X_TIMEOUT, "timeout", OPT_ONE }, \
+	    { X_LIMIT, "limit", OPT_ONE }, \
+	    { X_PARALLEL, "parallel", OPT_ONE }, \
+	    { X_CONNECTIONS, "connections", OPT_ONE }, \
+	    { X_CERT_DAYS, "certificate-days", OPT_ONE }, \
+	    { X_SIG_DAYS, "signature-days", OPT_ONE }, \
+	{ \
+		X_PROFILE, "profile", OPT_ONE \
+	}
+/* Takes one of them; 0, or -1: reported. */
+int exam_option(struct exam_options *, int id, const char *value);
+/* Loop and engine, after the options; EXIT_GOOD, or EXIT_UNTESTED: reported.
+ * exam_close() in any case. */
+int exam_open(struct exam_options *);
+void exam_close(struct exam_options *);
+#define EXAM_DEFAULTS \
+	.port = 25, .connections = 20, .timeout = 10, .limit = 120, \
+	.lint = { .certificate_days = 14, .signature_days = 1 }
+
+struct exam;
+/* The report is the callee's, to be given to report_free(). */
+typedef void exam_done(void *arg, struct report *);
+struct exam *exam_new(const struct exam_options *, exam_done *, void *arg);
+/* Begins with a name.  done() runs from the loop, once.  False: no memory. */
+bool exam_add(struct exam *, const char *name, unsigned long n);
+size_t exam_connections(const struct exam *); /* open now */
+void exam_free(struct exam *);                /* cancels all, without done() */
+
+#endif

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What was found, held against the publisher's rules (RFC 7671 8, 10; RFC 7672
+ * 4, 9.2).  No network: an answer and chains in, findings out.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+
+#include "check.h"
+
+#define DAY 86400
+#define UDP_SIZE 1232 /* what fits everywhere without fragments */
+#define MANY_RECORDS 12
+
+/* The same is said once, whichever connection showed it. */
+static bool
+said(const struct report *r, const char *row, const char *host,
+    const char *addr, const char *text)
+{
+	const struct finding *f;
+	size_t i;
+
+	for (i = 0; i < r->n_finding; i++) {
+		f = &r->finding[i];
+		if (strcmp(f->row, row) == 0 && strcmp(f->text, text) == 0 &&
+		    (f->host == NULL) == (host == NULL) &&
+		    (host == NULL || strcmp(f->host, host) == 0) &&
+		    (f->addr == NULL) == (addr == NULL) &&
+		    (addr == NULL || strcmp(f->addr, addr) == 0))
+			return true;
+	}
+	return false;
+}
+
+void
+lint_add(struct report *r, enum severity severity, const char *row,
+    const char *host, const char *addr, const char *advice, const char *fmt,
+    ...)
+{
+	struct finding *f;
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		r->no_memory = true;
+		return;
+	}
+	if (said(r, row, host, addr, text)) {
+		free(text);
+		return;
+	}
+	f = reallocarray(r->finding, r->n_finding + 1, sizeof *f);
+	if (f == NULL) {
+		r->no_memory = true;
+		free(text);
+		return;
+	}
+	r->finding = f;
+	f += r->n_finding++;
+	memset(f, 0, sizeof *f);
+	f->severity = severity;
+	f->row = row;
+	f->text = text;
+	f->advice = advice;
+	if ((host != NULL && (f->host = strdup(host)) == NULL) ||
+	    (addr != NULL && (f->addr = strdup(addr)) == NULL))
+		r->no_memory = true;
+}
+
+static void
+kind_name(const struct danevirke_tlsa *t, char *buf, size_t len)
+{
+	record_name(
+	    (uint8_t[3]){ t->usage, t->selector, t->matching }, buf, len);
+}
+
+/* --------------------------------------------------------------- records */
+
+static void
+lint_one_record(struct report *r, const struct danevirke_host *h,
+    const struct danevirke_tlsa *t)
+{
+	char name[64];
+
+	kind_name(t, name, sizeof name);
+	if (t->usage <= DANEVIRKE_PKIX_EE) /* U01 */
+		lint_add(r, SEV_WARNING, "L09", h->name, NULL,
+		    "publish 3 1 1 instead", "%s: SMTP ignores usages 0 and 1",
+		    name);
+	else if (!t->usable) /* U02 */
+		lint_add(r, SEV_PROBLEM, "U02", h->name, NULL,
+		    "remove this record or write it anew with danevirke tlsa",
+		    "%s: unusable: %s", name, t->why);
+	else if (t->matching == DANEVIRKE_FULL)
+		lint_add(r, SEV_WARNING, "L08", h->name, NULL,
+		    "a digest (matching type 1) does the same in 35 octets",
+		    "%s: full data of %zu octets in DNS", name, t->len);
+}
+
+static size_t
+count_kind(
+    const struct danevirke_host *h, int usage, int selector, int matching)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < h->n_tlsa; i++)
+		n += h->tlsa[i].usable && h->tlsa[i].usage == usage &&
+		    h->tlsa[i].selector == selector &&
+		    h->tlsa[i].matching == matching;
+	return n;
+}
+
+/* L03, L06: what a set of good records may still lack. */
+static void
+lint_record_kinds(struct report *r, const struct danevirke_host *h)
+{
+	size_t i, sha256 = 0, sha512 = 0, n256, n512, ee = 0, usable = 0;
+	int usage, selector;
+
+	for (i = 0; i < h->n_tlsa; i++) {
+		usable += h->tlsa[i].usable;
+		sha256 += h->tlsa[i].usable &&
+		    h->tlsa[i].matching == DANEVIRKE_SHA2_256;
+		sha512 += h->tlsa[i].usable &&
+		    h->tlsa[i].matching == DANEVIRKE_SHA2_512;
+	}
+	if (usable == 0)
+		return;
+	ee = count_kind(h, 3, 1, 1);
+	if (sha256 == 0 && sha512 > 0)
+		lint_add(r, SEV_WARNING, "L06", h->name, NULL,
+		    "add the same with matching type 1: every sender knows it",
+		    "no record with SHA2-256");
+	else if (ee == 0)
+		lint_add(r, SEV_NOTE, "L06", h->name, NULL,
+		    "3 1 1 is the simplest to keep right",
+		    "no DANE-EE SPKI SHA2-256 record");
+	for (usage = 2; usage <= 3; usage++)
+		for (selector = 0; selector <= 1; selector++) {
+			n256 = count_kind(h, usage, selector, 1);
+			n512 = count_kind(h, usage, selector, 2);
+			if (n256 > 0 && n512 > 0 && n256 != n512)
+				lint_add(r, SEV_WARNING, "L03", h->name, NULL,
+				    "list every key with every digest type: "
+				    "senders look at the strongest only",
+				    "%d %d: %zu records with SHA2-256 and %zu "
+				    "with SHA2-512",
+				    usage, selector, n256, n512);
+		}
+}
+
+/* L08: name (compressed), header and RDATA of each, and one signature. */
+static void
+lint_size(struct report *r, const struct danevirke_host *h)
+{
+	size_t size = 12 + 80 + 300, i;
+
+	for (i = 0; i < h->n_tlsa; i++)
+		size += 12 + 3 + h->tlsa[i].len;
+	if (h->n_tlsa > MANY_RECORDS)
+		lint_add(r, SEV_WARNING, "L08", h->name, NULL,
+		    "two records for each key are enough", "%zu TLSA records",
+		    h->n_tlsa);
+	if (size > UDP_SIZE)
+		lint_add(r, SEV_WARNING, "L08", h->name, NULL,
+		    "every sender has to ask again over TCP",
+		    "the TLSA answer has about %zu octets, more than the %d "
+		    "that fit in UDP everywhere",
+		    size, UDP_SIZE);
+}
+
+/* L12: seconds left, or -1 without a signature. */
+static void
+lint_signature(struct report *r, const char *host, uint32_t until,
+    const struct lint_limits *l)
+{
+	int32_t left = (int32_t)(until - (uint32_t)l->now);
+	char text[32];
+
+	if (until == 0 || left >= (int32_t)(l->signature_days * DAY))
+		return;
+	time_text(l->now + left, text);
+	lint_add(r, SEV_WARNING, "L12", host, NULL,
+	    "sign the zone anew now, and see why it was not done by itself",
+	    "a DNSSEC signature ends on %s", text);
+}
+
+static void
+lint_host(struct report *r, const struct danevirke_host *h,
+    const struct lint_limits *l)
+{
+	size_t i;
+
+	lint_signature(r, h->name, h->signed_until, l);
+	if (h->would == DANEVIRKE_HOST_DEFER) {
+		lint_add(r, SEV_PROBLEM, h->n_addrs == 0 ? "D07" : "D08",
+		    h->name, NULL,
+		    "senders do not use this host until its DNS is right", "%s",
+		    h->reason);
+		return;
+	}
+	if (h->tlsa_state == DANEVIRKE_INSECURE && h->n_tlsa > 0)
+		lint_add(r, SEV_PROBLEM, "Q05", h->name, NULL,
+		    "sign the zone and have its DS record published",
+		    "%zu TLSA records without DNSSEC: senders ignore them",
+		    h->n_tlsa);
+	if (h->tlsa_state != DANEVIRKE_SECURE || h->n_tlsa == 0)
+		return;
+	for (i = 0; i < h->n_tlsa; i++)
+		lint_one_record(r, h, &h->tlsa[i]);
+	if (h->would == DANEVIRKE_ENCRYPT && r->answer->insecure_mx == 0)
+		lint_add(r, SEV_PROBLEM, "T03", h->name, NULL,
+		    "publish 3 1 1 of the certificate in use",
+		    "no usable TLSA record: senders ask for TLS and "
+		    "authenticate nobody");
+	lint_record_kinds(r, h);
+	lint_size(r, h);
+}
+
+/* L13: an attacker picks the weakest host. */
+static void
+lint_gaps(struct report *r)
+{
+	const struct danevirke_answer *a = r->answer;
+	const struct danevirke_host *h;
+	size_t i, with = 0, without = 0;
+
+	for (i = 0; i < a->n_hosts; i++) {
+		with += a->hosts[i].would == DANEVIRKE_AUTHENTICATE;
+		without += a->hosts[i].would == DANEVIRKE_OPPORTUNISTIC;
+	}
+	if (with == 0 && without > 0) {
+		lint_add(r, SEV_PROBLEM, "L13", NULL, NULL,
+		    "danevirke tlsa prints the records to publish",
+		    "no MX host has TLSA records that count: mail to this "
+		    "domain is not protected by DANE");
+		return;
+	}
+	for (i = 0; i < a->n_hosts; i++) {
+		h = &a->hosts[i];
+		if (h->would == DANEVIRKE_OPPORTUNISTIC)
+			lint_add(r, SEV_WARNING, "L13", h->name, NULL,
+			    "publish TLSA records for this host too, or "
+			    "remove it: an attacker picks the weakest",
+			    "%s, while other hosts have TLSA", h->reason);
+	}
+}
+
+void
+lint_answer(struct report *r, const struct lint_limits *limits)
+{
+	const struct danevirke_answer *a = r->answer;
+	struct lint_limits l = *limits;
+	size_t i;
+
+	if (l.now == 0)
+		l.now = r->when;
+	lint_signature(r, NULL, a->signed_until, &l);
+	switch (a->outcome) {
+	case DANEVIRKE_NULL_MX:
+		lint_add(r, SEV_NOTE, "Z01", NULL, NULL, NULL, "%s", a->reason);
+		return;
+	case DANEVIRKE_NO_DOMAIN:
+		lint_add(r, SEV_PROBLEM, "D04", NULL, NULL,
+		    "senders return mail to this domain", "%s", a->reason);
+		return;
+	case DANEVIRKE_LOOP: /* not with DANEVIRKE_TEST */
+	case DANEVIRKE_ROUTE:
+	case DANEVIRKE_DEFER:
+		break;
+	}
+	if (a->n_hosts == 0) {
+		lint_add(r, SEV_PROBLEM, "D06", NULL, NULL,
+		    "senders with DNSSEC delay all mail to this domain", "%s",
+		    a->reason);
+		return;
+	}
+	if (a->insecure_mx)
+		lint_add(r, SEV_PROBLEM, "M06", NULL, NULL,
+		    "sign the domain's zone and have its DS record published",
+		    "the MX records are not protected by DNSSEC: an attacker "
+		    "can name other hosts");
+	for (i = 0; i < a->n_hosts; i++)
+		lint_host(r, &a->hosts[i], &l);
+	lint_gaps(r);
+}
+
+/* ---------------------------------------------------------------- chains */
+
+static time_t
+not_after(const struct danevirke_cert *c, bool *self_issued)
+{
+	gnutls_datum_t d = { (unsigned char *)(uintptr_t)c->der,
+		(unsigned)c->len };
+	gnutls_x509_crt_t crt;
+	time_t t = 0;
+
+	*self_issued = false;
+	if (gnutls_x509_crt_init(&crt) < 0)
+		return 0;
+	if (gnutls_x509_crt_import(crt, &d, GNUTLS_X509_FMT_DER) == 0) {
+		t = gnutls_x509_crt_get_expiration_time(crt);
+		*self_issued = gnutls_x509_crt_check_issuer(crt, crt) != 0;
+	}
+	gnutls_x509_crt_deinit(crt);
+	return t == (time_t)-1 ? 0 : t;
+}
+
+/* L07, U11: what a match of usage 2 hangs from. */
+static void
+lint_anchor(struct report *r, const struct address_report *ar,
+    const struct danevirke_chain *chain, const struct danevirke_verdict *v,
+    const struct danevirke_tlsa *t, const struct lint_limits *l)
+{
+	char name[64], date[32];
+	bool self_issued;
+	time_t end, first = 0;
+	int i;
+
+	kind_name(t, name, sizeof name);
+	for (i = 0; i <= v->depth && i < (int)chain->n_certs; i++) {
+		end = not_after(&chain->certs[i], &self_issued);
+		if (end != 0 && (first == 0 || end < first))
+			first = end;
+	}
+	if (t->selector == DANEVIRKE_CERT && v->depth > 0 &&
+	    v->depth < (int)chain->n_certs && !self_issued)
+		lint_add(r, SEV_WARNING, "L07", ar->host->name, NULL,
+		    "a CA may change it without notice: 3 1 1 does not depend "
+		    "on it",
+		    "%s is one certificate of an intermediate CA", name);
+	if (first != 0 && first < l->now + (time_t)l->certificate_days * DAY) {
+		time_text(first, date);
+		lint_add(r, SEV_WARNING, "U11", ar->host->name, ar->addr->text,
+		    "renew it: usage 2 depends on its date",
+		    "a certificate of the chain that %s vouches for ends on "
+		    "%s",
+		    name, date);
+	}
+}
+
+/* One (usage, selector, matching type) by itself (L01). */
+static bool
+lint_group(struct report *r, const struct address_report *ar,
+    struct danevirke_tlsa *all, size_t n, size_t first,
+    const struct danevirke_chain *chain, const char *what,
+    const struct lint_limits *l)
+{
+	struct danevirke_host h = *ar->host;
+	struct danevirke_verify_options o = { .size = sizeof o, .now = l->now };
+	struct danevirke_verdict v;
+	char name[64];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		all[i].use = all[i].usable &&
+		    all[i].usage == all[first].usage &&
+		    all[i].selector == all[first].selector &&
+		    all[i].matching == all[first].matching;
+	h.tlsa = all;
+	h.would = DANEVIRKE_AUTHENTICATE;
+	kind_name(&all[first], name, sizeof name);
+	if (r->dv->verify(&h, chain, &o, &v) == 0 && v.verified) {
+		if (v.usage == DANEVIRKE_DANE_TA)
+			lint_anchor(r, ar, chain, &v, &all[v.index], l);
+		return true;
+	}
+	/* L04: the anchor of a digest has to be sent */
+	lint_add(r, SEV_PROBLEM,
+	    all[first].usage == DANEVIRKE_DANE_TA &&
+		    all[first].matching != DANEVIRKE_FULL &&
+		    v.result == DANEVIRKE_VALIDATION_FAILURE ?
+		"L04" :
+		"L01",
+	    ar->host->name, ar->addr->text,
+	    all[first].usage == DANEVIRKE_DANE_TA ?
+		"send the CA certificate of the record in the chain, or "
+		"publish the right record" :
+		"publish the record of this certificate (danevirke tlsa) "
+		"before installing it, or install the one published",
+	    "%s does not hold%s%s%s: %s", name, what != NULL ? " for the " : "",
+	    what != NULL ? what : "", what != NULL ? " certificate" : "",
+	    v.text);
+	return false;
+}
+
+void
+lint_chain(struct report *r, struct address_report *ar,
+    const struct danevirke_chain *chain, const char *what,
+    const struct lint_limits *limits)
+{
+	const struct danevirke_host *h = ar->host;
+	struct lint_limits l = *limits;
+	struct danevirke_tlsa *all;
+	uint8_t leaf[32] = { 0 };
+	bool self_issued, good;
+	size_t i, j;
+
+	if (l.now == 0)
+		l.now = r->when;
+	if (chain->n_certs > 0)
+		gnutls_hash_fast(GNUTLS_DIG_SHA256, chain->certs[0].der,
+		    chain->certs[0].len, leaf);
+	if (what == NULL) {
+		memcpy(ar->leaf, leaf, sizeof leaf);
+		if (chain->n_certs > 0)
+			ar->not_after = not_after(
+			    &chain->certs[0], &self_issued);
+	} else if (memcmp(ar->leaf, leaf, sizeof leaf) == 0)
+		return; /* judged already */
+	if (h->tlsa_state != DANEVIRKE_SECURE || h->n_tlsa == 0) {
+		snprintf(ar->text, sizeof ar->text, "not authenticated: %s",
+		    h->reason);
+		return;
+	}
+	if ((all = calloc(h->n_tlsa, sizeof *all)) == NULL) {
+		r->no_memory = true;
+		return;
+	}
+	memcpy(all, h->tlsa, h->n_tlsa * sizeof *all);
+	for (i = 0; i < h->n_tlsa; i++) {
+		for (j = 0; j < i; j++)
+			if (all[j].usable && all[j].usage == all[i].usage &&
+			    all[j].selector == all[i].selector &&
+			    all[j].matching == all[i].matching)
+				break;
+		if (!all[i].usable || j < i)
+			continue;
+		good = lint_group(r, ar, all, h->n_tlsa, i, chain, what, &l);
+		if (good && what == NULL && ar->usage == -1) {
+			ar->usage = all[i].usage;
+			ar->kind[0] = all[i].usage;
+			ar->kind[1] = all[i].selector;
+			ar->kind[2] = all[i].matching;
+		}
+	}
+	free(all);
+	if (what == NULL && h->would == DANEVIRKE_AUTHENTICATE) {
+		/* what a sender would say, with agility and all records */
+		struct danevirke_verify_options o = { .size = sizeof o,
+			.now = l.now };
+		struct danevirke_verdict v;
+
+		ar->verified = r->dv->verify(h, chain, &o, &v) == 0 &&
+		    v.verified;
+		snprintf(ar->text, sizeof ar->text, "%s", v.text);
+	}
+}
+
+/* --------------------------------------------------------------- verdict */
+
+void
+lint_verdict(struct report *r)
+{
+	const struct danevirke_answer *a = r->answer;
+	enum severity worst = SEV_NOTE;
+	size_t i, hosts = 0, with = 0, reached = 0, wanted = 0;
+
+	for (i = 0; i < r->n_finding; i++)
+		if (r->finding[i].severity > worst)
+			worst = r->finding[i].severity;
+	for (i = 0; a != NULL && i < a->n_hosts; i++) {
+		hosts++;
+		with += a->hosts[i].would == DANEVIRKE_AUTHENTICATE &&
+		    a->insecure_mx == 0;
+	}
+	for (i = 0; i < r->n_addr; i++) {
+		wanted += r->addr[i].host->would != DANEVIRKE_HOST_DEFER;
+		reached += r->addr[i].tested || r->dns_only;
+	}
+	r->dane = hosts == 0 || with == 0 ? "none" :
+	    with == hosts                 ? "full" :
+					    "partial";
+	r->verdict = worst == SEV_PROBLEM ? CHECK_PROBLEM :
+	    worst == SEV_WARNING          ? CHECK_WARNING :
+					    CHECK_GOOD;
+	/* Good is what was seen to be good. */
+	if (a == NULL || r->no_memory)
+		r->verdict = CHECK_UNTESTED;
+	else if (wanted > 0 && reached == 0 && worst != SEV_PROBLEM)
+		r->verdict = CHECK_UNTESTED;
+}
+
+void
+report_free(struct report *r)
+{
+	size_t i;
+
+	if (r == NULL)
+		return;
+	for (i = 0; i < r->n_finding; i++) {
+		free(r->finding[i].host);
+		free(r->finding[i].addr);
+		free(r->finding[i].text);
+	}
+	free(r->finding);
+	r->dv->release(r->answer);
+	free(r->addr);
+	free(r->name);
+	free(r->error);
+	free(r);
+}

@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * danevirke rollover: may this certificate be installed now?  (L01, L02, L03,
+ * RFC 7671 8.1.)  In call order: what the command line says, what DNS shows
+ * (the module's answer for the host), since when (state.c), the judgement for
+ * each group of records, and what is said of it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+const char usage_rollover[] =
+    "usage: danevirke rollover --cert NEW --host MX [--port N]\n"
+    "           [--state FILE | --published-since RFC3339] [--at RFC3339] [--json]\n"
+    "\n"
+    "May the new certificate be installed now?  Looks at the TLSA records of the\n"
+    "host, validated by the module, and at how long they have been visible: each\n"
+    "group of them (usage, selector, matching type) must hold a record of the new\n"
+    "certificate, for two TTLs at least.\n"
+    "\n"
+    "  --cert NEW          the new certificate, or better the whole chain as the\n"
+    "                      server will send it, leaf first\n"
+    "  --host MX           the mail host, as the MX record has it\n"
+    "  --port N            TCP port, 25 if not given\n"
+    "  --state FILE        remembers, from run to run, since when each record has\n"
+    "                      been visible; an absolute path\n"
+    "  --published-since RFC3339\n"
+    "                      the records have been as they are since this time\n"
+    "  --at RFC3339        judge as of this time; the state file is not written\n"
+    "  --json              one JSON object\n"
+    "  --config FILE       danevirke.conf to use\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 install it, 1 publish first what is printed, 2 could not be\n"
+    "tested (do not install), 3 wait.\n";
+
+enum { O_CERT = 1, O_HOST, O_PORT, O_STATE, O_SINCE, O_AT };
+static const struct opt opts[] = { { O_CERT, "cert", OPT_ONE },
+	{ O_HOST, "host", OPT_ONE }, { O_PORT, "port", OPT_ONE },
+	{ O_STATE, "state", OPT_ONE }, { O_SINCE, "published-since", OPT_ONE },
+	{ O_AT, "at", OPT_ONE }, { 0, NULL, OPT_NONE } };
+
+enum { EXIT_WAIT = 3 };
+#define TTL_UNKNOWN 86400
+
+/* The records of one usage, selector and matching type */
+struct group {
+	uint8_t kind[3];
+	bool match;   /* one of them is of the new certificate */
+	time_t ready; /* when this group is no hindrance; only if match */
+	char *line;   /* to publish, if not; NULL: none would do */
+	char why[512];
+};
+
+struct job {
+	const char *cert, *host, *state_path;
+	unsigned long port;
+	time_t at, told; /* 0: not given */
+	time_t now;
+	char name[256]; /* the host as A-labels */
+	struct items items;
+	struct danevirke_cert *certs;
+	size_t n_certs;
+	const struct danevirke_answer *answer;
+	const struct danevirke_host *shown; /* in answer */
+	uint32_t ttl;                       /* of the records */
+	struct state state;
+	struct group *group;
+	size_t n_group;
+	bool publish;  /* a group does not match */
+	size_t n_line; /* of those, how many could */
+	time_t ready;  /* of all groups, the last */
+	char reason[1024];
+};
+
+static int
+take_time(struct cli *c, const char *name, const char *text, time_t *t)
+{
+	if (time_parse(text, t) == 0 && *t > 0)
+		return 0;
+	return cli_error(c,
+	    "--%s \"%s\": want a time after 1970 as in 2026-01-31T12:00:00Z "
+	    "(RFC 3339)",
+	    name, text);
+}
+
+static int
+add_option(struct cli *c, struct job *job, int id, const char *value)
+{
+	switch (id) {
+	case O_CERT:
+		job->cert = value;
+		return 0;
+	case O_HOST:
+		job->host = value;
+		return 0;
+	case O_PORT:
+		return opt_number(c, "port", value, 1, 65535, &job->port);
+	case O_STATE:
+		/* a hook has no working directory to speak of */
+		if (value[0] != '/')
+			return cli_error(
+			    c, "--state \"%s\": want an absolute path", value);
+		job->state_path = value;
+		return 0;
+	case O_SINCE:
+		return take_time(c, "published-since", value, &job->told);
+	case O_AT:
+		return take_time(c, "at", value, &job->at);
+	}
+	return cli_error(
+	    c, "\"%s\": unexpected; the file is given with --cert NEW", value);
+}
+
+static int
+check_options(struct cli *c, struct job *job)
+{
+	struct danevirke_error err = { 0, "" };
+	char told[32], now[32];
+
+	if (job->cert == NULL)
+		return cli_error(c, "no file: want --cert NEW");
+	if (job->host == NULL)
+		return cli_error(c, "no host: want --host MX");
+	if (job->told != 0 && job->state_path != NULL)
+		return cli_error(c,
+		    "--published-since and --state: want one of them: told or "
+		    "remembered");
+	job->now = job->at != 0 ? job->at : time(NULL);
+	if (job->told > job->now) {
+		time_text(job->told, told);
+		time_text(job->now, now);
+		return cli_error(c,
+		    "--published-since %s: is to come: now is %s", told, now);
+	}
+	if (cli_load(c) != 0)
+		return EXIT_UNTESTED;
+	if (c->dv->to_ascii(job->host, job->name, sizeof job->name, &err) != 0)
+		return cli_error(c, "--host \"%s\": %s", job->host, err.text);
+	return 0;
+}
+
+static int
+read_chain(struct cli *c, struct job *job)
+{
+	const struct item *it;
+
+	if (item_read(c, job->cert, &job->items) != 0)
+		return EXIT_UNTESTED;
+	job->certs = calloc(job->items.n, sizeof *job->certs);
+	if (job->certs == NULL)
+		return cli_error(c, "out of memory");
+	for (it = job->items.item; it < job->items.item + job->items.n; it++) {
+		if (it->type != ITEM_CERT)
+			return cli_error(c, "%s: a %s: want the certificate",
+			    job->cert, item_word(it));
+		job->certs[job->n_certs].der = it->cert.data;
+		job->certs[job->n_certs++].len = it->cert.len;
+	}
+	return 0;
+}
+
+/* Asks the module, and sees to it that the answer is one to build on.  Only
+ * what is proven counts: records that are secure, or their secure absence. */
+static int
+look(struct cli *c, struct job *job)
+{
+	struct danevirke_question q = { .size = sizeof q,
+		.kind = DANEVIRKE_RELAY,
+		.name = job->name,
+		.port = (uint16_t)job->port };
+	struct danevirke_error err = { 0, "" };
+	const struct danevirke_host *h;
+	struct danevirke *e;
+
+	if ((e = cli_open(c, NULL)) == NULL)
+		return EXIT_UNTESTED;
+	job->answer = c->dv->ask(e, &q, &err);
+	c->dv->close(e);
+	if (job->answer == NULL)
+		return cli_error(
+		    c, "%s: do not install: %s", job->name, err.text);
+	if (job->answer->n_hosts != 1)
+		return cli_error(c, "%s: do not install: %s", job->name,
+		    job->answer->reason);
+	h = job->shown = &job->answer->hosts[0];
+	if (h->size < offsetof(struct danevirke_host, signed_until))
+		return cli_error(c, "the module is too old: it tells no TTL");
+	/* RFC 2181 8 has zero for what is no TTL: a day then, which is what
+	 * most caches keep at most */
+	job->ttl = h->n_tlsa > 0 && h->tlsa_ttl == 0 ? TTL_UNKNOWN :
+						       h->tlsa_ttl;
+	switch (h->would) {
+	case DANEVIRKE_AUTHENTICATE:
+	case DANEVIRKE_ENCRYPT:
+		if (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa > 0)
+			return 0;
+		break;
+	case DANEVIRKE_OPPORTUNISTIC:
+		if (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa == 0)
+			return 0;
+		/* perhaps only so from here: resolver.zones, level off */
+		return cli_error(c,
+		    "%s:%lu: do not install: %s, as seen from here: what mail "
+		    "servers elsewhere see is not proven",
+		    job->name, job->port, h->reason);
+	case DANEVIRKE_HOST_DEFER: /* D03, D08 */
+		break;
+	}
+	return cli_error(
+	    c, "%s:%lu: do not install: %s", job->name, job->port, h->reason);
+}
+
+/* Would a mail server that sees this record alone accept the new chain?  The
+ * base domain is the one name that all of them accept (N02, N04). */
+static bool
+matches(struct cli *c, const struct job *job, const uint8_t kind[3],
+    const struct blob *data, char *why, size_t len)
+{
+	struct danevirke_tlsa t = { .usage = kind[0],
+		.selector = kind[1],
+		.matching = kind[2],
+		.data = data->data,
+		.len = data->len };
+	const char *base = job->shown->base != NULL ? job->shown->base :
+						      job->name;
+	struct danevirke_host h = { .size = sizeof h,
+		.action = DANEVIRKE_AUTHENTICATE,
+		.would = DANEVIRKE_AUTHENTICATE,
+		.base = base,
+		.names = &base,
+		.n_names = 1,
+		.tlsa = &t,
+		.n_tlsa = 1 };
+	struct danevirke_chain chain = { job->certs, job->n_certs };
+	struct danevirke_verify_options o = { .size = sizeof o,
+		.now = job->now };
+	struct danevirke_verdict v = { 0 };
+
+	if (c->dv->classify(&t, 1, 0) != 1) {
+		snprintf(why, len, "%s", t.why);
+		return false;
+	}
+	if (c->dv->verify(&h, &chain, &o, &v) == DANEVIRKE_OK &&
+	    v.verified == 1)
+		return true;
+	snprintf(why, len, "%s", v.text);
+	return false;
+}
+
+/* Zone-file line, to be free()d */
+static char *
+zone_line(const struct job *job, const uint8_t kind[3], const struct blob *data)
+{
+	const char *base = job->shown->base != NULL ? job->shown->base :
+						      job->name;
+	char *hex = record_hex(data->data, data->len), *line = NULL;
+	uint32_t ttl = job->shown->n_tlsa > 0 ? job->ttl : 3600;
+
+	if (hex == NULL ||
+	    asprintf(&line, "_%lu._tcp.%s.\t%u\tIN TLSA %u %u %u %s", job->port,
+		base, ttl, kind[0], kind[1], kind[2], hex) < 0)
+		line = NULL;
+	free(hex);
+	return line;
+}
+
+/* The record of this kind for the new chain: of the leaf, or of the CA
+ * certificate farthest from it, which lives longest.  0, or EXIT_UNTESTED. */
+static int
+propose(struct cli *c, const struct job *job, struct group *g)
+{
+	bool anchor = g->kind[0] == DANEVIRKE_DANE_TA;
+	const struct item *it = job->items.item;
+	struct blob data;
+	size_t i = anchor ? job->items.n : 1;
+
+	snprintf(g->why, sizeof g->why,
+	    "no CA certificate behind the leaf "
+	    "in the file: give the chain as the server sends it");
+	while (i-- > (anchor ? 1 : 0)) {
+		if (anchor && !it[i].ca)
+			continue;
+		if (item_data(c, &it[i], g->kind, &data) != 0)
+			return EXIT_UNTESTED;
+		if (matches(c, job, g->kind, &data, g->why, sizeof g->why) &&
+		    (g->line = zone_line(job, g->kind, &data)) == NULL) {
+			blob_free(&data);
+			return cli_error(c, "out of memory");
+		}
+		blob_free(&data);
+		if (g->line != NULL)
+			break;
+	}
+	return 0;
+}
+
+static struct group *
+group_of(struct job *job, const uint8_t kind[3])
+{
+	struct group *g;
+
+	for (g = job->group; g < job->group + job->n_group; g++)
+		if (memcmp(g->kind, kind, 3) == 0)
+			return g;
+	g = reallocarray(job->group, job->n_group + 1, sizeof *g);
+	if (g == NULL)
+		return NULL;
+	job->group = g;
+	g += job->n_group++;
+	memset(g, 0, sizeof *g);
+	memcpy(g->kind, kind, 3);
+	return g;
+}
+
+/* L01: a mail server may know only one kind of record, or prefer it (A01), so
+ * every group that somebody may see must match; L02: and must have been seen
+ * to match by all, whatever they have in their caches. */
+static int
+judge_group(struct cli *c, struct job *job, struct group *g)
+{
+	const struct seen *s;
+	bool present = false, match, gone_match = true;
+	time_t gone = job->now;
+	char why[512];
+
+	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
+		if (memcmp(s->kind, g->kind, 3) != 0)
+			continue;
+		match = matches(c, job, s->kind, &s->data, why, sizeof why);
+		if (s->gone) {
+			gone_match &= match;
+			if (s->ready > gone)
+				gone = s->ready;
+			continue;
+		}
+		present = true;
+		if (match && (!g->match || s->ready < g->ready))
+			g->ready = s->ready;
+		g->match |= match;
+	}
+	if (!present) {
+		g->match = true;
+		g->ready = gone_match ? job->now : gone;
+	}
+	if (g->ready > job->ready)
+		job->ready = g->ready;
+	if (g->match)
+		return 0;
+	job->publish = true;
+	if (propose(c, job, g) != 0)
+		return EXIT_UNTESTED;
+	job->n_line += g->line != NULL;
+	return 0;
+}
+
+static void
+duration(time_t s, char buf[64])
+{
+	long long n = (long long)s;
+
+	if (n >= 3600)
+		snprintf(buf, 64, "%lld s (%lld h %lld min)", n, n / 3600,
+		    n % 3600 / 60);
+	else
+		snprintf(buf, 64, "%lld s", n);
+}
+
+static void
+give_reason(struct job *job)
+{
+	const struct danevirke_host *h = job->shown;
+	char when[32], wait[64];
+
+	time_text(job->ready, when);
+	duration(job->ready - job->now, wait);
+	if (job->publish)
+		snprintf(job->reason, sizeof job->reason,
+		    "mail servers would not accept this certificate: %s",
+		    job->n_line > 0 ?
+			"the records below come first, and then two TTLs" :
+			"no TLSA record of its kind would change that");
+	else if (job->ready > job->now)
+		snprintf(job->reason, sizeof job->reason,
+		    "mail servers may hold records that do not match for "
+		    "another %s, until %s",
+		    wait, when);
+	else if (h->n_tlsa == 0)
+		snprintf(job->reason, sizeof job->reason,
+		    "the host has no TLSA records: there is nothing to match; "
+		    "publish them once the certificate is in use");
+	else if (job->n_group == 0)
+		snprintf(job->reason, sizeof job->reason,
+		    "no TLSA record is one that mail servers use: there is "
+		    "nothing to match");
+	else
+		snprintf(job->reason, sizeof job->reason,
+		    "every group of TLSA records matches, and has for two "
+		    "TTLs");
+}
+
+static int
+judge(struct cli *c, struct job *job)
+{
+	const struct danevirke_host *h = job->shown;
+	size_t i;
+
+	job->state.host = job->name;
+	job->state.port = job->port;
+	job->ready = job->now;
+	if (state_update(&job->state, h->tlsa, h->n_tlsa, job->ttl,
+		job->told != 0 ? job->told : job->now) != 0)
+		return cli_error(c, "out of memory");
+	for (i = 0; i < job->state.n; i++)
+		if (group_of(job, job->state.seen[i].kind) == NULL)
+			return cli_error(c, "out of memory");
+	for (i = 0; i < job->n_group; i++)
+		if (judge_group(c, job, &job->group[i]) != 0)
+			return EXIT_UNTESTED;
+	give_reason(job);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- printing */
+
+static const char *
+decision(const struct job *job)
+{
+	return job->publish       ? "publish" :
+	    job->ready > job->now ? "wait" :
+				    "install";
+}
+
+static void
+json_record(struct json *j, uint8_t usage, uint8_t selector, uint8_t matching,
+    const uint8_t *data, size_t len)
+{
+	char name[64];
+
+	record_name(
+	    (uint8_t[3]){ usage, selector, matching }, name, sizeof name);
+	json_object(j, NULL);
+	json_int(j, "usage", usage);
+	json_int(j, "selector", selector);
+	json_int(j, "matching", matching);
+	json_string(j, "name", name);
+	json_hex(j, "data", data, len);
+}
+
+static void
+json_records(struct cli *c, const struct job *job, struct json *j)
+{
+	const struct danevirke_tlsa *t = job->shown->tlsa;
+	const struct seen *s;
+	char why[512];
+	size_t i;
+
+	json_array(j, "records");
+	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
+		json_record(j, s->kind[0], s->kind[1], s->kind[2], s->data.data,
+		    s->data.len);
+		json_bool(j, "matches",
+		    matches(c, job, s->kind, &s->data, why, sizeof why));
+		json_bool(j, "gone", s->gone);
+		json_time(j, "since", s->since);
+		json_time(j, "ready", s->ready);
+		json_end_object(j);
+	}
+	json_end_array(j);
+	json_array(j, "ignored");
+	for (i = 0; i < job->shown->n_tlsa; i++) {
+		if (t[i].usable == 1)
+			continue;
+		json_record(j, t[i].usage, t[i].selector, t[i].matching,
+		    t[i].data, t[i].len);
+		json_string(j, "why", t[i].why);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
+static void
+print_json(struct cli *c, const struct job *job)
+{
+	const char *word = decision(job);
+	struct json j = { 0 };
+	size_t i;
+
+	json_object(&j, NULL);
+	json_bool(&j, "install", strcmp(word, "install") == 0);
+	json_string(&j, "decision", word);
+	json_string(&j, "reason", job->reason);
+	json_string(&j, "host", job->name);
+	json_int(&j, "port", (long long)job->port);
+	json_string(&j, "base", job->shown->base);
+	json_int(&j, "ttl", job->ttl);
+	json_int(&j, "wait",
+	    job->publish ? 2 * (long long)job->ttl :
+			   (long long)(job->ready - job->now));
+	json_time(&j, "at", job->now);
+	json_records(c, job, &j);
+	json_array(&j, "publish");
+	for (i = 0; i < job->n_group; i++)
+		if (job->group[i].line != NULL)
+			json_string(&j, NULL, job->group[i].line);
+	json_end_array(&j);
+	json_array(&j, "impossible");
+	for (i = 0; i < job->n_group; i++) {
+		const struct group *g = &job->group[i];
+
+		if (g->match || g->line != NULL)
+			continue;
+		json_object(&j, NULL);
+		json_int(&j, "usage", g->kind[0]);
+		json_int(&j, "selector", g->kind[1]);
+		json_int(&j, "matching", g->kind[2]);
+		json_string(&j, "why", g->why);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	json_end_object(&j);
+}
+
+static void
+print_records(struct cli *c, const struct job *job)
+{
+	const struct danevirke_tlsa *t = job->shown->tlsa;
+	char name[64], since[32], ready[32], why[512], *hex;
+	const struct seen *s;
+	bool good;
+	size_t i;
+
+	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
+		record_name(s->kind, name, sizeof name);
+		time_text(s->since, since);
+		time_text(s->ready, ready);
+		hex = record_hex(s->data.data, s->data.len);
+		good = matches(c, job, s->kind, &s->data, why, sizeof why);
+		out_print("  TLSA %u %u %u %s (%s): ", s->kind[0], s->kind[1],
+		    s->kind[2], hex == NULL ? "?" : hex, name);
+		free(hex);
+		out_colour(c, good ? OUT_GOOD : OUT_WARN,
+		    good ? "matches" : "does not match");
+		if (s->gone)
+			out_print(", gone since %s, held by caches until %s\n",
+			    since, ready);
+		else if (good)
+			out_print(", visible since %s, to all from %s\n", since,
+			    ready);
+		else
+			out_print("\n");
+	}
+	for (i = 0; i < job->shown->n_tlsa; i++)
+		if (t[i].usable != 1)
+			out_print("  TLSA %u %u %u: ignored: %s\n", t[i].usage,
+			    t[i].selector, t[i].matching, t[i].why);
+}
+
+static void
+print_text(struct cli *c, const struct job *job)
+{
+	const char *word = decision(job);
+	const struct group *g;
+	char name[64];
+
+	out_colour(c, strcmp(word, "install") == 0 ? OUT_GOOD : OUT_BAD,
+	    job->publish ? "publish first" : word);
+	out_print(": %s:%lu: %s\n", job->name, job->port, job->reason);
+	print_records(c, job);
+	for (g = job->group; g < job->group + job->n_group; g++) {
+		record_name(g->kind, name, sizeof name);
+		if (g->line != NULL)
+			out_print("%s\n", g->line);
+		else if (!g->match)
+			out_print("  %u %u %u (%s): no record would do: %s; or "
+				  "remove these records, and wait\n",
+			    g->kind[0], g->kind[1], g->kind[2], name, g->why);
+	}
+	if (strcmp(word, "wait") == 0 && job->state_path == NULL &&
+	    job->told == 0)
+		cli_warn(c,
+		    "note: seen for the first time, for nothing is remembered: "
+		    "use --state FILE, or --published-since if you know it");
+}
+
+static int
+run(struct cli *c, struct job *job)
+{
+	if (check_options(c, job) != 0 || read_chain(c, job) != 0)
+		return EXIT_UNTESTED;
+	job->state.host = job->name;
+	job->state.port = job->port;
+	if (job->state_path != NULL &&
+	    state_read(c, job->state_path, job->now, &job->state) != 0)
+		return EXIT_UNTESTED;
+	if (look(c, job) != 0 || judge(c, job) != 0)
+		return EXIT_UNTESTED;
+	/* what is asked about another time has not been seen */
+	if (job->state_path != NULL && job->at == 0 &&
+	    state_write(c, job->state_path, &job->state) != 0)
+		return EXIT_UNTESTED;
+	if (c->json)
+		print_json(c, job);
+	else
+		print_text(c, job);
+	return job->publish       ? EXIT_PROBLEM :
+	    job->ready > job->now ? EXIT_WAIT :
+				    EXIT_GOOD;
+}
+
+int
+cmd_rollover(struct cli *c)
+{
+	struct optparse p = { .cli = c, .opts = opts };
+	struct job job = { .port = 25 };
+	int id, status = EXIT_UNTESTED;
+	size_t i;
+
+	while ((id = opt_next(&p)) >= 0)
+		if (add_option(c, &job, id, p.value) != 0)
+			goto out;
+	if (id == OPT_HELP)
+		status = EXIT_GOOD;
+	if (id == OPT_END)
+		status = run(c, &job);
+out:
+	if (job.answer != NULL)
+		c->dv->release(job.answer);
+	for (i = 0; i < job.n_group; i++)
+		free(job.group[i].line);
+	free(job.group);
+	free(job.certs);
+	item_free(&job.items);
+	state_free(&job.state);
+	return status;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: ISC */
+/* danevirke store: what the processes of a mail server's user remember. */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+const char usage_store[] =
+    "usage: danevirke store [--user NAME] [--json] list [DOMAIN]\n"
+    "       danevirke store [--user NAME] [--json] flush DOMAIN | --all\n"
+    "\n"
+    "Lists the validated DNS answers that a mail server's processes share, or makes\n"
+    "them forget: a domain with all names below it, or everything.\n"
+    "\n"
+    "  --user NAME         whose store; for root, exim.user if not given\n"
+    "  --all               flush everything\n"
+    "  --json              one JSON object\n"
+    "  --config FILE       danevirke.conf to use\n"
+    "  --module FILE       danevirke.so to use\n"
+    "\n"
+    "Exit status: 0 done, 2 there is no store or it cannot be used.\n";
+
+enum { O_USER = 1, O_ALL };
+static const struct opt opts[] = { { O_USER, "user", OPT_ONE },
+	{ O_ALL, "all", OPT_NONE }, { 0, NULL, OPT_NONE } };
+
+struct line {
+	char *name;
+	int type;
+	enum danevirke_dnssec state;
+	uint32_t ttl;
+	size_t len;
+};
+
+struct list {
+	const char *below; /* A-labels, or NULL: all */
+	struct line *line;
+	size_t n, cap;
+	bool no_memory;
+};
+
+static bool
+is_below(const char *name, const char *domain)
+{
+	size_t n = strlen(name), d = strlen(domain);
+
+	return strcmp(domain, ".") == 0 || strcmp(name, domain) == 0 ||
+	    (n > d && name[n - d - 1] == '.' &&
+		strcmp(name + n - d, domain) == 0);
+}
+
+static void
+on_entry(void *arg, const char *name, int type, enum danevirke_dnssec state,
+    uint32_t ttl, size_t len)
+{
+	struct list *l = arg;
+	struct line *p;
+
+	if (l->below != NULL && !is_below(name, l->below))
+		return;
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 256 : l->cap * 2;
+		p = reallocarray(l->line, l->cap, sizeof *p);
+		if (p == NULL) {
+			l->no_memory = true;
+			return;
+		}
+		l->line = p;
+	}
+	p = &l->line[l->n];
+	if ((p->name = strdup(name)) == NULL) {
+		l->no_memory = true;
+		return;
+	}
+	p->type = type;
+	p->state = state;
+	p->ttl = ttl;
+	p->len = len;
+	l->n++;
+}
+
+static int
+line_cmp(const void *va, const void *vb)
+{
+	const struct line *a = va, *b = vb;
+	int c = strcmp(a->name, b->name);
+
+	return c != 0 ? c : a->type - b->type;
+}
+
+static const char *
+type_word(int type, char buf[16])
+{
+	static const struct {
+		int type;
+		const char *word;
+	} words[] = { { 1, "A" }, { 5, "CNAME" }, { 15, "MX" }, { 28, "AAAA" },
+		{ 52, "TLSA" } };
+	size_t i;
+
+	for (i = 0; i < sizeof words / sizeof *words; i++)
+		if (words[i].type == type)
+			return words[i].word;
+	snprintf(buf, 16, "TYPE%d", type); /* RFC 3597 5 */
+	return buf;
+}
+
+static void
+list_print(struct cli *c, const struct list *l)
+{
+	struct json j = { 0 };
+	const struct line *p;
+	size_t octets = 0;
+	char type[16];
+
+	if (c->json) {
+		json_object(&j, NULL);
+		json_array(&j, "answers");
+	}
+	for (p = l->line; p < l->line + l->n; p++) {
+		const char *state = p->state == DANEVIRKE_SECURE ? "secure" :
+								   "insecure";
+
+		octets += p->len;
+		if (!c->json) {
+			out_print("%s %u %s %s\n", p->name, p->ttl,
+			    type_word(p->type, type), state);
+			continue;
+		}
+		json_object(&j, NULL);
+		json_string(&j, "name", p->name);
+		json_string(&j, "type", type_word(p->type, type));
+		json_string(&j, "state", state);
+		json_int(&j, "ttl", p->ttl);
+		json_int(&j, "octets", (long long)p->len);
+		json_end_object(&j);
+	}
+	if (c->json) {
+		json_end_array(&j);
+		json_int(&j, "octets", (long long)octets);
+		json_end_object(&j);
+	} else
+		out_print("%zu answers, %zu octets\n", l->n, octets);
+}
+
+static int
+list(struct cli *c, struct danevirke *e, const char *domain)
+{
+	struct danevirke_error err = { 0, "" };
+	struct list l = { 0 };
+	char ascii[256];
+	int status = EXIT_GOOD;
+
+	if (domain != NULL) {
+		if (c->dv->to_ascii(domain, ascii, sizeof ascii, &err) != 0)
+			return cli_error(c, "%s", err.text);
+		l.below = ascii;
+	}
+	if (c->dv->store_list(e, on_entry, &l, &err) != 0)
+		status = cli_error(c, "%s", err.text);
+	else if (l.no_memory)
+		status = cli_error(c, "out of memory");
+	else {
+		if (l.n > 1)
+			qsort(l.line, l.n, sizeof *l.line, line_cmp);
+		list_print(c, &l);
+	}
+	while (l.n > 0)
+		free(l.line[--l.n].name);
+	free(l.line);
+	return status;
+}
+
+static int
+flush(struct cli *c, struct danevirke *e, const char *domain)
+{
+	struct danevirke_error err = { 0, "" };
+	struct json j = { 0 };
+	size_t n = 0;
+
+	if (c->dv->store_flush(e, domain, &n, &err) != 0)
+		return cli_error(c, "%s", err.text);
+	if (c->json) {
+		json_object(&j, NULL);
+		json_bool(&j, "all", domain == NULL);
+		json_string(&j, "domain", domain);
+		json_index(&j, "flushed", domain == NULL ? -1 : (long long)n);
+		json_end_object(&j);
+	} else if (domain == NULL)
+		out_print("everything is forgotten\n");
+	else
+		out_print("%zu answers about %s are forgotten\n", n, domain);
+	return EXIT_GOOD;
+}
+
+/* Root opens no store: it becomes the user first, for good. */
+static int
+become(struct cli *c, const char *user)
+{
+	struct passwd *pw;
+
+	errno = 0;
+	if ((pw = getpwnam(user)) == NULL)
+		return cli_error(c, "--user %s: %s", user,
+		    errno != 0 ? strerror(errno) : "no such user");
+	if (geteuid() == pw->pw_uid && pw->pw_uid != 0)
+		return EXIT_GOOD;
+	if (pw->pw_uid == 0)
+		return cli_error(
+		    c, "--user %s: root has no store: want another", user);
+	if (geteuid() != 0)
+		return cli_error(c,
+		    "--user %s: only root can look at another user's store",
+		    user);
+	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 ||
+	    setuid(pw->pw_uid) != 0)
+		return cli_error(c, "--user %s: %s", user, strerror(errno));
+	return EXIT_GOOD;
+}
+
+static int
+run(struct cli *c, const char *verb, const char *domain, const char *user,
+    bool all)
+{
+	struct danevirke *e;
+	int status;
+
+	if (verb == NULL ||
+	    (strcmp(verb, "list") != 0 && strcmp(verb, "flush") != 0))
+		return cli_error(c, "%s%swant list or flush",
+		    verb != NULL ? verb : "", verb != NULL ? ": " : "");
+	if (*verb == 'l' ? all : all == (domain != NULL))
+		return cli_error(c, "%s",
+		    *verb == 'l' ? "--all goes with flush" :
+				   "flush: want a domain or --all");
+	if ((e = cli_open(c, NULL)) == NULL)
+		return EXIT_UNTESTED;
+	if (user == NULL && geteuid() == 0)
+		user = c->dv->settings(e)->exim_user;
+	status = user != NULL ? become(c, user) : EXIT_GOOD;
+	if (status == EXIT_GOOD)
+		status = *verb == 'l' ? list(c, e, domain) :
+					flush(c, e, domain);
+	c->dv->close(e);
+	return status;
+}
+
+int
+cmd_store(struct cli *c)
+{
+	struct optparse p = { .cli = c, .opts = opts };
+	const char *word[2] = { NULL, NULL }, *user = NULL;
+	bool all = false;
+	size_t n = 0;
+	int id, bad = 0;
+
+	while (bad == 0 && (id = opt_next(&p)) >= 0) {
+		if (id == O_USER)
+			user = p.value;
+		else if (id == O_ALL)
+			all = true;
+		else if (n == 2)
+			bad = cli_error(c, "%s: one domain is enough", p.value);
+		else
+			word[n++] = p.value;
+	}
+	if (bad != 0 || id == OPT_BAD)
+		return EXIT_UNTESTED;
+	if (id == OPT_HELP)
+		return EXIT_GOOD;
+	return run(c, word[0], word[1], user, all);
+}
