@@ -90,6 +90,15 @@ arg(int argc, uschar **argv, int i)
 	return i < argc && argv[i] != NULL ? (const char *)argv[i] : "";
 }
 
+/* The next hop for the log, as it is written there everywhere. */
+static const char *
+hop_text(int argc, uschar **argv)
+{
+	const char *name = arg(argc, argv, 1);
+
+	return strncmp(name, "host=", 5) == 0 ? name + 5 : name;
+}
+
 static bool
 hop_args(struct hop *h, int argc, uschar **argv, char *why)
 {
@@ -193,7 +202,7 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	*yield = (uschar *)(uintptr_t) "";
 	if (!hop_args(&h, argc, argv, why) ||
 	    (a = answer_route(&h, why)) == NULL) {
-		say("%s: deferred: %s", arg(argc, argv, 1), why);
+		say("%s: deferred: %s", hop_text(argc, argv), why);
 		return give(yield, FAIL, "451 4.4.3 %s", why);
 	}
 	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
@@ -228,7 +237,7 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 	*yield = (uschar *)(uintptr_t) "";
 	if (!hop_args(&h, argc, argv, why) ||
 	    (a = answer_route(&h, why)) == NULL) {
-		say("%s: deferred: %s", arg(argc, argv, 1), why);
+		say("%s: deferred: %s", hop_text(argc, argv), why);
 		return give(yield, FAIL, "%s", why);
 	}
 	if (a->level == DANEVIRKE_LEVEL_OFF)
@@ -431,7 +440,7 @@ on_connect(uschar **yield, int argc, uschar **argv)
 	live_clear(); /* a verdict never outlives its session */
 	host = hook_host(&h, &a, argc, argv, true, why);
 	if (host == NULL) {
-		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),
+		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
 		    arg(argc, argv, 2), arg(argc, argv, 3), why);
 		return give(yield, OK, "%s", why);
 	}
@@ -601,7 +610,7 @@ gate(uschar **yield, int argc, uschar **argv, const char *yes)
 	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL) {
-		say("%s via [%s]:%s: deferred: %s", arg(argc, argv, 1),
+		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
 		    arg(argc, argv, 2), arg(argc, argv, 3), why);
 		return give(yield, FAIL, "%s", why);
 	}

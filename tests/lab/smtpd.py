@@ -23,8 +23,9 @@ A certificate's key is PATH.key.  Faults, all optional:
     auth            AUTH PLAIN LOGIN is offered (and what comes is recorded)
     smtps           TLS from the first byte on
 
-The log has one JSON object per line: "what" is "connect", "message" or
-"close"; the last tells how far the session came.
+The log has one JSON object per line: "what" is "connect", "auth", "mail" (a
+MAIL command, not yet answered), "message" or "close"; the last tells how far
+the session came.
 """
 
 import base64
@@ -51,7 +52,8 @@ class Log:
                "host": session.host["name"], "address": session.address,
                "port": session.port, "tls": session.tls, "sni": session.sni,
                "from": session.sender, "rcpts": session.rcpts,
-               "auth": session.auth, "stage": session.stage}
+               "auth": session.auth, "stage": session.stage,
+               "helo": session.helo}
         row.update(more)
         with self.lock:
             self.file.write(json.dumps(row) + "\n")
@@ -232,6 +234,7 @@ class Session:
 
     def do_mail(self, rest):
         self.stage = "mail"
+        self.log.write("mail", self)
         self.stall("mail")
         if self.faults.get("mail"):
             self.say(self.faults["mail"] + " not today")
@@ -264,8 +267,7 @@ class Session:
                       if x.lower().startswith("message-id:")), "")
         self.stage = "message"
         self.log.write("message", self, size=len(body), id=msgid,
-                       sha256=hashlib.sha256(body).hexdigest(),
-                       helo=self.helo)
+                       sha256=hashlib.sha256(body).hexdigest())
         self.say("250 2.0.0 taken")
         self.sender, self.rcpts = None, []
 
