@@ -283,6 +283,15 @@ test_sizes(void **state)
 	q.profile = NULL;
 	q.kind = (enum danevirke_kind)7;
 	assert_null(dv->ask(e, &q, NULL));
+	q = question("example.org");
+	q.flags = 0x80;
+	assert_null(dv->ask(e, &q, &err));
+	assert_non_null(strstr(err.text, "flags: 0x80"));
+	/* root, and whoever has no directory of its own, has no store */
+	assert_int_equal(
+	    dv->store_flush(e, NULL, NULL, &err), DANEVIRKE_EINVAL);
+	assert_non_null(strstr(err.text, "no store"));
+	assert_int_equal(dv->store_list(e, NULL, NULL, &err), DANEVIRKE_EINVAL);
 	/* a caller that knows more fields than we do is served */
 	a = dv->ask(e, &big.q, &err);
 	assert_non_null(a);

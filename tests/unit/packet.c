@@ -583,6 +583,80 @@ test_many(void **state)
 	}
 }
 
+/* RRSIG: type covered, algorithm, labels, original TTL, expiration, inception,
+ * key tag, signer, signature. */
+#define SIG(covered, ttl, end) \
+	covered "0d02" ttl end "000000010001" \
+		"00" \
+		"aabb"
+
+/* When the first signature ends that the answer depends on (L12). */
+static void
+test_signatures(void **state)
+{
+	static const struct {
+		const char *records;
+		int sec;
+		uint32_t until, ttl;
+	} t[] = {
+		{ "a @ 60 MX 10 mx.ex", 2, 0, 0 },
+		{ "a @ 60 MX 10 mx.ex\n"
+		  "a @ 60 RRSIG " SIG("000f", "00000e10", "66000000"),
+		    2, 0x66000000, 3600 },
+		/* insecure, and bogus: it says nothing */
+		{ "a @ 60 MX 10 mx.ex\n"
+		  "a @ 60 RRSIG " SIG("000f", "00000e10", "66000000"),
+		    0, 0, 0 },
+		{ "a @ 60 MX 10 mx.ex\n"
+		  "a @ 60 RRSIG " SIG("000f", "00000e10", "66000000"),
+		    1, 0, 0 },
+		/* two on one set: the later one will do */
+		{ "a @ 60 MX 10 mx.ex\n"
+		  "a @ 60 RRSIG " SIG("000f", "00000e10",
+		      "66000000") "\n"
+				  "a @ 60 RRSIG " SIG(
+				      "000f", "00000e10", "67000000"),
+		    2, 0x67000000, 3600 },
+		/* the alias and its target: the earlier one */
+		{ "a @ 60 CNAME x.ex\n"
+		  "a @ 60 RRSIG " SIG("0005", "00000010",
+		      "66000000") "\n"
+				  "a x.ex 60 MX 10 mx.ex\n"
+				  "a x.ex 60 RRSIG " SIG(
+				      "000f", "00000e10", "67000000"),
+		    2, 0x66000000, 3600 },
+		/* serial number arithmetic, RFC 4034 3.1.5 */
+		{ "a @ 60 CNAME x.ex\n"
+		  "a @ 60 RRSIG " SIG("0005", "00000010",
+		      "00000010") "\n"
+				  "a x.ex 60 MX 10 mx.ex\n"
+				  "a x.ex 60 RRSIG " SIG(
+				      "000f", "00000e10", "fffffff0"),
+		    2, 0xfffffff0, 3600 },
+		/* too short to be one */
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #000f0d0200000e1066", 2, 0,
+		    0 },
+		/* a denial's */
+		{ "s ex 60 SOA 60\n"
+		  "s ex 60 RRSIG " SIG("0006", "00000e10", "66000000"),
+		    2, 0x66000000, 0 },
+	};
+	static struct message m;
+	struct arena arena = { NULL };
+	struct dns_result r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		build(&m, "d.ex", TYPE_MX, 0, t[i].records);
+		dns_parse(&arena, "d.ex", TYPE_MX, 0, m.data, m.len, t[i].sec,
+		    "why", 8, &r);
+		assert_int_equal(r.signed_until, t[i].until);
+		assert_int_equal(r.original_ttl, t[i].ttl);
+		arena_free(&arena);
+	}
+}
+
 /* Zeroed memory is an ERROR, and so is no packet. */
 static void
 test_nothing(void **state)
@@ -710,6 +784,7 @@ main(void)
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_signatures),
 		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_names),
 	};

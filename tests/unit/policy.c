@@ -599,10 +599,73 @@ test_zero(void **state)
 	arena_free(&a);
 }
 
+/* Q05: insecure records take no part, and are there to be shown. */
+static void
+test_insecure_tlsa(void **state)
+{
+	static const struct test t = { "Q05",
+		"d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1 2.0.1.bad",
+		"" };
+	const struct danevirke_host *h;
+	struct danevirke_answer *an;
+	struct arena a = { NULL };
+	uint64_t asked = 0;
+	size_t i;
+
+	(void)state;
+	assert_non_null(an = decide(&a, &t, &asked));
+	h = &an->hosts[0];
+	assert_int_equal(h->action, DANEVIRKE_OPPORTUNISTIC);
+	assert_int_equal(h->tlsa_state, DANEVIRKE_INSECURE);
+	assert_int_equal(h->n_tlsa, 2);
+	assert_null(h->base);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(h->tlsa[i].use, 0);
+		assert_non_null(strstr(h->tlsa[i].why, "insecure"));
+	}
+	arena_free(&a);
+}
+
+/* A receiver's test is made on the receiver, too: M10 does not apply. */
+static void
+test_keep_self(void **state)
+{
+	static const struct conf_prefix self = { 4, { 192, 0, 2, 1 }, 32 };
+	static const char world[] = "d MX S 10.mx1\n" A1 TLSA1;
+	struct conf_profile profile = { .pub = { .name = "default" },
+		.insecure_mx = DANEVIRKE_AUTHENTICATE,
+		.digests = { 2, 1 },
+		.n_digests = 2 };
+	struct conf conf = { .limits = { 4, 4, 4, 4 } };
+	struct facts f = { .domain = "d",
+		.port = 25,
+		.conf = &conf,
+		.profile = &profile,
+		.local = &self,
+		.n_local = 1 };
+	struct arena a = { NULL };
+	struct want want[2];
+	uint64_t asked = 0;
+	uint32_t tie = 0;
+	size_t i, n;
+
+	(void)state;
+	f.mx = lookup(&a, world, "d", TYPE_MX, &asked);
+	assert_true(policy_hosts(&a, &f, count_up, &tie));
+	while ((n = policy_next(&a, &f, &f.hosts[0], want)) > 0)
+		for (i = 0; i < n; i++)
+			*want[i].slot = lookup(
+			    &a, world, want[i].name, want[i].type, &asked);
+	assert_int_equal(policy_decide(&a, &f)->outcome, DANEVIRKE_LOOP);
+	f.keep_self = true;
+	assert_int_equal(policy_decide(&a, &f)->outcome, DANEVIRKE_ROUTE);
+	arena_free(&a);
+}
+
 int
 main(void)
 {
-	struct CMUnitTest list[sizeof tests / sizeof *tests + 2];
+	struct CMUnitTest list[sizeof tests / sizeof *tests + 4];
 	size_t i, n = sizeof tests / sizeof *tests;
 
 	memset(list, 0, sizeof list);
@@ -613,5 +676,7 @@ main(void)
 	}
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_ties);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_zero);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_insecure_tlsa);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keep_self);
 	return _cmocka_run_group_tests("policy", list, n, NULL, NULL);
 }

@@ -395,6 +395,26 @@ test_off(void **state) /* P02 */
 	assert_int_equal(fake.answer->level, DANEVIRKE_LEVEL_OFF);
 }
 
+/* A receiver's test asks, whatever the profile says. */
+static void
+test_test(void **state)
+{
+	struct danevirke_question q = { .size = sizeof q,
+		.name = "d",
+		.flags = DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST };
+	struct danevirke_error err;
+
+	(void)state;
+	fake.profile.pub.level = DANEVIRKE_LEVEL_OFF;
+	assert_non_null(route_start(&fake.conf, (struct dns *)(void *)&fake,
+	    fake.base, &q, NULL, NULL, on_answer, &fake, &err));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->level, DANEVIRKE_LEVEL_DANE);
+	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_AUTHENTICATE);
+}
+
 int
 main(void)
 {
@@ -411,6 +431,7 @@ main(void)
 		T(test_relay),
 		T(test_bad),
 		T(test_off),
+		T(test_test),
 	};
 
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
