@@ -120,26 +120,18 @@ name_to_ascii(
 	if (n == 0 || n > 4 * NAME_LEN || strcmp(name, ".") == 0)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "name \"%.64s\": want a domain name", name);
-	rc = idn2_to_ascii_8z(
-	    name, &out, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
-	if (rc == IDN2_DISALLOWED || rc == IDN2_LEADING_COMBINING ||
-	    rc == IDN2_2HYPHEN || rc == IDN2_HYPHEN_STARTEND)
-		/* plain ASCII that IDNA would not register still resolves */
-		rc = IDN2_OK + 1;
-	if (rc != IDN2_OK &&
-	    strspn(name,
+	/* What is plain ASCII is asked for as it stands, also where IDNA would
+	 * not register it; and most names need no table of Unicode. */
+	if (strspn(name,
 		"abcdefghijklmnopqrstuvwxyz"
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == n) {
-		idn2_free(out);
 		if ((out = strdup(name)) == NULL)
 			return fail(err, DANEVIRKE_ENOMEM, "out of memory");
-	} else if (rc != IDN2_OK) {
-		idn2_free(out);
+	} else if ((rc = idn2_to_ascii_8z(name, &out,
+			IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT)) != IDN2_OK)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "name \"%.255s\": want a domain name: %s", name,
-		    rc > IDN2_OK ? "not allowed by IDNA2008" :
-				   idn2_strerror(rc));
-	}
+		    idn2_strerror(rc));
 	n = strlen(out);
 	if (n > 0 && out[n - 1] == '.')
 		out[--n] = '\0';

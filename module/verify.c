@@ -152,7 +152,7 @@ load_file(const char *path, gnutls_x509_crt_t **ca, unsigned *n)
 	gnutls_datum_t pem = { NULL, 0 };
 	int rc;
 
-	if (path == NULL || gnutls_load_file(path, &pem) < 0)
+	if (gnutls_load_file(path, &pem) < 0)
 		return -1;
 	rc = gnutls_x509_crt_list_import2(ca, n, &pem, GNUTLS_X509_FMT_PEM, 0);
 	gnutls_free(pem.data);
@@ -192,10 +192,14 @@ verify_pkix(
 	int code;
 
 	p->pkix = true;
+	if (ca_file == NULL) { /* then nobody is trusted */
+		path_fail(p, NOT_NAMED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+		    "usages 0 and 1 need a CA file, and none is given");
+		return DANEVIRKE_EVERIFY;
+	}
 	if (load_file(ca_file, &ca, &n) != 0) {
 		path_fail(p, NOT_NAMED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "ca_file: %s: want certificates in PEM",
-		    ca_file != NULL ? ca_file : "none given");
+		    "ca_file: %s: want certificates in PEM", ca_file);
 		return DANEVIRKE_EINVAL;
 	}
 	code = DANEVIRKE_ENOMEM;
