@@ -51,7 +51,7 @@ name_accepted(const struct danevirke_host *host, const char *name, size_t len)
 	return false;
 }
 
-/* Adds a name to a list for the log, on one line whatever is in it. */
+/* Adds a name to a list for the log: one line of ASCII whatever is in it. */
 static void
 remember(char *seen, size_t size, const char *name, size_t len)
 {
@@ -60,9 +60,7 @@ remember(char *seen, size_t size, const char *name, size_t len)
 	if (n > 0 && n + 1 < size)
 		seen[n++] = ' ';
 	for (i = 0; i < len && n + 1 < size; i++)
-		seen[n++] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ?
-		    '?' :
-		    name[i];
+		seen[n++] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
 	seen[n] = '\0';
 }
 
@@ -314,8 +312,8 @@ names_fit(struct path *p, size_t at)
 	return ok;
 }
 
-/* May this certificate issue what is below it, between certificates of it
- * authorities themselves? */
+/* May this certificate issue what is below it?  Between it and the leaf stand
+ * at - 1 others; GnuTLS counts those that issued themselves, and so do we. */
 static bool
 may_issue(struct path *p, size_t at, bool anchor)
 {

@@ -264,15 +264,13 @@ verify_paths(const struct danevirke_host *host,
 	return code;
 }
 
-int
-verify_chain(const struct danevirke_host *host,
-    const struct danevirke_chain *chain,
-    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
+/* Whether this can be judged at all; v says why not. */
+static int
+check_arguments(const struct danevirke_host *host,
+    const struct danevirke_chain *chain, struct danevirke_verdict *v)
 {
-	bool pkix = o != NULL && (o->flags & DANEVIRKE_PKIX_USAGES);
+	size_t i;
 
-	memset(v, 0, sizeof *v);
-	v->index = v->depth = v->usage = -1;
 	if (host->size < HOST_SIZE)
 		return refuse(v, DANEVIRKE_EINVAL, DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: size of the host is %zu, want %zu", host->size,
@@ -283,14 +281,34 @@ verify_chain(const struct danevirke_host *host,
 	if ((host->tlsa == NULL && host->n_tlsa > 0) ||
 	    (host->names == NULL && host->n_names > 0))
 		return refuse(v, DANEVIRKE_EINVAL, DANEVIRKE_VALIDATION_FAILURE,
-		    "verify: tlsa or names of the host is NULL, its count is "
-		    "not 0");
+		    "verify: tlsa or names of the host is NULL");
+	for (i = 0; i < host->n_names; i++)
+		if (host->names[i] == NULL)
+			return refuse(v, DANEVIRKE_EINVAL,
+			    DANEVIRKE_VALIDATION_FAILURE,
+			    "verify: names[%zu] of the host is NULL", i);
 	if (chain->certs == NULL || chain->n_certs == 0 ||
 	    chain->certs[0].der == NULL || chain->certs[0].len == 0)
 		return refuse(v, DANEVIRKE_EVERIFY,
 		    DANEVIRKE_VALIDATION_FAILURE,
 		    "the server has sent no certificate");
-	pkix = pkix && count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
+	return DANEVIRKE_OK;
+}
+
+int
+verify_chain(const struct danevirke_host *host,
+    const struct danevirke_chain *chain,
+    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
+{
+	bool pkix;
+	int code;
+
+	memset(v, 0, sizeof *v);
+	v->index = v->depth = v->usage = -1;
+	if ((code = check_arguments(host, chain, v)) != DANEVIRKE_OK)
+		return code;
+	pkix = o != NULL && (o->flags & DANEVIRKE_PKIX_USAGES) &&
+	    count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
 	if (!pkix && count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_EE) == 0)
 		return refuse(v, DANEVIRKE_EVERIFY, DANEVIRKE_TLSA_INVALID,
 		    "no TLSA record is usable");

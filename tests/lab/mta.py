@@ -21,6 +21,7 @@ import os
 
 class Driver:
     name = "?"
+    jobs = 16                   # messages at a time
 
     def __init__(self, world):
         self.world = world

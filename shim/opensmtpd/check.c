@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Is this configuration good, and what does it say that the parent must know?
+ * Asked in a process of its own, for it loads the module, and the parent must
+ * not.  The relay will read the file again, for itself.
+ */
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "table.h"
+
+void
+say(int level, const char *fmt, ...)
+{
+	char line[2048], *p;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	for (p = line; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	syslog(level, "%s", line);
+}
+
+void
+say_open(const struct checked *c)
+{
+	openlog("table-danevirke", LOG_PID | LOG_NDELAY, c->facility);
+	setlogmask(LOG_UPTO(c->level));
+}
+
+static void
+on_log(void *arg, int level, const char *text)
+{
+	(void)arg;
+	if (level <= LOG_WARNING)
+		say(level, "%s", text);
+}
+
+static int
+facility(const char *word)
+{
+	static const struct {
+		const char *word;
+		int facility;
+	} all[] = { { "mail", LOG_MAIL }, { "daemon", LOG_DAEMON },
+		{ "local0", LOG_LOCAL0 }, { "local1", LOG_LOCAL1 },
+		{ "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 },
+		{ "local4", LOG_LOCAL4 }, { "local5", LOG_LOCAL5 },
+		{ "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 } };
+	size_t i;
+
+	for (i = 0; i < sizeof all / sizeof *all; i++)
+		if (strcmp(all[i].word, word) == 0)
+			return all[i].facility;
+	return LOG_MAIL;
+}
+
+/* Some systems have no address but 127.0.0.1 on the loopback interface. */
+static bool
+can_listen(uint32_t addr, uint16_t port, struct checked *c)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	char text[INET_ADDRSTRLEN];
+	int fd, on = 1;
+	bool good;
+
+	sin.sin_addr.s_addr = htonl(addr);
+	sin.sin_port = htons(port);
+	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1) {
+		snprintf(
+		    c->text, sizeof c->text, "socket: %s", strerror(errno));
+		return false;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	/* in use: by this program's older self, or the next address is free */
+	good = bind(fd, (struct sockaddr *)&sin, sizeof sin) == 0 ||
+	    errno == EADDRINUSE;
+	if (!good)
+		snprintf(c->text, sizeof c->text,
+		    "relay.aliases: cannot listen on %s port %u: %s",
+		    inet_ntop(AF_INET, &sin.sin_addr, text, sizeof text), port,
+		    strerror(errno));
+	close(fd);
+	return good;
+}
+
+/* smtpd runs us as the user that it connects as.  Without such a user, the
+ * relay serves its own; root (a test) can become the one it wants. */
+static bool
+is_user(const char *name, struct checked *c)
+{
+	struct passwd *pw = getpwnam(name);
+
+	if (pw == NULL || geteuid() == 0 || pw->pw_uid == geteuid())
+		return true;
+	snprintf(c->text, sizeof c->text,
+	    "relay.user: \"%s\": smtpd runs as uid %ld, which could not use "
+	    "the relay",
+	    name, (long)geteuid());
+	return false;
+}
+
+static void
+check(const char *config, struct checked *c)
+{
+	struct danevirke_options o = {
+		.size = sizeof o, .config = config, .log = on_log
+	};
+	struct danevirke_error err = { 0, "" };
+	const struct danevirke_settings *t;
+	struct danevirke *e;
+	struct shim shim;
+
+	if (shim_load(&shim, NULL, &err) != 0 ||
+	    (e = shim.dv->open(&o, &err)) == NULL) {
+		snprintf(c->text, sizeof c->text, "%s", err.text);
+		return;
+	}
+	t = shim.dv->settings(e);
+	c->first = t->relay_first;
+	c->last = t->relay_last;
+	c->port = t->relay_port;
+	c->max = t->relay_max_domains;
+	c->facility = facility(t->log_facility);
+	c->level = t->log_level;
+	c->ok = is_user(t->relay_user, c) && can_listen(c->first, c->port, c);
+	shim.dv->close(e);
+	shim_unload(&shim);
+}
+
+void
+check_run(const char *config, int fd)
+{
+	struct checked c = { 0 };
+
+	check(config, &c);
+	/* less than PIPE_BUF: all or nothing */
+	if (write(fd, &c, sizeof c) != (ssize_t)sizeof c)
+		say(LOG_ERR, "the result of a check was not wanted: %s",
+		    strerror(errno));
+}
+
+bool
+check_sane(const struct checked *c)
+{
+	return c->ok == 1 && c->first >> 24 == 127 && c->last >> 24 == 127 &&
+	    c->first > 0x7f000001 && c->first <= c->last &&
+	    c->last < 0x7fffffff && c->port != 0 && c->max > 0 &&
+	    c->max <= 65536 && c->max <= c->last - c->first + 1 &&
+	    c->level >= LOG_ERR && c->level <= LOG_DEBUG;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The message: octets as they come, from smtpd's input to the upstream's
+ * output, never kept.  Backpressure: what the upstream does not take stays in
+ * smtpd's input, which stops being read when it is full.
+ *
+ * The upstream sees the final dot only if smtpd has sent it, so a message that
+ * breaks off on either side is no message.
+ */
+#include <stdio.h>
+
+#include <event2/buffer.h>
+
+#include "session.h"
+
+void
+data_begin(struct session *s)
+{
+	s->dot = (struct dot){ 0 };
+	session_enter(s, SESSION_DATA);
+}
+
+void
+data_pump(struct session *s)
+{
+	struct evbuffer *in = stream_input(s->client);
+	struct evbuffer_iovec v;
+	struct refusal r;
+	struct dot before;
+	bool end = false;
+	size_t n;
+
+	while (!end && stream_pending(s->peer) <= STREAM_OUTPUT &&
+	    evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len > 0) {
+		before = s->dot;
+		n = dot_find(&s->dot, v.iov_base, v.iov_len, &end);
+		if (!stream_write_buffer(s->peer, in, n)) {
+			s->dot = before; /* it is still there, to be dropped */
+			refusal_make(&r, 451, "4.3.0", "out of memory");
+			data_fail(s, &r);
+			return;
+		}
+		s->progress = boottime();
+	}
+	stream_consumed(s->client);
+	if (!end)
+		return;
+	if (s->reply.lines == 0 &&
+	    evbuffer_get_length(stream_input(s->peer)) == 0) {
+		session_enter(s, SESSION_DOT);
+		return;
+	}
+	/* Half a reply to what was not yet sent. */
+	peer_leave(s, false);
+	s->lost = false;
+	s->hub->count[COUNT_LATER]++;
+	refusal_make(&r, 451, "4.5.0",
+	    "%s: a reply before the message was complete", s->host);
+	session_enter(s, SESSION_COMMAND);
+	session_refuse(s, &r);
+}
+
+void
+data_fail(struct session *s, const struct refusal *r)
+{
+	s->refusal = *r;
+	peer_leave(s, false); /* without the dot */
+	s->lost = false;      /* smtpd hears of it at the end of the message */
+	session_enter(s, SESSION_DISCARD);
+	/* what is read from here on goes nowhere; the caller runs
+	 * data_discard() for what is there */
+}
+
+bool
+data_discard(struct session *s)
+{
+	struct evbuffer *in = stream_input(s->client);
+	struct evbuffer_iovec v;
+	bool end = false;
+	size_t n;
+
+	while (
+	    !end && evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len > 0) {
+		n = dot_find(&s->dot, v.iov_base, v.iov_len, &end);
+		evbuffer_drain(in, n);
+		s->progress = boottime();
+	}
+	stream_consumed(s->client);
+	if (!end)
+		return false;
+	s->hub
+	    ->count[s->refusal.code / 100 == 5 ? COUNT_REFUSED : COUNT_LATER]++;
+	session_refuse(s, &s->refusal);
+	session_enter(s, SESSION_COMMAND);
+	return true;
+}
+
+/* A refusal is the upstream's to give at any time, and counts; a 2xx before
+ * the dot cannot be about a message it has not seen. */
+void
+data_early_reply(struct session *s)
+{
+	char text[REASON_LEN];
+	struct refusal r = { 0 };
+
+	reply_text(&s->reply, text, sizeof text);
+	if (s->reply.code >= 400) {
+		r.code = s->reply.code;
+		snprintf(r.text, sizeof r.text, "%s", text);
+	} else
+		refusal_make(&r, 451, "4.5.0",
+		    "%s: \"%d %.200s\" before the message was complete",
+		    s->host, s->reply.code, text);
+	reply_reset(&s->reply);
+	data_fail(s, &r);
+}

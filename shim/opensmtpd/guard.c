@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who may connect, and what this process may do.
+ *
+ * Every user of the machine can connect to loopback, so the kernel is asked
+ * whose socket the other end is (sock_diag).  And since this process reads
+ * what strangers send, it keeps nothing but its sockets.
+ */
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "relay.h"
+
+/* The leak check of such a build forks and reads /proc. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+/* ------------------------------------------------------------- who it is */
+
+static bool
+user_find(struct hub *hub)
+{
+	const struct passwd *pw;
+
+	errno = 0;
+	pw = getpwnam(hub->set->relay_user);
+	if (pw != NULL) {
+		hub->uid = pw->pw_uid;
+		return true;
+	}
+	/* smtpd starts us as its own user, whatever that is called here */
+	hub->uid = geteuid();
+	if (hub->uid != 0) {
+		say(LOG_NOTICE,
+		    "relay.user: no user \"%s\": only uid %u may connect",
+		    hub->set->relay_user, (unsigned)hub->uid);
+		return true;
+	}
+	say(LOG_ERR, "relay.user: no user \"%s\"%s%s", hub->set->relay_user,
+	    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+	return false;
+}
+
+int
+guard_open(struct hub *hub)
+{
+	if (!user_find(hub))
+		return -1;
+	hub->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    NETLINK_SOCK_DIAG);
+	if (hub->diag == -1) {
+		say(LOG_ERR, "sock_diag: %s: cannot tell who connects",
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+struct diag_request {
+	struct nlmsghdr head;
+	struct inet_diag_req_v2 body;
+};
+
+static void
+request_make(struct diag_request *q, uint32_t seq,
+    const struct sockaddr_in *from, const struct sockaddr_in *to)
+{
+	memset(q, 0, sizeof *q);
+	q->head.nlmsg_len = sizeof *q;
+	q->head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	q->head.nlmsg_flags = NLM_F_REQUEST;
+	q->head.nlmsg_seq = seq;
+	q->body.sdiag_family = AF_INET;
+	q->body.sdiag_protocol = IPPROTO_TCP;
+	q->body.idiag_states = ~0U;
+	/* the other end's socket, as it sees itself */
+	q->body.id.idiag_sport = from->sin_port;
+	q->body.id.idiag_dport = to->sin_port;
+	q->body.id.idiag_src[0] = from->sin_addr.s_addr;
+	q->body.id.idiag_dst[0] = to->sin_addr.s_addr;
+	q->body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+	q->body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+}
+
+static bool
+same_socket(const struct inet_diag_sockid *a, const struct inet_diag_sockid *b)
+{
+	return a->idiag_sport == b->idiag_sport &&
+	    a->idiag_dport == b->idiag_dport &&
+	    a->idiag_src[0] == b->idiag_src[0] &&
+	    a->idiag_dst[0] == b->idiag_dst[0];
+}
+
+/* 0 and *uid, or an errno.  The kernel answers within send(). */
+static int
+owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
+    uid_t *uid)
+{
+	static uint32_t seq;
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct diag_request q;
+	union {
+		struct nlmsghdr head;
+		char room[4096];
+	} r;
+	const struct inet_diag_msg *msg = NLMSG_DATA(&r.head);
+	const struct nlmsgerr *e = NLMSG_DATA(&r.head);
+	ssize_t n;
+	int i;
+
+	request_make(&q, ++seq, from, to);
+	if (sendto(diag, &q, sizeof q, 0, (struct sockaddr *)&kernel,
+		sizeof kernel) != (ssize_t)sizeof q)
+		return errno != 0 ? errno : EIO;
+	for (i = 0; i < 8; i++) { /* an older answer may still be there */
+		n = recv(diag, &r, sizeof r, MSG_DONTWAIT);
+		if (n < 0)
+			return errno;
+		if ((size_t)n < sizeof r.head ||
+		    !NLMSG_OK(&r.head, (size_t)n) || r.head.nlmsg_seq != seq)
+			continue;
+		if (r.head.nlmsg_type == NLMSG_ERROR &&
+		    r.head.nlmsg_len >= NLMSG_LENGTH(sizeof *e))
+			return e->error < 0 ? -e->error : EPROTO;
+		if (r.head.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+		    r.head.nlmsg_len < NLMSG_LENGTH(sizeof *msg) ||
+		    !same_socket(&msg->id, &q.body.id))
+			return EPROTO;
+		*uid = msg->idiag_uid;
+		return 0;
+	}
+	return EPROTO;
+}
+
+bool
+guard_peer(const struct hub *hub, int fd, uint32_t addr, char *why, size_t len)
+{
+	struct sockaddr_in from, to;
+	socklen_t n = sizeof to;
+	uid_t uid = (uid_t)-1;
+	int e;
+
+	if (getsockname(fd, (struct sockaddr *)&to, &n) == -1 ||
+	    n != sizeof to || to.sin_family != AF_INET ||
+	    ntohl(to.sin_addr.s_addr) != addr || addr < hub->args->first ||
+	    addr > hub->args->last || ntohs(to.sin_port) != hub->args->port) {
+		snprintf(why, len, "not to an alias");
+		return false;
+	}
+	n = sizeof from;
+	if (getpeername(fd, (struct sockaddr *)&from, &n) == -1 ||
+	    n != sizeof from || from.sin_family != AF_INET) {
+		snprintf(why, len, "gone already");
+		return false;
+	}
+	if ((e = owner(hub->diag, &from, &to, &uid)) != 0) {
+		snprintf(
+		    why, len, "whose it is cannot be told: %s", strerror(e));
+		return false;
+	}
+	if (uid != hub->uid) {
+		snprintf(why, len, "from uid %u, want %u", (unsigned)uid,
+		    (unsigned)hub->uid);
+		return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------- what it can do */
+
+#ifndef __NR_landlock_create_ruleset
+#define __NR_landlock_create_ruleset 444
+#define __NR_landlock_add_rule 445
+#define __NR_landlock_restrict_self 446
+#endif
+
+/* As linux/landlock.h of a newer system has them. */
+struct ruleset {
+	uint64_t fs, net, scope;
+};
+struct port_rule {
+	uint64_t allowed, port;
+};
+#define RULESET_VERSION 1U
+#define RULE_NET_PORT 2
+#define NET_BIND_TCP 1ULL
+#define SCOPE_ALL 3ULL /* abstract sockets, signals */
+
+/* Every access to files that version knows. */
+static uint64_t
+all_files(long version)
+{
+	int bits = version >= 5 ? 16 :
+	    version >= 3        ? 15 :
+	    version == 2        ? 14 :
+				  13;
+
+	return (1ULL << bits) - 1;
+}
+
+/* No file from here on, no TCP port to listen at (port 0 is what connect()
+ * with an own address uses), no signal to others. */
+static int
+landlock(void)
+{
+	struct ruleset set = { 0 };
+	struct port_rule any = { NET_BIND_TCP, 0 };
+	size_t len = 8;
+	long version;
+	int fd, e = 0;
+
+	version = syscall(
+	    __NR_landlock_create_ruleset, NULL, (size_t)0, RULESET_VERSION);
+	if (version < 1)
+		return version == 0 ? ENOSYS : errno;
+	set.fs = all_files(version);
+	if (version >= 4) {
+		set.net = NET_BIND_TCP;
+		len = 16;
+	}
+	if (version >= 6) {
+		set.scope = SCOPE_ALL;
+		len = 24;
+	}
+	fd = (int)syscall(__NR_landlock_create_ruleset, &set, len, 0U);
+	if (fd == -1)
+		return errno;
+	if ((version >= 4 &&
+		syscall(__NR_landlock_add_rule, fd, RULE_NET_PORT, &any, 0U) !=
+		    0) ||
+	    syscall(__NR_landlock_restrict_self, fd, 0U) != 0)
+		e = errno;
+	close(fd);
+	return e;
+}
+
+/* Only in a lab is this root: smtpd starts its tables as its own user. */
+static int
+root_drop(const struct hub *hub)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0 || hub->uid == 0)
+		return 0;
+	pw = getpwuid(hub->uid);
+	if (pw == NULL || setgroups(1, &pw->pw_gid) == -1 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1) {
+		say(LOG_ERR, "cannot become %s: %s", hub->set->relay_user,
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int
+guard_close(const struct hub *hub)
+{
+	struct rlimit none = { 0, 0 };
+	int e;
+
+	tzset(); /* syslog(3) reads the time zone's file but once */
+	if (root_drop(hub) == -1)
+		return -1;
+	setrlimit(RLIMIT_CORE, &none); /* mail in flight is in memory */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+		say(LOG_ERR, "no_new_privs: %s", strerror(errno));
+		return -1;
+	}
+	if (SANITIZED)
+		return 0;
+	setrlimit(RLIMIT_NPROC, &none);
+	e = landlock();
+	if (e != 0)
+		say(LOG_WARNING,
+		    "no Landlock in this kernel (%s): the relay can reach "
+		    "the files that user %s can",
+		    strerror(e), hub->set->relay_user);
+	return 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * relay.h - the relay child: what its own files share
+ *
+ * One session per connection of smtpd to an alias (table.h), in call order:
+ *
+ *	relay.c		relay_run()	  control socket, listeners, limits
+ *	guard.c		guard_close()	  what the process needs no more
+ *	guard.c		guard_peer()	  is it smtpd's user who connects?
+ *	session.c	session_new()	  the dialogue with smtpd, one enum
+ *	peer.c		  dial_start()	    domain -> a judged upstream session
+ *	  (module)	    start()	    domain -> hosts
+ *	  starttls.c	    starttls_start() one host, one address
+ *	command.c	  one command at a time,
+ *	upstream.c	  and one reply
+ *	data.c		  data_pump()	    the message, streamed
+ *	smtp.c		pure: replies, extensions, the final dot
+ *
+ * smtpd gets 2xx to a message only as the upstream's own reply to it.  What is
+ * zeroed, unknown or failed is a temporary failure.
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "danevirke.h"
+#include "load.h"
+#include "smtp.h"
+#include "starttls.h"
+#include "table.h"
+
+/* Runs the relay as table.h says.  Never comes back but with the exit status:
+ * 0 after RELAY_DRAIN, 1 if it cannot work (and the log says why). */
+int relay_run(const struct relay_args *);
+
+#define REASON_LEN 400
+
+/* Why MAIL is refused: code 0 is none, else 4xx or 5xx. */
+struct refusal {
+	int code;
+	char enhanced[8];      /* "4.7.5" */
+	char text[REASON_LEN]; /* printable, one line */
+};
+
+struct hub;
+
+/* A mail domain and its alias.  Lives as long as it has a listener or a
+ * session. */
+struct domain {
+	struct domain *next;
+	struct hub *hub;
+	uint32_t addr; /* host order */
+	char name[DOMAIN_LEN];
+	int fd;               /* listening, -1: no more */
+	struct event *accept; /* NULL: no more */
+	bool paused;          /* accept is not pending: limits */
+	unsigned sessions;
+	unsigned refs;
+	struct refusal failure; /* remembered */
+	uint64_t until;         /* CLOCK_BOOTTIME seconds */
+};
+
+enum count {
+	COUNT_SESSIONS,
+	COUNT_STRANGERS, /* connections refused */
+	COUNT_PAUSED,    /* times a limit was met */
+	COUNT_UPSTREAM,  /* upstream sessions that were judged good, by */
+	COUNT_DANE,      /* verdict */
+	COUNT_DANE_INSECURE_MX,
+	COUNT_ENCRYPT,
+	COUNT_TLS,
+	COUNT_CLEAR,
+	COUNT_DEFERRED, /* hosts, attempts and domains that could not be used */
+	COUNT_BOUNCED,
+	COUNT_TAKEN, /* messages, by the upstream's reply after the dot */
+	COUNT_LATER,
+	COUNT_REFUSED,
+	COUNT_BROKEN, /* upstream sessions lost in a transaction */
+	COUNT_MAX
+};
+
+/* What all sessions share: the relay process itself. */
+struct hub {
+	struct event_base *base;
+	const struct danevirke_api *dv;
+	struct danevirke *engine;
+	const struct danevirke_settings *set;
+	const struct relay_args *args;
+	uid_t uid; /* smtpd's: who may connect */
+	int diag;  /* sock_diag */
+	unsigned sessions, max_sessions;
+	bool draining;
+	uint64_t count[COUNT_MAX];
+};
+
+/* ----------------------------------------------------------------- relay */
+
+/* CLOCK_BOOTTIME, as danevirke_answer.expires. */
+uint64_t boottime(void);
+/* A session of this domain is over: the domain may be gone afterwards. */
+void domain_leave(struct hub *, struct domain *);
+/* Keeps why for relay.failure_ttl seconds. */
+void domain_failed(struct hub *, struct domain *, const struct refusal *);
+/* The one that is kept, or NULL. */
+const struct refusal *domain_failure(const struct domain *);
+
+/* ----------------------------------------------------------------- guard */
+
+/* 0, or -1 and the log says why. */
+int guard_open(struct hub *);
+/* Did uid connect to addr:port?  Everything else, not known included, no: why
+ * (one line). */
+bool
+guard_peer(const struct hub *, int fd, uint32_t addr, char *why, size_t len);
+/* After everything is opened: no root, no new privileges, no files, no core.
+ * 0, or -1 and the log says why; a kernel without Landlock is only logged. */
+int guard_close(const struct hub *);
+
+/* --------------------------------------------------------------- session */
+
+/* Owns fd, and one session of the domain until domain_leave(). */
+void session_new(
+    struct hub *, struct domain *, int fd, const struct sockaddr_storage *peer);
+
+/* ------------------------------------------------------------------ peer */
+
+/* An upstream session that may be used, or why there is none.  Valid during
+ * done(), but for stream, which is the callee's. */
+struct dialed {
+	struct stream *stream; /* NULL: refusal */
+	struct extensions ext;
+	const char *host; /* its name */
+	uint64_t expires; /* of the answer it was judged by, boottime() */
+	struct refusal refusal;
+};
+
+typedef void dial_done(void *arg, const struct dialed *);
+
+struct dial;
+
+/* Asks for the domain's hosts and tries them; within relay.timeouts.ehlo.  All
+ * strings are copied.  source: own address, 4 or 6, or NULL.  done() runs
+ * exactly once, from the loop.  NULL: out of memory. */
+struct dial *dial_start(struct hub *, const char *domain, const char *helo,
+    const char *source4, const char *source6, dial_done *done, void *arg);
+/* No done() any more; not from inside it.  NULL is allowed. */
+void dial_cancel(struct dial *);
+
+#endif

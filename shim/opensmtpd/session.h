@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A session, as its files share it:
+ *
+ *	session.c	its states and timers, its beginning and end
+ *	command.c	what smtpd asks for
+ *	upstream.c	what the upstream answers
+ *	data.c		the message
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "relay.h"
+
+enum session_state {
+	SESSION_COMMAND = 0, /* smtpd's turn */
+	SESSION_DIAL,        /* an upstream session is being made */
+	SESSION_REPLY,       /* a command was handed on: upstream's turn */
+	SESSION_DATA,        /* a message streams */
+	SESSION_DISCARD,     /* the rest of one that cannot be delivered */
+	SESSION_DOT,         /* all of it was sent: upstream's turn */
+	SESSION_OVER         /* to be freed by the loop */
+};
+
+struct session {
+	struct hub *hub;
+	struct domain *domain;
+	struct stream *client; /* smtpd */
+	struct event *timer;
+	enum session_state state;
+	uint64_t progress; /* when something moved last, boottime() */
+
+	/* what smtpd said and was told */
+	char helo[256]; /* "": nothing yet */
+	bool esmtp;
+	unsigned errors;
+	char source4[16]; /* smtpd's own address, "": not set */
+	struct extensions shown;
+
+	/* the upstream */
+	struct dial *dial;
+	struct stream *peer; /* NULL: none; MAIL makes one */
+	struct extensions ext;
+	char host[DOMAIN_LEN];
+	uint64_t expires; /* the answer's */
+	bool fresh;       /* made for the MAIL under way */
+	bool used;        /* it has answered a command */
+
+	/* the command under way */
+	enum verb verb;
+	char *mail;         /* the MAIL line, until it is answered */
+	bool transaction;   /* the upstream took MAIL */
+	bool lost;          /* and is gone since */
+	struct reply reply; /* under way */
+	struct dot dot;
+	struct refusal refusal; /* DISCARD: what smtpd will hear */
+};
+
+/* ------------------------------------------------------------ session.c */
+
+void session_enter(struct session *, enum session_state);
+/* The struct lives until the loop runs again: callers may hold it. */
+void session_end(struct session *, bool gracefully);
+/* To smtpd; all that it hears comes through here. */
+void session_say(struct session *, const char *text, size_t len);
+/* One line, which is cleaned and cut. */
+void session_line(struct session *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void session_refuse(struct session *, const struct refusal *);
+/* Fills r.  The text is cleaned. */
+void refusal_make(struct refusal *r, int code, const char *enhanced,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The upstream is of no more use; gracefully: QUIT is said.  A transaction
+ * under way is lost. */
+void peer_leave(struct session *, bool gracefully);
+
+/* ------------------------------------------------------------ command.c */
+
+/* All of smtpd's input that can be used now. */
+void session_run(struct session *);
+/* Looks for an upstream, for s->mail or, without one, for EHLO. */
+void upstream_dial(struct session *);
+void mail_forget(struct session *);
+
+/* ----------------------------------------------------------- upstream.c */
+
+extern const struct stream_ops upstream_ops; /* of s->peer */
+/* It is gone, or as good as. */
+void upstream_lost(struct session *, const char *why);
+
+/* --------------------------------------------------------------- data.c */
+
+/* DATA was agreed upon: the state is SESSION_DATA. */
+void data_begin(struct session *);
+/* Moves what can be moved; at the final dot the state is SESSION_DOT. */
+void data_pump(struct session *);
+/* The message cannot be delivered: nothing more of it goes upstream, and smtpd
+ * hears r when it has sent all. */
+void data_fail(struct session *, const struct refusal *r);
+/* In SESSION_DISCARD.  True: smtpd has sent all, and was answered. */
+bool data_discard(struct session *);
+/* The upstream talks before it has all. */
+void data_early_reply(struct session *);
+
+#endif

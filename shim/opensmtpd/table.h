@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * table.h - table-danevirke: what its parent and its relay child share
+ *
+ * smtpd starts the parent (main.c), which owns fd 0 and must outlive any
+ * trouble: all of smtpd falls with it.  It answers from memory and holds
+ * nothing but the table of aliases and their listening sockets.
+ *
+ *	main.c		fd 0 and the poll loop
+ *	listen.c	the listening sockets
+ *	child.c		starts, tells and buries relay children
+ *	check.c		the short-lived child that reads a configuration
+ *	imsg.c line.c	the two table protocols, pure: octets -> request -> reply
+ *	alias.c		domain -> loopback address, pure
+ *
+ * DNS, TLS and SMTP happen in the relay child (relay.h): forked, and where the
+ * system can, executed anew, so that a crash tells nothing about the next
+ * child's memory.  The parent never loads danevirke.so.
+ *
+ * What the child finds when relay_run() is called
+ * - Open: args->control, fd 2, and 0 and 1 on /dev/null.  The listening sockets
+ *   come over control.  Syslog is open: ident table-danevirke, LOG_PID, the
+ *   configured facility and level.
+ * - Signals: HUP, INT, PIPE, TERM and USR1 ignored, the rest default, nothing
+ *   blocked.  On Linux the process is named danevirke-relay.
+ * - The soft limit of descriptors is raised to the hard one.
+ *
+ * What the child must do
+ * - Write one octet to control when it could accept connections: after an
+ *   update, this is when its predecessor is told to end.
+ * - Read control before it accepts anything: an address may have changed hands
+ *   and the parent has told so before it told smtpd.
+ * - End of file on control: the parent is gone, _exit() at once.
+ * - RELAY_DRAIN: close the listening sockets, finish the sessions, exit 0
+ *   within RELAY_DRAIN_MAX seconds.  Another child has taken over.
+ * - Refuse (451) a recipient whose domain, by alias_domain(), is not the
+ *   session's: smtpd may hold an address longer than its domain does, and may
+ *   send two domains that had one address over one session.  A session keeps
+ *   the domain that its address had when it was accepted.
+ * It may exit or crash at any time: the parent starts another and hands over
+ * all aliases again; connections wait in the listening sockets meanwhile.
+ * The parent reads nothing else from control.
+ */
+#ifndef TABLE_H
+#define TABLE_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DOMAIN_LEN 256 /* with its NUL */
+
+/* ---------------------------------------------------- parent to child */
+
+struct relay_args {
+	int control;          /* SOCK_SEQPACKET, non-blocking, cloexec */
+	const char *table;    /* name of the table in smtpd.conf */
+	const char *config;   /* absolute path of the configuration */
+	uint32_t first, last; /* alias range, IPv4, host order, */
+	uint16_t port;        /* and port, as the parent uses them: these count
+			       * should the file have changed since */
+};
+
+enum relay_op {
+	RELAY_ADD = 1, /* with one descriptor: a listening TCP socket,
+			* non-blocking, cloexec, bound to addr:port; the
+			* address is not known to the child yet */
+	RELAY_REMOVE,  /* addr is given up: close its listening socket; its
+			* sessions go on.  domain is empty */
+	RELAY_DRAIN    /* end gracefully; addr 0, domain empty */
+};
+
+#define RELAY_DRAIN_MAX 3600 /* seconds; then the parent kills */
+
+/* One datagram of control is exactly one of these. */
+struct relay_msg {
+	uint32_t op;             /* enum relay_op */
+	uint32_t addr;           /* host order */
+	char domain[DOMAIN_LEN]; /* as alias_domain() writes it */
+};
+
+/* ------------------------------------------------------------- aliases */
+
+/* The one spelling of a mail domain: lower case, no final dot; a literal is
+ * "[192.0.2.1]" or "[ipv6:2001:db8::1]".  False, and why (constant text), if
+ * it is no name that mail could go to. */
+bool alias_domain(const char *key, char out[DOMAIN_LEN], const char **why);
+
+struct alias {
+	char domain[DOMAIN_LEN];
+	uint32_t addr; /* host order */
+	int fd;        /* the owner's to open and close; -1 in a new one */
+	bool told;     /* the owner's: the relay knows of it */
+	uint64_t used; /* seconds, of the last alias_use() */
+
+	uint32_t newer, older;           /* order of use */
+	uint32_t same_domain, same_addr; /* hash chains */
+};
+
+struct aliases;
+
+/* At most max of them, 1 to 65536, in [first, last], which must have that many.
+ * All memory is taken here; NULL: there is none. */
+struct aliases *alias_new(uint32_t first, uint32_t last, uint32_t max);
+void alias_free(struct aliases *); /* closes nothing; NULL is allowed */
+/* NULL: not in the table.  domain as alias_domain() wrote it. */
+struct alias *alias_find(struct aliases *, const char *domain);
+/* A new one, as used now.  Its address depends on domain alone unless another
+ * has that one: then the next free.  NULL: the table is full. */
+struct alias *alias_add(struct aliases *, const char *domain, uint64_t now);
+/* To the next free address: this one cannot be bound.  False: none. */
+bool alias_move(struct aliases *, struct alias *);
+void alias_use(struct aliases *, struct alias *, uint64_t now);
+struct alias *alias_oldest(struct aliases *); /* NULL: the table is empty */
+void alias_remove(struct aliases *, struct alias *);
+/* Each in turn, newest first: NULL, the newest, ... NULL */
+struct alias *alias_next(struct aliases *, const struct alias *);
+
+/* ----------------------------------------------------------- protocols */
+
+#define REQUEST_MAX 16384 /* octets of one request */
+#define REPLY_MAX 1024    /* octets of one reply */
+
+enum request_op {
+	REQUEST_NONE = 0, /* nothing to answer; why may tell what is wrong */
+	REQUEST_OPEN,     /* the handshake is complete: answer REPLY_YES */
+	REQUEST_UPDATE,
+	REQUEST_LOOKUP,
+	REQUEST_CHECK,
+	REQUEST_FETCH,
+	REQUEST_CLOSE, /* no answer: smtpd goes */
+	REQUEST_BAD    /* answer REPLY_ERROR; why tells what is wrong */
+};
+
+struct request {
+	enum request_op op;
+	bool relayhost;  /* LOOKUP, CHECK, FETCH: this service is asked for */
+	char key[1024];  /* LOOKUP, CHECK */
+	char id[64];     /* lines: to be repeated in the reply */
+	char word[16];   /* lines: the operation, likewise */
+	const char *why; /* NULL, or constant text */
+};
+
+enum table_reply { REPLY_ERROR = -1, REPLY_NO = 0, REPLY_YES = 1 };
+
+/* The first request in len octets: its length, with r written; 0 if more
+ * octets are needed; -1 if nothing that follows can be understood, r->why. */
+ssize_t imsg_parse(const uint8_t *buf, size_t len, struct request *r);
+ssize_t line_parse(const uint8_t *buf, size_t len, struct request *r);
+/* text: the value of a LOOKUP answered YES, or the reason of an ERROR (where
+ * the protocol has room for one).  Octets written, at most REPLY_MAX. */
+size_t imsg_reply(const struct request *, enum table_reply, const char *text,
+    uint8_t buf[REPLY_MAX]);
+size_t line_reply(const struct request *, enum table_reply, const char *text,
+    uint8_t buf[REPLY_MAX]);
+/* By the first octets: 'i' imsg, 'l' lines, 0 more are needed, -1 neither */
+int protocol_guess(const uint8_t *buf, size_t len);
+
+/* ------------------------------------------------------- configuration */
+
+/* What the parent needs to know of a configuration.  Comes from the checking
+ * child as it is. */
+struct checked {
+	int ok;               /* 1, or 0 and text */
+	uint32_t first, last; /* alias range, host order */
+	uint32_t max;         /* aliases */
+	uint16_t port;
+	int facility, level; /* of syslog(3) */
+	char text[2044];     /* one line; the whole fits into PIPE_BUF */
+};
+
+#define CHECK_TIMEOUT 10 /* seconds */
+
+/* Reads config, logs its errors, and writes a struct checked to fd.  For a
+ * process of its own. */
+void check_run(const char *config, int fd);
+/* Is it a struct that check_run() could have written? */
+bool check_sane(const struct checked *);
+
+/* ------------------------------------------------------------ children */
+
+/* All that concerns relay children.  The caller fills the first part. */
+struct relays {
+	const char *table, *config; /* argv of this program */
+	struct checked conf;
+	struct aliases *aliases; /* all of them listening; told is ours */
+	int other;               /* one more descriptor that children must not
+				  * have; -1: none */
+	uint64_t complained;     /* of a full table; 0: never */
+	int exe;                 /* this program, to be executed; -1: none */
+
+	struct relay {
+		pid_t pid; /* 0: none */
+		int control;
+		uint64_t time; /* started; of an old one: to be killed */
+	} now, next, old[4];   /* next: not yet ready to take over; old: told to
+			      * end gracefully */
+	size_t untold;         /* aliases that now has not been told of */
+	uint64_t start;        /* when to start the next, if now has ended */
+	unsigned backoff;      /* seconds from an end to a start */
+};
+
+/* Time is in seconds of CLOCK_MONOTONIC. */
+
+/* In a fresh child: signals, standard descriptors; closes the parent's. */
+void child_enter(struct relays *);
+/* Starts what is due, kills what is overdue. */
+void relays_tick(struct relays *, uint64_t now);
+/* When to tick again; UINT64_MAX: no need. */
+uint64_t relays_next(const struct relays *);
+/* A child has ended.  False: none of ours. */
+bool relays_ended(struct relays *, pid_t, int status, uint64_t now);
+/* Tells the relay of new aliases, as many as it takes now. */
+void relays_tell(struct relays *);
+/* This alias is given up.  False: the relay cannot be told now. */
+bool relays_forget(struct relays *, const struct alias *);
+/* An update, step by step: next is started with this configuration ... */
+bool relays_prepare(struct relays *, const struct checked *, uint64_t now);
+/* ... 1: it is ready; 0: not yet; -1: it has failed ... */
+int relays_ready(const struct relays *);
+/* ... now is told to end gracefully, and next becomes now; relays_renew() then
+ * tells it of all aliases.  False: now cannot be told; next is still there ... */
+bool relays_swap(struct relays *, uint64_t now);
+void relays_renew(struct relays *);
+/* ... or next is killed. */
+void relays_abandon(struct relays *);
+void relays_kill(struct relays *);
+/* The program as a relay, as relays_tick() executes it; never returns. */
+void relay_main(char **argv) __attribute__((noreturn));
+
+/* ----------------------------------------------------------- addresses */
+
+#define ADDRESS_LEN 16
+
+void address_text(uint32_t addr, char buf[ADDRESS_LEN]);
+/* An alias for a domain that has none, listening; the relay is told.  NULL: the
+ * log says why. */
+struct alias *address_new(struct relays *, const char *domain, uint64_t now);
+void addresses_close(struct aliases *); /* and frees them */
+/* As many aliases as configured, or as descriptors allow, with a warning. */
+uint32_t address_limit(const struct checked *);
+
+/* A line for syslog; what others sent is made printable. */
+void say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void say_open(const struct checked *);
+
+#endif

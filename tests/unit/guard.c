@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/* Who may connect to the relay, and what it can do afterwards: each refusal,
+ * by the kernel that runs this. */
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "opensmtpd/relay.h"
+
+#include <cmocka.h>
+
+#define ALIAS 0x7f400001 /* 127.64.0.1 */
+
+static char said[2048];
+static struct danevirke_settings set;
+static struct relay_args args;
+static struct hub hub;
+
+void
+say(int level, const char *fmt, ...)
+{
+	size_t n = strlen(said);
+	va_list ap;
+
+	(void)level;
+	va_start(ap, fmt);
+	vsnprintf(said + n, sizeof said - n, fmt, ap);
+	va_end(ap);
+}
+
+static int
+listen_at(uint32_t addr, uint16_t *port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof sin;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd != -1);
+	sin.sin_addr.s_addr = htonl(addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	*port = ntohs(sin.sin_port);
+	return fd;
+}
+
+static int
+connect_to(uint32_t addr, uint16_t port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	sin.sin_addr.s_addr = htonl(addr);
+	sin.sin_port = htons(port);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+	return fd;
+}
+
+static int
+setup(void **state)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+
+	(void)state;
+	assert_non_null(pw);
+	set.relay_user = strdup(pw->pw_name);
+	args.first = 0x7f400000;
+	args.last = 0x7f40ffff;
+	hub.set = &set;
+	hub.args = &args;
+	assert_int_equal(guard_open(&hub), 0);
+	assert_int_equal(hub.uid, geteuid());
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	close(hub.diag);
+	free((char *)(uintptr_t)set.relay_user);
+	return 0;
+}
+
+/* Each connection is judged by its own other end. */
+static void
+test_peer(void **state)
+{
+	uint16_t port;
+	char why[200] = "";
+	int l = listen_at(ALIAS, &port), i, c, a;
+
+	(void)state;
+	args.port = port;
+	for (i = 0; i < 20; i++) {
+		c = connect_to(ALIAS, port);
+		a = accept(l, NULL, NULL);
+		assert_true(guard_peer(&hub, a, ALIAS, why, sizeof why));
+		hub.uid++;
+		assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+		assert_non_null(strstr(why, "from uid"));
+		hub.uid--;
+		close(c);
+		close(a);
+	}
+	close(l);
+}
+
+/* By an address that is not the alias, out of the range, another port. */
+static void
+test_address(void **state)
+{
+	uint16_t port;
+	char why[200] = "";
+	int l = listen_at(ALIAS, &port);
+	int c = connect_to(ALIAS, port);
+	int a = accept(l, NULL, NULL);
+
+	(void)state;
+	args.port = port;
+	assert_true(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	assert_false(guard_peer(&hub, a, ALIAS + 1, why, sizeof why));
+	assert_string_equal(why, "not to an alias");
+	args.port++;
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	args.port = port;
+	args.first = ALIAS + 1;
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	args.first = 0x7f400000;
+	args.last = ALIAS - 1;
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	args.last = 0x7f40ffff;
+	assert_true(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	close(c);
+	close(a);
+	close(l);
+}
+
+/* A peer that cannot be found is refused. */
+static void
+test_gone(void **state)
+{
+	struct linger now = { 1, 0 };
+	uint16_t port;
+	char why[200] = "";
+	int l = listen_at(ALIAS, &port);
+	int c = connect_to(ALIAS, port);
+	int a = accept(l, NULL, NULL);
+	int diag = hub.diag;
+
+	(void)state;
+	args.port = port;
+	hub.diag = -1; /* no answer */
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	assert_non_null(strstr(why, "cannot be told"));
+	hub.diag = diag;
+	setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(c);
+	usleep(50000);
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	close(a);
+	close(l);
+	/* neither is what is no connection at all */
+	a = open("/dev/null", O_RDWR);
+	assert_false(guard_peer(&hub, a, ALIAS, why, sizeof why));
+	close(a);
+}
+
+/* A user that does not exist: our own, if that is not root's. */
+static void
+test_user(void **state)
+{
+	const char *user = set.relay_user;
+	struct hub other = hub;
+
+	(void)state;
+	set.relay_user = "no-such-user";
+	said[0] = '\0';
+	if (geteuid() == 0)
+		assert_int_equal(guard_open(&other), -1);
+	else {
+		assert_int_equal(guard_open(&other), 0);
+		assert_int_equal(other.uid, geteuid());
+		close(other.diag);
+	}
+	assert_non_null(strstr(said, "relay.user: no user \"no-such-user\""));
+	set.relay_user = user;
+}
+
+static long
+landlock_version(void)
+{
+#ifdef __NR_landlock_create_ruleset
+	return syscall(__NR_landlock_create_ruleset, NULL, 0, 1);
+#else
+	return 0;
+#endif
+}
+
+/* In a process of its own: the number of the first thing that is wrong. */
+static int
+closed(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct rlimit rl;
+	uint16_t port;
+	int l = listen_at(ALIAS, &port), fd, held;
+
+	held = open("/dev/null", O_RDWR);
+	if (guard_close(&hub) != 0)
+		return 1;
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return 2;
+	if (getrlimit(RLIMIT_CORE, &rl) != 0 || rl.rlim_max != 0)
+		return 3;
+	/* what was open stays, and new connections may have an own address */
+	if (write(held, "x", 1) != 1)
+		return 4;
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *)&sin, sizeof sin) != 0)
+		return 5;
+	sin.sin_addr.s_addr = htonl(ALIAS);
+	sin.sin_port = htons(port);
+	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) != 0)
+		return 6;
+	close(l);
+	if (landlock_version() < 1)
+		return strstr(said, "no Landlock") == NULL ? 7 : 0;
+	if (said[0] != '\0')
+		return 8;
+	if (open("/etc/passwd", O_RDONLY) != -1 || errno != EACCES)
+		return 9;
+	if (open("/dev/null", O_WRONLY) != -1 || errno != EACCES)
+		return 10;
+	if (open("/tmp/danevirke-guard", O_CREAT | O_WRONLY, 0600) != -1)
+		return 11;
+	execl("/bin/true", "true", (char *)NULL);
+	if (errno != EACCES)
+		return 12;
+	if (landlock_version() >= 4) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		sin.sin_port = htons(10025);
+		if (bind(fd, (struct sockaddr *)&sin, sizeof sin) != -1 ||
+		    errno != EACCES)
+			return 13;
+	}
+	if (landlock_version() >= 6 &&
+	    (kill(getppid(), 0) != -1 || errno != EPERM))
+		return 14;
+	return 0;
+}
+
+static void
+test_closed(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__)
+	skip(); /* guard.c leaves all open to the leak check */
+#endif
+	said[0] = '\0';
+	if ((pid = fork()) == 0)
+		_exit(closed());
+	assert_true(pid != -1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_peer),
+		cmocka_unit_test(test_address),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_user),
+		cmocka_unit_test(test_closed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * starttls.c and stream.c against a server that follows a script, in a process
+ * of its own.  A script is one line for each step:
+ *
+ *	TEXT	send it, with CRLF ("TEXT&" without waiting: the next step's
+ *		text goes out in the same write; "%" likewise, without CRLF)
+ *	<WORD	read a line, which must begin with WORD
+ *	=TLS	a handshake (server's side)
+ *	=END	close the connection
+ *	=WAIT	do nothing until the client has gone
+ *	=DRAIN	the same, whatever it may send
+ *
+ * The process exits with 0 if all went as written, and the client left in the
+ * end; what the client says that the script does not have is a failure.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+
+#include "starttls.h"
+
+#include <cmocka.h>
+
+#define HELLO "250-mx.example says\n"
+#define OFFER HELLO "250-SIZE 1000\n250 STARTTLS\n"
+#define NO_OFFER HELLO "250 SIZE 1000\n"
+#define GREET "220 mx.example ESMTP\n<EHLO me.example\n"
+#define TLS "<STARTTLS\n220 go\n=TLS\n"
+
+enum judge { NOBODY = 0, GOOD, WRONG };
+
+struct test {
+	const char *id; /* rows of the conformance table */
+	const char *script;
+	enum starttls_mode mode;
+	enum judge judge;
+	enum starttls_state state; /* where it ends */
+	const char *text;          /* in result.text, or NULL: "" */
+	enum danevirke_result result;
+	bool tls;
+	const char *priority;
+};
+
+#define REQ STARTTLS_REQUIRED
+#define MAY STARTTLS_IF_OFFERED
+#define NOT DANEVIRKE_STARTTLS_NOT_SUPPORTED
+#define BAD DANEVIRKE_VALIDATION_FAILURE
+
+static const struct test tests[] = {
+	/* T01, S08: judged before anything is said in the session */
+	{ "T01 good", GREET OFFER TLS "<EHLO me.example\n" NO_OFFER "=WAIT\n",
+	    REQ, GOOD, STARTTLS_READY, NULL, 0, true, NULL },
+	{ "S08 wrong certificate", GREET OFFER TLS "<QUIT\n=WAIT\n", REQ, WRONG,
+	    STARTTLS_VERIFY, "no TLSA record matches", BAD, true, NULL },
+	{ "T03 any certificate",
+	    GREET OFFER TLS "<EHLO me.example\n" NO_OFFER "=WAIT\n", REQ,
+	    NOBODY, STARTTLS_READY, NULL, 0, true, NULL },
+	{ "at once", "=TLS\n" GREET NO_OFFER "=WAIT\n", STARTTLS_AT_ONCE, GOOD,
+	    STARTTLS_READY, NULL, 0, true, NULL },
+	{ "at once, wrong", "=TLS\n<QUIT\n=WAIT\n", STARTTLS_AT_ONCE, WRONG,
+	    STARTTLS_VERIFY, "no TLSA record matches", BAD, true, NULL },
+	/* T02: not offered, refused, not even then */
+	{ "T02 not offered", GREET NO_OFFER "<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_COMMAND, "STARTTLS is not offered", NOT, false, NULL },
+	{ "T02 454", GREET OFFER "<STARTTLS\n454 4.7.0 not now\n<QUIT\n=WAIT\n",
+	    REQ, GOOD, STARTTLS_COMMAND, "454 4.7.0 not now", NOT, false,
+	    NULL },
+	{ "T02 554", GREET OFFER "<STARTTLS\n554 never\n<QUIT\n=WAIT\n", REQ,
+	    GOOD, STARTTLS_COMMAND, "refused: 554 never", NOT, false, NULL },
+	{ "T02 no handshake", GREET OFFER "<STARTTLS\n220 go\n=END\n", REQ,
+	    GOOD, STARTTLS_HANDSHAKE, "closed by peer", BAD, false, NULL },
+	{ "T02 no TLS in it", GREET OFFER "<STARTTLS\n220 go\nhello\n=DRAIN\n",
+	    REQ, GOOD, STARTTLS_HANDSHAKE, "TLS handshake", BAD, false, NULL },
+	{ "T02 keyword without case",
+	    GREET HELLO "250 sTarTTls\n" TLS
+			"<EHLO me.example\n250 hi\n=WAIT\n",
+	    REQ, GOOD, STARTTLS_READY, NULL, 0, true, NULL },
+	{ "T02 longer word", GREET HELLO "250 STARTTLSX\n<QUIT\n=WAIT\n", REQ,
+	    GOOD, STARTTLS_COMMAND, "not offered", NOT, false, NULL },
+	{ "S03 no version in common", GREET OFFER "<STARTTLS\n220 go\n=TLS\n",
+	    REQ, GOOD, STARTTLS_HANDSHAKE, "TLS handshake", BAD, false,
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.1" },
+	{ "a priority that is none", GREET OFFER "<STARTTLS\n220 go\n=END\n",
+	    REQ, GOOD, STARTTLS_HANDSHAKE, "TLS handshake", BAD, false,
+	    "NO SUCH THING" },
+	/* T04: opportunistic */
+	{ "T04 TLS if offered",
+	    GREET OFFER TLS "<EHLO me.example\n250 hi\n=WAIT\n", MAY, NOBODY,
+	    STARTTLS_READY, NULL, 0, true, NULL },
+	{ "T04 clear if not", GREET NO_OFFER "=WAIT\n", MAY, NOBODY,
+	    STARTTLS_READY, NULL, 0, false, NULL },
+	{ "T04 clear if refused", GREET OFFER "<STARTTLS\n454 no\n=WAIT\n", MAY,
+	    NOBODY, STARTTLS_READY, NULL, 0, false, NULL },
+	{ "T04 handshake fails", GREET OFFER "<STARTTLS\n220 go\n=END\n", MAY,
+	    NOBODY, STARTTLS_HANDSHAKE, "closed by peer", BAD, false, NULL },
+	{ "never", GREET OFFER "=WAIT\n", STARTTLS_NEVER, NOBODY,
+	    STARTTLS_READY, NULL, 0, false, NULL },
+	{ "HELO", GREET "500 what?\n<HELO me.example\n250 STARTTLS\n=WAIT\n",
+	    MAY, NOBODY, STARTTLS_READY, NULL, 0, false, NULL },
+	{ "HELO refused",
+	    GREET "500 what?\n<HELO me.example\n501 go\n<QUIT\n=WAIT\n", MAY,
+	    NOBODY, STARTTLS_EHLO, "refused: 501 go", 0, false, NULL },
+	/* T10 */
+	{ "T10 EHLO 5xx", GREET "502 5.5.1 no\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_EHLO, "502 5.5.1 no", NOT, false, NULL },
+	{ "T10 EHLO 421", GREET "421 busy\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_EHLO, "421 busy", NOT, false, NULL },
+	{ "T10 banner 554", "554 5.7.1 go away\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_BANNER, "banner refused: 554 5.7.1 go away", 0, false,
+	    NULL },
+	{ "T10 banner 421", "421 later\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_BANNER, "421 later", 0, false, NULL },
+	/* T09: what came in the clear behind the reply ends it */
+	{ "T09 injected reply",
+	    GREET OFFER "<STARTTLS\n220 go&\n250 injected\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_HANDSHAKE, "more in the clear before TLS", BAD, false,
+	    NULL },
+	{ "T09 two replies to EHLO", GREET HELLO "250 SIZE&\n250 SIZE\n=WAIT\n",
+	    STARTTLS_NEVER, NOBODY, STARTTLS_EHLO, "before it is asked", 0,
+	    false, NULL },
+	/* no SMTP */
+	{ "closed", "=END\n", REQ, GOOD, STARTTLS_BANNER, "closed by peer", 0,
+	    false, NULL },
+	{ "banner of many lines",
+	    "220-a\n220-b\n220 c\n<EHLO me.example\n" OFFER TLS
+	    "<EHLO me.example\n250 hi\n=WAIT\n",
+	    REQ, GOOD, STARTTLS_READY, NULL, 0, true, NULL },
+	{ "not SMTP", "SSH-2.0-x\n<QUIT\n=WAIT\n", REQ, GOOD, STARTTLS_BANNER,
+	    "not an SMTP reply: SSH-2.0-x", 0, false, NULL },
+	{ "another code in a reply", "220-a\n250 b\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_BANNER, "not an SMTP reply", 0, false, NULL },
+	{ "code of two digits", "22 a\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_BANNER, "not an SMTP reply", 0, false, NULL },
+	{ "empty line", "\n<QUIT\n=WAIT\n", REQ, GOOD, STARTTLS_BANNER,
+	    "not an SMTP reply", 0, false, NULL },
+	{ "controls in a text", "554 a\x1b[1mb\n<QUIT\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_BANNER, "a?[1mb", 0, false, NULL },
+	{ "silent", "=WAIT\n", REQ, GOOD, STARTTLS_BANNER, "timed out", 0,
+	    false, NULL },
+	{ "silent after STARTTLS", GREET OFFER "<STARTTLS\n=WAIT\n", REQ, GOOD,
+	    STARTTLS_COMMAND, "timed out", BAD, false, NULL },
+	{ "silent in the handshake", GREET OFFER "<STARTTLS\n220 go\n=DRAIN\n",
+	    REQ, GOOD, STARTTLS_HANDSHAKE, "timed out", BAD, false, NULL },
+};
+
+/* ------------------------------------------------------------ the server */
+
+static gnutls_x509_privkey_t key;
+static gnutls_x509_crt_t crt;
+static uint8_t spki[256];
+static size_t spki_len;
+
+static ssize_t
+say(gnutls_session_t tls, int fd, const char *p, size_t len)
+{
+	return tls != NULL ? gnutls_record_send(tls, p, len) :
+			     write(fd, p, len);
+}
+
+/* Up to LF, without CRLF; false at the end. */
+static bool
+hear(gnutls_session_t tls, int fd, char *line, size_t len)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	for (;;) {
+		got = tls != NULL ? gnutls_record_recv(tls, line + n, 1) :
+				    read(fd, line + n, 1);
+		if (got != 1 || n + 2 >= len)
+			return false;
+		if (line[n] == '\n')
+			break;
+		n++;
+	}
+	line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = '\0';
+	return true;
+}
+
+static gnutls_session_t
+shake(int fd)
+{
+	gnutls_certificate_credentials_t cred;
+	gnutls_session_t tls;
+	int rv;
+
+	gnutls_certificate_allocate_credentials(&cred);
+	gnutls_certificate_set_x509_key(cred, &crt, 1, key);
+	gnutls_init(&tls, GNUTLS_SERVER);
+	gnutls_priority_set_direct(
+	    tls, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", NULL);
+	gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
+	gnutls_transport_set_int(tls, fd);
+	do
+		rv = gnutls_handshake(tls);
+	while (rv < 0 && !gnutls_error_is_fatal(rv));
+	if (rv < 0)
+		_exit(0); /* the client's turn to say what it thinks */
+	return tls;
+}
+
+/* The exit status. */
+static int
+serve(int fd, const char *script)
+{
+	gnutls_session_t tls = NULL;
+	char line[2000], out[5000] = "", heard[2000];
+	size_t n, len;
+
+	for (; *script != '\0'; script += n + 1) {
+		n = strcspn(script, "\n");
+		snprintf(line, sizeof line, "%.*s", (int)n, script);
+		if (*line == '<') {
+			if (!hear(tls, fd, heard, sizeof heard) ||
+			    strcmp(heard, line + 1) != 0) {
+				fprintf(stderr, "# heard %s, not %s\n", heard,
+				    line + 1);
+				return 1;
+			}
+		} else if (strcmp(line, "=TLS") == 0)
+			tls = shake(fd);
+		else if (strcmp(line, "=END") == 0)
+			return 0;
+		else if (strcmp(line, "=WAIT") == 0)
+			break;
+		else if (strcmp(line, "=DRAIN") == 0) {
+			while (read(fd, heard, sizeof heard) > 0)
+				;
+			return 0;
+		} else if (n > 0 && line[n - 1] == '&')
+			snprintf(out, sizeof out, "%.*s\r\n", (int)n - 1, line);
+		else if (n > 0 && line[n - 1] == '%')
+			snprintf(out, sizeof out, "%.*s", (int)n - 1, line);
+		else {
+			/* what was held back, and this, in one write */
+			len = strlen(out);
+			len += (size_t)snprintf(
+			    out + len, sizeof out - len, "%s\r\n", line);
+			say(tls, fd, out, len);
+			*out = '\0';
+		}
+	}
+	/* a client that is ready hangs up without a word; no other is */
+	if (hear(tls, fd, heard, sizeof heard)) {
+		fprintf(stderr, "# heard %s\n", heard);
+		return strcmp(heard, "QUIT") != 0;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------- the client */
+
+struct seen {
+	int done;
+	enum starttls_state state;
+	char text[700];
+	enum danevirke_result result;
+	bool tls, judged, stream;
+	size_t n_cert, n_ehlo;
+	struct event_base *base;
+};
+
+static void
+on_done(void *arg, const struct starttls_result *r)
+{
+	struct seen *s = arg;
+
+	s->done++;
+	s->state = r->state;
+	snprintf(s->text, sizeof s->text, "%s", r->text);
+	s->result = r->result;
+	s->tls = r->tls;
+	s->judged = r->verdict != NULL;
+	s->n_cert = r->chain->n_certs;
+	s->n_ehlo = r->n_ehlo;
+	s->stream = r->stream != NULL;
+	stream_free(r->stream);
+}
+
+static struct danevirke_host
+host_make(enum judge judge, struct danevirke_tlsa *t, uint8_t hash[32])
+{
+	static const char *const names[] = { "mx.example" };
+	struct danevirke_host h = { .size = sizeof h,
+		.name = "mx.example",
+		.base = "mx.example",
+		.names = names,
+		.n_names = 1,
+		.would = DANEVIRKE_AUTHENTICATE,
+		.action = DANEVIRKE_AUTHENTICATE,
+		.tlsa_state = DANEVIRKE_SECURE,
+		.reason = "test" };
+
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, spki, spki_len, hash);
+	if (judge == WRONG)
+		hash[0] ^= 1;
+	*t = (struct danevirke_tlsa){ 3, 1, 1, 1, 1, hash, 32, NULL };
+	h.tlsa = t;
+	h.n_tlsa = 1;
+	return h;
+}
+
+static int
+listen_here(uint16_t *port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t len = sizeof in;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+static const struct danevirke_addr here = { 4, { 127, 0, 0, 1 }, "127.0.0.1" };
+
+static void
+test_one(void **state)
+{
+	const struct test *t = *state;
+	struct seen seen = { 0 };
+	struct danevirke_tlsa tlsa;
+	uint8_t hash[32];
+	struct danevirke_host host = host_make(t->judge, &tlsa, hash);
+	struct starttls_target target = { .addr = &here,
+		.helo = "me.example",
+		.mode = t->mode,
+		.sni = "mx.example",
+		.priority = t->priority,
+		.host = t->judge == NOBODY ? NULL : &host,
+		.source = "127.0.0.1",
+		.connect_timeout = 5,
+		.command_timeout = strncmp(t->id, "silent", 6) == 0 ? 1 : 20 };
+	struct event_base *base = event_base_new();
+	int fd = listen_here(&target.port), conn, status;
+	pid_t pid;
+
+	if ((pid = fork()) == 0) {
+		alarm(30);
+		signal(SIGPIPE, SIG_IGN);
+		conn = accept(fd, NULL, NULL);
+		_exit(serve(conn, t->script));
+	}
+	close(fd);
+	assert_non_null(
+	    starttls_start(base, &danevirke_v1, &target, on_done, &seen));
+	assert_int_equal(seen.done, 0); /* never inside start */
+	event_base_dispatch(base);      /* ends when nothing is left */
+	event_base_free(base);
+	assert_int_equal(seen.done, 1);
+	assert_string_equal(
+	    starttls_state_name(seen.state), starttls_state_name(t->state));
+	if (t->text == NULL)
+		assert_string_equal(seen.text, "");
+	else if (strstr(seen.text, t->text) == NULL)
+		fail_msg("%s, not %s", seen.text, t->text);
+	assert_int_equal(seen.result, t->result);
+	assert_int_equal(seen.tls, t->tls);
+	assert_int_equal(seen.n_cert, t->tls ? 1 : 0);
+	assert_int_equal(seen.judged, t->tls && t->judge != NOBODY);
+	assert_int_equal(seen.stream, t->state == STARTTLS_READY);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Refused connections end in done(), too, and from the loop. */
+static void
+test_connect(void **state)
+{
+	static const struct danevirke_addr wrong = { 4, { 127, 0, 0, 1 },
+		"127.0.0.1" };
+	struct event_base *base = event_base_new();
+	struct starttls_target target = { .addr = &wrong,
+		.helo = "me.example" };
+	struct seen seen = { 0 };
+	int fd = listen_here(&target.port);
+
+	(void)state;
+	close(fd);
+	assert_non_null(
+	    starttls_start(base, &danevirke_v1, &target, on_done, &seen));
+	assert_int_equal(seen.done, 0);
+	event_base_dispatch(base);
+	assert_int_equal(seen.done, 1);
+	assert_int_equal(seen.state, STARTTLS_CONNECT);
+	assert_non_null(strstr(seen.text, "onnection refused"));
+	/* an own address that is not ours */
+	target.source = "192.0.2.1";
+	assert_non_null(
+	    starttls_start(base, &danevirke_v1, &target, on_done, &seen));
+	event_base_dispatch(base);
+	assert_int_equal(seen.done, 2);
+	assert_int_equal(seen.state, STARTTLS_CONNECT);
+	assert_true(*seen.text != '\0');
+	/* cancelled: not a word */
+	starttls_cancel(
+	    starttls_start(base, &danevirke_v1, &target, on_done, &seen));
+	starttls_cancel(NULL);
+	event_base_dispatch(base);
+	assert_int_equal(seen.done, 2);
+	event_base_free(base);
+}
+
+/* A line without end, and more lines than a reply may have. */
+static void
+test_bounds(void **state)
+{
+	static char script[4000];
+	struct test t = { "bounds", script, REQ, GOOD, STARTTLS_BANNER,
+		"more than 2048 octets", 0, false, NULL };
+	void *arg = &t;
+	size_t i;
+
+	(void)state;
+	memset(script, 'x', 1900);
+	memcpy(script, "220 ", 4);
+	strcpy(script + 1900, "%\n");
+	memset(script + 1902, 'x', 300);
+	strcpy(script + 2202, "\n<QUIT\n=WAIT\n");
+	test_one(&arg);
+	*script = '\0';
+	for (i = 0; i < 101; i++)
+		strcat(script, "220-x\n");
+	strcat(script, "<QUIT\n=WAIT\n");
+	t.text = "not an SMTP reply";
+	test_one(&arg);
+}
+
+static void
+test_keyword(void **state)
+{
+	static const char *const ehlo[] = { "SIZE", "size 1000", "AUTH=PLAIN",
+		"8BITMIME", "SIZEX 3" };
+
+	(void)state;
+	assert_string_equal(starttls_keyword(ehlo, 5, "SIZE"), "1000");
+	assert_string_equal(starttls_keyword(ehlo, 5, "auth"), "PLAIN");
+	assert_string_equal(starttls_keyword(ehlo, 5, "8bitmime"), "");
+	assert_null(starttls_keyword(ehlo, 5, "8BIT"));
+	assert_null(starttls_keyword(ehlo, 1, "SIZE")); /* the greeting */
+	assert_null(starttls_keyword(NULL, 0, "SIZE"));
+}
+
+static void
+certificate(void)
+{
+	gnutls_pubkey_t pub;
+	unsigned char serial = 1;
+
+	gnutls_x509_privkey_init(&key);
+	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+	gnutls_x509_crt_init(&crt);
+	gnutls_x509_crt_set_version(crt, 3);
+	gnutls_x509_crt_set_serial(crt, &serial, 1);
+	gnutls_x509_crt_set_key(crt, key);
+	gnutls_x509_crt_set_activation_time(crt, 1000000000);
+	gnutls_x509_crt_set_expiration_time(crt, 1100000000); /* U07 */
+	gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
+	gnutls_pubkey_init(&pub);
+	gnutls_pubkey_import_x509(pub, crt, 0);
+	spki_len = sizeof spki;
+	if (gnutls_pubkey_export(pub, GNUTLS_X509_FMT_DER, spki, &spki_len) !=
+	    0)
+		abort();
+	gnutls_pubkey_deinit(pub);
+}
+
+int
+main(void)
+{
+	struct CMUnitTest list[sizeof tests / sizeof *tests + 3];
+	size_t i, n = sizeof tests / sizeof *tests;
+	int rv;
+
+	signal(SIGPIPE, SIG_IGN);
+	certificate();
+	memset(list, 0, sizeof list);
+	for (i = 0; i < n; i++) {
+		list[i].name = tests[i].id;
+		list[i].test_func = test_one;
+		list[i].initial_state = (void *)(uintptr_t)&tests[i];
+	}
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_connect);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_bounds);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keyword);
+	rv = _cmocka_run_group_tests("starttls", list, n, NULL, NULL);
+	gnutls_x509_crt_deinit(crt);
+	gnutls_x509_privkey_deinit(key);
+	starttls_cleanup();
+	return rv;
+}
