@@ -431,9 +431,11 @@ static void
 on_closed(void *arg, const char *why)
 {
 	struct starttls *s = arg;
+	bool tls = s->state == STARTTLS_COMMAND ||
+	    s->state == STARTTLS_HANDSHAKE;
 
-	fail(s, DANEVIRKE_RESULT_NONE, "%s: %s", starttls_state_name(s->state),
-	    why);
+	fail(s, tls ? DANEVIRKE_VALIDATION_FAILURE : DANEVIRKE_RESULT_NONE,
+	    "%s: %s", starttls_state_name(s->state), why);
 }
 
 static void

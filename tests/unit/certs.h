@@ -2,7 +2,7 @@
 /*
  * certs.h - the certificates of the tests, made when they run
  *
- * Each is one line of the table in certs.c and has a name there.  All dates
+ * Each is one line of specs.h and has a name there.  All dates
  * are days from NOW, a moment so long ago that a look at the real clock makes
  * every one of them expired.
  */

@@ -3,7 +3,7 @@
  * trial.h - a vector, and what becomes of it: ready for a call of verify().  A
  * vector is a chain, the records, the accepted names, and what must come of it.
  *
- *	chain	ids of tests/unit/certs.c, leaf first.  "x*3" is three times
+ *	chain	ids of specs.h, leaf first.  "x*3" is three times
  *		x, "fill*9" nine different strangers, "+x" has an octet more
  *		and "-x" one less; "garbage", "empty" and "null" are what they
  *		say
