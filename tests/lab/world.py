@@ -434,7 +434,15 @@ destinations = ( %s );
                 p.kill()
                 p.wait()
         self.running = []
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self.remove()
+
+    def remove(self):
+        """Never through a mount: below it may lie the machine's own files.
+        The tmpfs around us goes with the namespace anyway."""
+        with open("/proc/self/mountinfo") as f:
+            mounts = [x.split()[4] for x in f]
+        if not any(m.startswith(self.dir + "/") for m in mounts):
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     # ------------------------------------------------------------ observing
 

@@ -47,7 +47,7 @@ line(const char *text, enum request_op op, struct request *r)
 	assert_int_equal(parse(copy, n + 1, r), (ssize_t)n + 1);
 	assert_int_equal(parse(copy, n + 6, r), (ssize_t)n + 1);
 	free(copy);
-	if (r->op != (int)op)
+	if (r->op != op)
 		print_error("%s\n", text);
 	assert_int_equal(r->op, op);
 	if (op != REQUEST_NONE && op != REQUEST_BAD)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "module.h" /* before cmocka.h, which defines fail() */
@@ -135,12 +136,11 @@ write_ca_file(struct trial *c, const char *ids)
 	char words[128], *word, *save = NULL;
 	const struct cert *cert;
 	gnutls_datum_t d, pem;
-	const char *dir = getenv("TMPDIR");
 	int fd;
 
-	snprintf(c->ca_file, sizeof c->ca_file, "%.40s/danevirke.XXXXXX",
-	    dir == NULL ? "/tmp" : dir);
-	assert_true((fd = mkstemp(c->ca_file)) >= 0);
+	assert_true((fd = memfd_create("ca", MFD_CLOEXEC)) >= 0);
+	snprintf(c->ca_file, sizeof c->ca_file, "/proc/self/fd/%d", fd);
+	c->ca_fd = fd;
 	snprintf(words, sizeof words, "%s", ids);
 	for (word = strtok_r(words, " ", &save); word != NULL;
 	     word = strtok_r(NULL, " ", &save)) {
@@ -152,7 +152,6 @@ write_ca_file(struct trial *c, const char *ids)
 		assert_int_equal(write(fd, pem.data, pem.size), pem.size);
 		gnutls_free(pem.data);
 	}
-	close(fd);
 	c->o.ca_file = c->ca_file;
 }
 
@@ -202,5 +201,5 @@ trial_free(struct trial *c)
 	for (i = 0; i < c->host.n_tlsa; i++)
 		free((void *)(uintptr_t)c->tlsa[i].data);
 	if (c->ca_file[0] != '\0')
-		unlink(c->ca_file);
+		close(c->ca_fd);
 }

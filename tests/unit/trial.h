@@ -42,7 +42,8 @@ struct trial {
 	struct danevirke_chain chain;
 	struct danevirke_verify_options o;
 	const char *names[8];
-	char text[256], ca_file[64];
+	char text[256], ca_file[32];
+	int ca_fd;
 };
 
 void trial_make(struct trial *, const struct vector *);
