@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Fuzz target: bytes as a trust anchor file (D05).  With -DFUZZING for
  * libFuzzer; else a program that runs the files named as arguments. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,25 +30,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free(copy);
 	return 0;
 }
-
-#ifndef FUZZING
-int
-main(int argc, char *argv[])
-{
-	static uint8_t buf[1024 * 1024];
-	size_t n;
-	FILE *f;
-
-	for (int i = 1; i < argc; i++) {
-		if ((f = fopen(argv[i], "rb")) == NULL) {
-			perror(argv[i]);
-			return 1;
-		}
-		n = fread(buf, 1, sizeof buf, f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(buf, n);
-	}
-	printf("anchor: %d inputs\n", argc - 1);
-	return 0;
-}
-#endif

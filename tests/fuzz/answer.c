@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Fuzz target: bytes from another process, made an answer and read whole.
  * Without -DFUZZING it runs the files named as arguments. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,26 +42,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free((void *)(uintptr_t)a);
 	return 0;
 }
-
-#ifndef FUZZING
-int
-main(int argc, char *argv[])
-{
-	static uint8_t buf[1 << 20];
-	size_t len;
-	FILE *f;
-	int i;
-
-	for (i = 1; i < argc; i++) {
-		if ((f = fopen(argv[i], "rb")) == NULL) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(buf, 1, sizeof buf, f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(buf, len);
-	}
-	printf("%d inputs\n", argc - 1);
-	return 0;
-}
-#endif

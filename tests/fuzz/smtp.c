@@ -181,26 +181,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free(copy);
 	return 0;
 }
-
-#ifndef FUZZING
-int
-main(int argc, char **argv)
-{
-	static uint8_t buf[70000];
-	size_t len;
-	FILE *f;
-	int i;
-
-	for (i = 1; i < argc; i++) {
-		if ((f = fopen(argv[i], "rb")) == NULL) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(buf, 1, sizeof buf, f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(buf, len);
-	}
-	printf("smtp: %d inputs\n", argc - 1);
-	return argc > 1 ? 0 : 1;
-}
-#endif

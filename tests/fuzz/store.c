@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A page of the store, from any bytes: what is found lies inside it, and is
  * read by the same parser as what came from the network. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,26 +40,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free(page);
 	return 0;
 }
-
-#ifndef FUZZING
-int
-main(int argc, char *argv[])
-{
-	static uint8_t buf[1 << 20];
-	size_t len;
-	FILE *f;
-	int i;
-
-	for (i = 1; i < argc; i++) {
-		if ((f = fopen(argv[i], "rb")) == NULL) {
-			perror(argv[i]);
-			return 1;
-		}
-		len = fread(buf, 1, sizeof buf, f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(buf, len);
-	}
-	printf("%d inputs\n", argc - 1);
-	return 0;
-}
-#endif
