@@ -228,7 +228,6 @@ def root_only(box, path):
 
 def no_profile(box):
     box.edit(r"^DANEVIRKE_PROFILE = .*", "DANEVIRKE_PROFILE = nosuch")
-    box.edit(r"\{default\}\{host=", "{nosuch}{host=")
 
 
 SAYS = r" danevirke: good.alpha: deferred: "

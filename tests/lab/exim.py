@@ -47,9 +47,12 @@ smtp_active_hostname = lab.alpha
 # What the administrator writes who uses examples/exim; here profile and relay
 # host depend on the domain, because one configuration serves all scenarios.
 MACROS = """
+RELAY_HOP = ${lookup{$domain}lsearch{%(dir)s/relay}{$value}fail}
 DANEVIRKE_LIB = %(lib)s
 DANEVIRKE_PROFILE = ${lookup{$domain}lsearch{%(dir)s/profile}{$value}{default}}
 DANEVIRKE_DOMAINS = ! lsearch;%(dir)s/relay
+DANEVIRKE_RELAY_HOST = ${extract{1}{:}{RELAY_HOP}}
+DANEVIRKE_RELAY_PORT = ${extract{2}{:}{RELAY_HOP}}
 """
 
 SHORT = """  connect_timeout = 3s
@@ -61,18 +64,13 @@ SHORT = """  connect_timeout = 3s
 ROUTERS = """
 .include %(examples)s/danevirke-routers
 
-relay:
-  driver = manualroute
-  domains = lsearch;%(dir)s/relay
-  condition = ${if !match_domain{$domain}{lsearch;%(dir)s/smtps}}
-  transport = relay
-  route_data = %(route)s
+DANEVIRKE_RELAY_NAME = relay_smtps
+DANEVIRKE_RELAY_DOMAINS = lsearch;%(dir)s/smtps
+.include %(examples)s/danevirke-smarthost-routers
 
-relay_smtps:
-  driver = manualroute
-  domains = lsearch;%(dir)s/smtps
-  transport = relay_smtps
-  route_data = %(route)s
+DANEVIRKE_RELAY_NAME == relay
+DANEVIRKE_RELAY_DOMAINS == lsearch;%(dir)s/relay
+.include %(examples)s/danevirke-smarthost-routers
 
 plain:
   driver = manualroute
@@ -90,46 +88,22 @@ plain:
   hosts_try_dane =
   tls_verify_certificates =
 %(short)s
-relay_smtps:
-%(relay)s
-  protocol = smtps
-
-relay:
-%(relay)s
-"""
-
-# A relay host (a smarthost): profile "default", the name in a file of ours.
-RELAY = """  driver = smtp
-  multi_domain = false
-  connection_max_messages = 1
-  hosts_nopass_tls = *
-  hosts_try_dane =
-  hosts_max_try = 20
-  tls_verify_certificates =
-  hosts_require_tls = %(require_tls)s
-  tls_sni = %(sni)s
-  tls_require_ciphers = %(priority)s
-  event_action = %(event)s
-  authenticated_sender = %(gate)s
-  hosts_require_auth = ${if match_domain{$domain}{lsearch;%(dir)s/auth}{*}}
+DANEVIRKE_RELAY_AUTH = ${if match_domain{$domain}{lsearch;%(dir)s/auth}{*}}
+.include %(examples)s/danevirke-smarthost-transports
+%(short)s
+DANEVIRKE_RELAY_NAME == relay_smtps
+DANEVIRKE_RELAY_PROTOCOL == smtps
+.include %(examples)s/danevirke-smarthost-transports
+%(short)s
 """
 
 AUTHENTICATORS = """
 plain:
   driver = plaintext
   public_name = PLAIN
-  client_condition = %(auth)s
+  client_condition = DANEVIRKE_RELAY_JUDGED
   client_send = ^user^secret
 """
-
-HOP = "{default}{host=${lookup{$domain}lsearch{%s/relay}{$value}fail}}"
-HERE = "{$host_address}{$host_port}"
-LEAF = "{${if def:tls_out_peercert {${base64:$tls_out_peercert}}}}"
-ARGS = {"route": "{$verify_mode}", "require_tls": HERE, "sni": HERE,
-        "priority": HERE,
-        "event": HERE + "{$event_name}{$event_data}" + LEAF,
-        "gate": HERE + "{$tls_out_cipher}" + LEAF,
-        "auth": HERE + "{$tls_out_cipher}" + LEAF}
 
 
 class Driver(mta.Driver):
@@ -168,10 +142,6 @@ class Driver(mta.Driver):
         given = {"user": USER, "dir": self.dir, "short": SHORT,
                  "lib": PREFIX + "/lib/danevirke/exim.so",
                  "examples": EXAMPLES}
-        for function, args in ARGS.items():
-            given[function] = "${dlfunc{%s}{danevirke_%s}%s%s}" % (
-                given["lib"], function, HOP % self.dir, args)
-        given["relay"] = RELAY % given + SHORT
         return "\n".join([MAIN % given, MACROS % given,
                           "begin routers", ROUTERS % given,
                           "begin transports", TRANSPORTS % given,

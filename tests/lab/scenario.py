@@ -14,9 +14,9 @@ import faults
 ZONE_FLAGS = {"unsigned", "island", "nsec3", "optout", "expired", "future",
               "wrongds", "dsalg", "front", "dead", "halfdead", "lame",
               "upward", "drop", "internal", "confinsecure"}
-ZONE_KEYS = {"tld", "below", "label"}
+ZONE_KEYS = {"tld", "below", "label", "ttl"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
-              "smtps", "hidden", "down", "self"}
+              "smtps", "hidden", "down", "self", "keep", "resume"}
 HOST_KEYS = {"cert", "starttls", "banner", "ehlo", "stall", "tls", "mail",
              "ports", "at", "names", "cn", "sni"}
 FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail"}

@@ -22,10 +22,12 @@ A certificate's key is PATH.key.  Faults, all optional:
     mail            "450" or "550": that reply to MAIL
     auth            AUTH PLAIN LOGIN is offered (and what comes is recorded)
     smtps           TLS from the first byte on
+    resume          TLS sessions can be resumed
+    keep            a message is written down as it came
 
 The log has one JSON object per line: "what" is "connect", "auth", "mail" (a
-MAIL command, not yet answered), "message" or "close"; the last tells how far
-the session came.
+MAIL command, not yet answered), "message", "kept" or "close"; the last tells
+how far the session came.
 """
 
 import base64
@@ -53,7 +55,7 @@ class Log:
                "port": session.port, "tls": session.tls, "sni": session.sni,
                "from": session.sender, "rcpts": session.rcpts,
                "auth": session.auth, "stage": session.stage,
-               "helo": session.helo}
+               "helo": session.helo, "resumed": session.resumed}
         row.update(more)
         with self.lock:
             self.file.write(json.dumps(row) + "\n")
@@ -95,6 +97,11 @@ class Contexts:
 CONTEXTS = Contexts()
 
 
+def text_of(message):
+    """Without the header, to which servers on the way add."""
+    return message.partition(b"\r\n\r\n")[2]
+
+
 class Session:
     def __init__(self, host, sock, address, port, log):
         self.host, self.sock = host, sock
@@ -105,6 +112,7 @@ class Session:
         self.stage = "connect"
         self.buffer = b""
         self.helo = ""
+        self.resumed = False
 
     # ------------------------------------------------------------ plumbing
 
@@ -146,9 +154,11 @@ class Session:
                 tls.context = CONTEXTS.get(other, version)
 
         # a context of its own: the callback belongs to this session
-        own = Contexts.make(self.host["cert"], version)
+        make = CONTEXTS.get if self.faults.get("resume") else Contexts.make
+        own = make(self.host["cert"], version)
         own.sni_callback = choose
         self.sock = own.wrap_socket(self.sock, server_side=True)
+        self.resumed = self.sock.session_reused
         self.tls = self.sock.version()
         self.buffer = b""
         self.stage = "tls"
@@ -267,7 +277,10 @@ class Session:
                       if x.lower().startswith("message-id:")), "")
         self.stage = "message"
         self.log.write("message", self, size=len(body), id=msgid,
-                       sha256=hashlib.sha256(body).hexdigest())
+                       sha256=hashlib.sha256(body).hexdigest(),
+                       text=hashlib.sha256(text_of(body)).hexdigest())
+        if self.faults.get("keep"):
+            self.log.write("kept", self, content=body.decode("latin-1"))
         self.say("250 2.0.0 taken")
         self.sender, self.rcpts = None, []
 

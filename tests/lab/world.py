@@ -99,8 +99,8 @@ class Key:
 class File:
     """One zone file: written, signed, served."""
 
-    def __init__(self, world, zone, flags=()):
-        self.zone, self.flags = zone, set(flags)
+    def __init__(self, world, zone, flags=(), ttl="300"):
+        self.zone, self.flags, self.ttl = zone, set(flags), ttl
         self.path = os.path.join(world.dir, "zones",
                                  zone.replace("/", "_") + "zone")
         self.key = None
@@ -110,7 +110,7 @@ class File:
         self.late = []                  # appended after signing
 
     def add(self, owner, kind, text):
-        self.lines.append("%s 300 IN %s %s" % (owner, kind, text))
+        self.lines.append("%s %s IN %s %s" % (owner, self.ttl, kind, text))
 
     def delegate(self, child, servers):
         """NS and DS for a child File; servers are absolute names."""
@@ -226,7 +226,8 @@ class World:
             scenario.render(s)
             made = {}
             for z in s.zones.values():
-                made[z.name] = File(self, z.fqdn, z.flags)
+                made[z.name] = File(self, z.fqdn, z.flags,
+                                    z.keys.get("ttl", "300"))
                 for row in z.records:
                     made[z.name].add(*row)
                 self.files[z.fqdn] = made[z.name]
@@ -357,7 +358,7 @@ destinations = ( %s );
                     continue
                 faults = {f: True for f in h.flags & {
                     "nostarttls", "handshake", "inject", "lower", "reject",
-                    "auth", "smtps"}}
+                    "auth", "smtps", "keep", "resume"}}
                 faults.update((k, v) for k, v in h.keys.items()
                               if k in scenario.FAULT_KEYS)
                 # sni=NAME:HOST,...: for NAME present HOST's certificate

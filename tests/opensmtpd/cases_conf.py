@@ -68,6 +68,21 @@ def end_of_file_with_a_session(P):
 
 
 @test
+def end_of_file_with_relays_that_hang():
+    t = Lines()
+    pids = []
+    for _ in range(3):
+        pids.append(t.relay(other_than=pids))
+        os.kill(pids[-1], signal.SIGSTOP)
+        assert t.update() is True
+    pids.append(t.relay(other_than=pids))
+    os.kill(pids[-1], signal.SIGSTOP)
+    t.fd.close()
+    same(t.gone(), 0)
+    wait_for("the relays to go", lambda: not any(map(alive, pids)), 1)
+
+
+@test
 def end_of_file_before_the_handshake():
     for data in (b"", b"conf", b"\2\0", b"config|ready"):
         t = Lines(open_it=False)

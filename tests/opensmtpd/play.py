@@ -330,7 +330,7 @@ class Upstream:
         self.tls = bool(WORLD.scenarios[ident].tlsa) if tls is None else tls
         self.cert = host.cert
         self.connections, self.messages, self.said = 0, [], []
-        self.peers, self.live = [], []
+        self.peers, self.live, self.errors = [], [], []
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((host.addresses[0], 25))
@@ -353,8 +353,8 @@ class Upstream:
         self.live.append(c)
         try:
             c.run()
-        except (Die, OSError, EOFError, ValueError):
-            pass
+        except (Die, OSError, EOFError, ValueError) as e:
+            self.errors.append(repr(e))
         finally:
             c.end()
 

@@ -869,7 +869,11 @@ def many():
                 has(c.reply(), "^250")
             rss = status(table.relay(), "VmRSS")
             for c in all_of:
-                c.message()
+                try:
+                    c.message()
+                except AssertionError as e:
+                    raise AssertionError("%s; upstream: %s" % (
+                        e, set(u.errors))) from e
                 c.quit()
             same(len(u.messages), 300)
             print("#   %.1f KiB a session, %d KiB in all" % (
