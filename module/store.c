@@ -406,6 +406,24 @@ store_close(struct store *s)
 
 /* --------------------------------------------------------- for people */
 
+/* The next page at or behind *at that was ever written: 1; 0: none; -1. */
+static int
+page_next(struct store *s, off_t *at, uint8_t page[PAGE])
+{
+	/* holes cost nothing */
+	if ((*at = lseek(s->fd, *at, SEEK_DATA)) == -1)
+		return errno == ENXIO ? 0 : -1;
+	*at -= *at % PAGE;
+	return page_read(s, *at, page) ? 1 : -1;
+}
+
+/* The name that a packet's question is about. */
+static bool
+question(const uint8_t *packet, size_t len, struct wire *w)
+{
+	return wire_read(packet, len, 12, w) != 0;
+}
+
 int
 store_walk(struct store *s, store_each *each, void *arg)
 {
@@ -415,19 +433,11 @@ store_walk(struct store *s, store_each *each, void *arg)
 	struct store_hit hit;
 	struct wire w;
 	struct entry e;
-	struct stat st;
 	size_t off;
-	off_t at;
+	off_t at = 0;
+	int more;
 
-	if (fstat(s->fd, &st) != 0)
-		return -1;
-	for (at = 0; at < st.st_size; at += PAGE) {
-		/* what was never written is a hole and costs nothing */
-		if ((at = lseek(s->fd, at, SEEK_DATA)) == -1)
-			return errno == ENXIO ? 0 : -1;
-		at -= at % PAGE;
-		if (!page_read(s, at, page))
-			return -1;
+	for (; (more = page_next(s, &at, page)) == 1; at += PAGE)
 		for (off = 0; entry_at(page, off, &e);
 		     off += entry_len(e.len)) {
 			if (e.made > now || e.expires <= now)
@@ -436,53 +446,36 @@ store_walk(struct store *s, store_each *each, void *arg)
 			hit.len = e.len;
 			hit.sec = e.sec;
 			hit.ttl = (uint32_t)(e.expires - now);
-			if (wire_read(hit.packet, hit.len, 12, &w) != 0 &&
+			if (question(hit.packet, hit.len, &w) &&
 			    dns_name_text(w.data, w.len, name))
 				each(arg, name, e.type, &hit);
 		}
-	}
-	return 0;
-}
-
-/* Is the question of this packet about the name or something below it? */
-static bool
-about(const uint8_t *packet, size_t len, const struct wire *name)
-{
-	struct wire w;
-
-	return len > 12 && wire_read(packet, len, 12, &w) != 0 &&
-	    wire_below(&w, name);
+	return more;
 }
 
 int
 store_flush(struct store *s, const char *name, size_t *n)
 {
 	uint8_t old[PAGE], page[PAGE];
+	struct wire below, w;
 	struct entry e;
-	struct stat st;
-	struct wire w;
 	size_t off, to;
-	off_t at;
+	off_t at = 0;
+	int more;
 
 	*n = 0;
 	if (name == NULL)
 		return ftruncate(s->fd, 0);
-	if (!wire_parse(name, &w)) {
+	if (!wire_parse(name, &below)) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (fstat(s->fd, &st) != 0)
-		return -1;
-	for (at = 0; at < st.st_size; at += PAGE) {
-		if ((at = lseek(s->fd, at, SEEK_DATA)) == -1)
-			return errno == ENXIO ? 0 : -1;
-		at -= at % PAGE;
-		if (!page_read(s, at, old))
-			return -1;
+	for (; (more = page_next(s, &at, old)) == 1; at += PAGE) {
 		memset(page, 0, sizeof page);
 		for (off = to = 0; entry_at(old, off, &e);
 		     off += entry_len(e.len)) {
-			if (about(old + off + sizeof e, e.len, &w)) {
+			if (question(old + off + sizeof e, e.len, &w) &&
+			    wire_below(&w, &below)) {
 				(*n)++;
 				continue;
 			}
@@ -492,5 +485,5 @@ store_flush(struct store *s, const char *name, size_t *n)
 		if (to != off && pwrite(s->fd, page, PAGE, at) != PAGE)
 			return -1;
 	}
-	return 0;
+	return more;
 }
