@@ -40,6 +40,9 @@ class Driver:
     def evidence(self, scenario):
         return []
 
+    def fill_store(self):
+        raise RuntimeError("--store: %s has no store to fill" % self.name)
+
 
 SENDER = "sender@lab.alpha"
 

@@ -9,7 +9,8 @@ session with the listener on loopback; what became of it is read from syslog.
 smtpd is not installed (its package excludes Exim's): tests/install unpacks
 it, and enter() makes, in the lab's mount namespace, what it looks for.
 
-    DV_LAB_TABLE    a command to run table-danevirke with, as "valgrind -q"
+    DV_LAB_TABLE    a command to run table-danevirke with, as
+                    "valgrind -q --vgdb=no --trace-children=yes"
 """
 
 import contextlib
@@ -57,7 +58,7 @@ match from any for domain "lab.alpha" action "bounces"
 RELAY = """relay: {
 	aliases = "127.%d.0.0/16";
 	profile = "%s";
-	timeouts: { connect = 3; command = 4; data = 10; ehlo = 40;
+	timeouts: { connect = 3; command = %d; data = 10; ehlo = 40;
 		idle = 20; };
 	limits: { sessions = 1000; per_domain = 1000; };
 	%s
@@ -137,6 +138,8 @@ def enter(nameserver=ROOT):
     add_users()
     over("/etc/resolv.conf", "nameserver %s\n" % nameserver)
     own_dev()
+    if "valgrind" in os.environ.get("DV_LAB_TABLE", ""):
+        shutil.copytree("/usr/libexec/valgrind", OWN + "/valgrind")
     for path in COVERED:
         mount("-t", "tmpfs", "-o", "mode=755", "lab", path)
     shutil.copytree(UNPACKED + LIBEXEC, LIBEXEC)
@@ -205,10 +208,13 @@ class Log:
 class Driver(mta.Driver):
     name = "opensmtpd"
     jobs = 300                  # messages under way at a time
+    command = 4                 # seconds, relay.timeouts.command
 
     def __init__(self, world, profiles=PROFILES):
         super().__init__(world)
         self.profiles = profiles
+        if "DV_LAB_TABLE" in os.environ:    # it is slow, timeouts are short
+            self.jobs = 8
         self.log = self.smtpd = None
         self.first = threading.Lock()
         self.results = {}       # recipient -> its first delivery line
@@ -217,7 +223,8 @@ class Driver(mta.Driver):
 
     def danevirke_conf(self, profile, more=""):
         n = 64 + self.profiles.index(profile)
-        return self.world.config_text(more=RELAY % (n, profile, more))
+        return self.world.config_text(more=RELAY % (
+            n, profile, self.command, more))
 
     def relay_action(self, profile):
         return "relay domain <dv_%s> helo lab.alpha" % profile
@@ -257,7 +264,8 @@ class Driver(mta.Driver):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         with open(path, "w") as f:
-            f.write("#!/bin/sh\nexec %s %s \"$@\"\n" % (wrap, TABLE))
+            f.write("#!/bin/sh\nexport VALGRIND_LIB=%s/valgrind\n"
+                    "exec %s %s \"$@\"\n" % (OWN, wrap, TABLE))
         os.chmod(path, 0o755)
         if not wrap:            # with its own name as argv[0]
             os.unlink(path)
