@@ -14,7 +14,7 @@ const char usage_check[] =
     "\n"
     "Tests a receiver as senders see it: DNSSEC of MX, addresses and TLSA; then\n"
     "every address of every MX host: STARTTLS, the certificate against each kind of\n"
-    "record, RSA and ECDSA apart, with and without SNI.  Nothing is sent.\n"
+    "record, RSA and ECDSA apart, with and without SNI.  No mail is sent.\n"
     "\n"
     "  --dns-only              connect to nothing\n"
     "  --nagios                one line and exit status for a Nagios plug-in\n"
@@ -49,6 +49,7 @@ struct job {
 	struct report **report; /* by place of the name */
 	size_t next, busy, over, shown;
 	struct json json;
+	bool stop;
 	int status;
 };
 
@@ -96,12 +97,12 @@ show(struct job *job)
 		}
 		r->n = 0;
 		if (job->cli->json)
-			report_json(job->cli, &job->json, r);
+			report_json(&job->json, r);
 		else
 			report_text(job->cli, r);
 		job->shown++;
-		if (!job->cli->json && !out_flush())
-			job->next = job->n_name; /* nobody reads on */
+		if (!out_flush())
+			job->stop = true; /* nobody reads on */
 	}
 }
 
@@ -137,7 +138,8 @@ work(struct job *job)
 		json_array(j, "checks");
 	}
 	feed(job);
-	while (job->busy > 0 && event_base_loop(job->o.base, EVLOOP_ONCE) == 0)
+	while (job->busy > 0 && !job->stop &&
+	    event_base_loop(job->o.base, EVLOOP_ONCE) == 0)
 		;
 	if (job->cli->json) {
 		json_end_array(j);
@@ -175,6 +177,18 @@ run(struct job *job)
 	return status;
 }
 
+/* Also if an option before it is wrong. */
+static bool
+nagios_wished(const struct cli *c)
+{
+	int i;
+
+	for (i = 1; i < c->argc && strcmp(c->argv[i], "--") != 0; i++)
+		if (strcmp(c->argv[i], "--nagios") == 0)
+			return true;
+	return false;
+}
+
 int
 cmd_check(struct cli *c)
 {
@@ -202,8 +216,10 @@ cmd_check(struct cli *c)
 	if (bad == 0 && id == OPT_END)
 		status = run(&job);
 	/* a monitor must not take a mistake for a critical state */
-	if (job.nagios && status == EXIT_UNTESTED && job.shown < job.n_name)
+	if (nagios_wished(c) && c->failed) {
+		report_nagios_error(c->error);
 		status = 3;
+	}
 	free(job.report);
 	free(job.name);
 	return status;

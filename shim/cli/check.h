@@ -4,7 +4,8 @@
  *
  *	exam.c		exam_add()	route, connect, STARTTLS, chain
  *	lint.c		  lint_*()	what is found -> findings (L rows)
- *	report.c	report_*()	findings -> text, JSON, metrics
+ *	report.c	report_*()	findings -> text, JSON
+ *	metrics.c	report_*()	findings -> Nagios, Prometheus
  *
  * check.c and survey.c feed names in and print what comes out.
  */
@@ -67,14 +68,22 @@ struct report {
 
 void report_free(struct report *);
 void report_text(struct cli *, const struct report *);
-/* The object, as a member of an array (in_array) or as a line. */
-void report_json(struct cli *, struct json *, const struct report *);
+/* The object, as a member of an array or as a line. */
+void report_json(struct json *, const struct report *);
 /* Nagios plug-in conventions: one line for all, perfdata; the exit status. */
 int report_nagios(struct report *const *, size_t n);
+/* The same for a test that could not begin. */
+void report_nagios_error(const char *text);
 /* Prometheus' text format, all reports at once. */
 void report_prometheus(struct report *const *, size_t n);
 const char *verdict_word(enum check_verdict);
-const char *severity_word(enum severity);
+const char *report_summary(const struct report *);
+/* Days from the test to t, rounded down. */
+long report_days(const struct report *, time_t t);
+/* Days until the first signature of the MX (host NULL) or of the host ends;
+ * false: there is none. */
+bool report_signature(
+    const struct report *, const struct danevirke_host *, long *days);
 
 /* ------------------------------------------------------------------ lint */
 

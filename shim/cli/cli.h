@@ -48,6 +48,7 @@ struct cli {
 	char **argv;
 	bool json;
 	bool failed; /* cli_error() has spoken */
+	char error[512]; /* what it said first */
 	bool opened; /* cli_open() has worked */
 	bool colour;
 	const char *module; /* NULL: the installed one */

@@ -54,7 +54,6 @@ struct domain {
 	struct event *timer;
 	struct timespec from;
 	size_t left; /* tasks */
-	bool late;   /* out of time */
 };
 
 struct exam {
@@ -120,9 +119,14 @@ on_limit(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	d->late = true;
 	if (r->answer == NULL && r->error == NULL)
 		r->error = strdup("no answer within the time for a domain");
+	else /* good is what was seen to be good */
+		lint_add(r, SEV_WARNING, "L12", NULL, NULL,
+		    "--limit SECONDS allows more time",
+		    "not everything was tested: the %lu seconds for a domain "
+		    "were over",
+		    d->exam->o.limit);
 	for (i = 0; i < r->n_addr; i++)
 		if (!r->addr[i].tested && r->addr[i].text[0] == '\0')
 			snprintf(r->addr[i].text, sizeof r->addr[i].text,
@@ -164,7 +168,7 @@ first_failed(struct report *r, struct address_report *ar,
 			:
 			SEV_WARNING,
 		    "L12", ar->host->name, ar->addr->text,
-		    "is port 25 open to the outside, or closed from here?",
+		    "is the port open to the outside, or closed from here?",
 		    "cannot be reached: %s", s->text);
 	else if (s->state == STARTTLS_BANNER || s->state == STARTTLS_EHLO)
 		lint_add(r, SEV_WARNING, "T10", ar->host->name, ar->addr->text,
@@ -172,7 +176,7 @@ first_failed(struct report *r, struct address_report *ar,
 	else
 		lint_add(r, severity, "L05", ar->host->name, ar->addr->text,
 		    severity == SEV_PROBLEM ?
-			"TLSA records promise TLS: senders with DANE "
+			"TLSA records promise TLS: senders that check DANE "
 			"delay mail until STARTTLS works" :
 			"without STARTTLS all mail comes in the clear",
 		    "STARTTLS does not work: %s", s->text);
@@ -182,14 +186,22 @@ static void
 variant_failed(struct report *r, struct task *t, struct address_report *ar,
     const struct starttls_result *s)
 {
-	if (t->variant == V_ECDSA && !t->tls[V_RSA] &&
-	    s->state == STARTTLS_HANDSHAKE)
+	if (s->state < STARTTLS_HANDSHAKE) {
+		/* it tells nothing about what was to be tried */
+		lint_add(r, SEV_NOTE, "L12", ar->host->name, ar->addr->text,
+		    "a server that takes few connections from one address "
+		    "cannot be tested wholly: try again later",
+		    "a further connection failed, a test was left out: %s",
+		    s->text);
+		return;
+	}
+	if (t->variant == V_ECDSA && !t->tls[V_RSA])
 		lint_add(r, SEV_NOTE, "L12", ar->host->name, ar->addr->text,
 		    NULL, "accepts neither RSA nor ECDSA alone: %s", s->text);
 	if (t->variant == V_NO_SNI || t->variant == V_OTHER_SNI)
 		lint_add(r, SEV_WARNING, "L11", ar->host->name, ar->addr->text,
-		    "a sender may send another SNI or none: serve the "
-		    "ordinary certificate then",
+		    "senders may send another SNI or none: serve the "
+		    "ordinary certificate to them",
 		    "refuses a handshake %s: %s", variant_names[t->variant],
 		    s->text);
 }
@@ -509,7 +521,11 @@ exam_close(struct exam_options *o)
 {
 	if (o->engine != NULL)
 		o->cli->dv->close(o->engine);
-	if (o->base != NULL)
+	if (o->base != NULL) {
+		/* the last QUITs are on their way, for QUIT_TIME at most;
+		 * nothing else is left on this loop */
+		event_base_dispatch(o->base);
 		event_base_free(o->base);
+	}
 	starttls_cleanup();
 }

@@ -16,6 +16,7 @@
 #define DAY 86400
 #define UDP_SIZE 1232 /* what fits everywhere without fragments */
 #define MANY_RECORDS 12
+#define KIND_LEN 96
 
 /* The same is said once, whichever connection showed it. */
 static bool
@@ -79,8 +80,12 @@ lint_add(struct report *r, enum severity severity, const char *row,
 static void
 kind_name(const struct danevirke_tlsa *t, char *buf, size_t len)
 {
-	record_name(
-	    (uint8_t[3]){ t->usage, t->selector, t->matching }, buf, len);
+	char name[64];
+
+	record_name((uint8_t[3]){ t->usage, t->selector, t->matching }, name,
+	    sizeof name);
+	snprintf(buf, len, "%u %u %u (%s)", t->usage, t->selector, t->matching,
+	    name);
 }
 
 /* --------------------------------------------------------------- records */
@@ -89,21 +94,22 @@ static void
 lint_one_record(struct report *r, const struct danevirke_host *h,
     const struct danevirke_tlsa *t)
 {
-	char name[64];
+	char name[KIND_LEN];
 
 	kind_name(t, name, sizeof name);
 	if (t->usage <= DANEVIRKE_PKIX_EE) /* U01 */
 		lint_add(r, SEV_WARNING, "L09", h->name, NULL,
-		    "publish 3 1 1 instead", "%s: SMTP ignores usages 0 and 1",
-		    name);
+		    "publish 3 1 1 in its place",
+		    "%s: senders ignore usages 0 and 1 for mail", name);
 	else if (!t->usable) /* U02 */
 		lint_add(r, SEV_PROBLEM, "U02", h->name, NULL,
 		    "remove this record or write it anew with danevirke tlsa",
-		    "%s: unusable: %s", name, t->why);
+		    "%s: senders ignore this record: %s", name, t->why);
 	else if (t->matching == DANEVIRKE_FULL)
 		lint_add(r, SEV_WARNING, "L08", h->name, NULL,
 		    "a digest (matching type 1) does the same in 35 octets",
-		    "%s: full data of %zu octets in DNS", name, t->len);
+		    "%s: the whole data, %zu octets, stands in DNS", name,
+		    t->len);
 }
 
 static size_t
@@ -139,22 +145,25 @@ lint_record_kinds(struct report *r, const struct danevirke_host *h)
 	if (sha256 == 0 && sha512 > 0)
 		lint_add(r, SEV_WARNING, "L06", h->name, NULL,
 		    "add the same with matching type 1: every sender knows it",
-		    "no record with SHA2-256");
+		    "no record has matching type 1 (SHA2-256)");
 	else if (ee == 0)
 		lint_add(r, SEV_NOTE, "L06", h->name, NULL,
-		    "3 1 1 is the simplest to keep right",
-		    "no DANE-EE SPKI SHA2-256 record");
+		    "3 1 1 is the simplest to keep right: it depends on no CA, "
+		    "name or date",
+		    "there is no 3 1 1 record");
 	for (usage = 2; usage <= 3; usage++)
 		for (selector = 0; selector <= 1; selector++) {
 			n256 = count_kind(h, usage, selector, 1);
 			n512 = count_kind(h, usage, selector, 2);
 			if (n256 > 0 && n512 > 0 && n256 != n512)
 				lint_add(r, SEV_WARNING, "L03", h->name, NULL,
-				    "list every key with every digest type: "
-				    "senders look at the strongest only",
-				    "%d %d: %zu records with SHA2-256 and %zu "
-				    "with SHA2-512",
-				    usage, selector, n256, n512);
+				    "publish every key with every digest "
+				    "type: senders look at the strongest "
+				    "type only",
+				    "%d %d 1 has %zu records, %d %d 2 has %zu: "
+				    "a key is missing from one of them",
+				    usage, selector, n256, usage, selector,
+				    n512);
 		}
 }
 
@@ -201,11 +210,19 @@ lint_host(struct report *r, const struct danevirke_host *h,
 	size_t i;
 
 	lint_signature(r, h->name, h->signed_until, l);
+	if (h->would == DANEVIRKE_OPPORTUNISTIC &&
+	    h->state == DANEVIRKE_INSECURE && h->base == NULL)
+		lint_add(r, SEV_WARNING, "Q05", h->name, NULL,
+		    "sign the zone of this host and have its DS record "
+		    "published",
+		    "DNSSEC does not protect its addresses: senders do not "
+		    "even ask for TLSA records");
 	if (h->would == DANEVIRKE_HOST_DEFER) {
 		lint_add(r, SEV_PROBLEM, h->n_addrs == 0 ? "D07" : "D08",
 		    h->name, NULL,
-		    "senders do not use this host until its DNS is right", "%s",
-		    h->reason);
+		    "senders with DNSSEC do not use this host until its zone "
+		    "is right",
+		    "%s", h->reason);
 		return;
 	}
 	if (h->tlsa_state == DANEVIRKE_INSECURE && h->n_tlsa > 0)
@@ -220,7 +237,7 @@ lint_host(struct report *r, const struct danevirke_host *h,
 	if (h->would == DANEVIRKE_ENCRYPT && r->answer->insecure_mx == 0)
 		lint_add(r, SEV_PROBLEM, "T03", h->name, NULL,
 		    "publish 3 1 1 of the certificate in use",
-		    "no usable TLSA record: senders ask for TLS and "
+		    "no TLSA record can be used: senders insist on TLS, but "
 		    "authenticate nobody");
 	lint_record_kinds(r, h);
 	lint_size(r, h);
@@ -241,8 +258,7 @@ lint_gaps(struct report *r)
 	if (with == 0 && without > 0) {
 		lint_add(r, SEV_PROBLEM, "L13", NULL, NULL,
 		    "danevirke tlsa prints the records to publish",
-		    "no MX host has TLSA records that count: mail to this "
-		    "domain is not protected by DANE");
+		    "no MX host has TLSA records that count");
 		return;
 	}
 	for (i = 0; i < a->n_hosts; i++) {
@@ -280,8 +296,9 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 	}
 	if (a->n_hosts == 0) {
 		lint_add(r, SEV_PROBLEM, "D06", NULL, NULL,
-		    "senders with DNSSEC delay all mail to this domain", "%s",
-		    a->reason);
+		    "senders with DNSSEC delay all mail until the zone is "
+		    "right: are its signatures fresh, does the DS record fit?",
+		    "%s", a->reason);
 		return;
 	}
 	if (a->insecure_mx)
@@ -321,7 +338,7 @@ lint_anchor(struct report *r, const struct address_report *ar,
     const struct danevirke_chain *chain, const struct danevirke_verdict *v,
     const struct danevirke_tlsa *t, const struct lint_limits *l)
 {
-	char name[64], date[32];
+	char name[KIND_LEN], date[32];
 	bool self_issued;
 	time_t end, first = 0;
 	int i;
@@ -348,6 +365,47 @@ lint_anchor(struct report *r, const struct address_report *ar,
 	}
 }
 
+/* Why a group failed, and what helps. */
+static void
+lint_blame(struct report *r, const struct address_report *ar,
+    const struct danevirke_tlsa *t, const struct danevirke_verdict *v,
+    const char *what)
+{
+	bool ta = t->usage == DANEVIRKE_DANE_TA;
+	const char *host = ar->host->name, *addr = ar->addr->text;
+	char name[KIND_LEN], which[48] = "";
+	bool plain = v->result == DANEVIRKE_VALIDATION_FAILURE;
+
+	kind_name(t, name, sizeof name);
+	if (what != NULL)
+		snprintf(which, sizeof which, " for the %s certificate", what);
+	switch (v->result) {
+	case DANEVIRKE_CERTIFICATE_EXPIRED:
+		lint_add(r, SEV_PROBLEM, "U11", host, addr,
+		    "renew it: usage 2 depends on its dates", "%s fails%s: %s",
+		    name, which, v->text);
+		break;
+	case DANEVIRKE_CERTIFICATE_HOST_MISMATCH:
+		lint_add(r, SEV_PROBLEM, "N02", host, addr,
+		    "usage 2 needs a certificate with the name of the MX host",
+		    "%s fails%s: %s", name, which, v->text);
+		break;
+	default:
+		/* L04: the anchor of a digest has to be sent */
+		lint_add(r, SEV_PROBLEM,
+		    ta && t->matching != DANEVIRKE_FULL ? "L04" : "L01", host,
+		    addr,
+		    ta ? "send the CA certificate of the record in the chain, "
+			 "or publish the record of the CA that is sent" :
+			 "publish the record of this certificate (danevirke "
+			 "tlsa), or install the one that is published",
+		    "no record %s matches the %s%s%s that is sent%s%s", name,
+		    what != NULL ? what : "", what != NULL ? " " : "",
+		    ta ? "chain" : "certificate", plain ? "" : ": ",
+		    plain ? "" : v->text);
+	}
+}
+
 /* One (usage, selector, matching type) by itself (L01). */
 static bool
 lint_group(struct report *r, const struct address_report *ar,
@@ -358,7 +416,6 @@ lint_group(struct report *r, const struct address_report *ar,
 	struct danevirke_host h = *ar->host;
 	struct danevirke_verify_options o = { .size = sizeof o, .now = l->now };
 	struct danevirke_verdict v;
-	char name[64];
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -368,28 +425,12 @@ lint_group(struct report *r, const struct address_report *ar,
 		    all[i].matching == all[first].matching;
 	h.tlsa = all;
 	h.would = DANEVIRKE_AUTHENTICATE;
-	kind_name(&all[first], name, sizeof name);
 	if (r->dv->verify(&h, chain, &o, &v) == 0 && v.verified) {
 		if (v.usage == DANEVIRKE_DANE_TA)
 			lint_anchor(r, ar, chain, &v, &all[v.index], l);
 		return true;
 	}
-	/* L04: the anchor of a digest has to be sent */
-	lint_add(r, SEV_PROBLEM,
-	    all[first].usage == DANEVIRKE_DANE_TA &&
-		    all[first].matching != DANEVIRKE_FULL &&
-		    v.result == DANEVIRKE_VALIDATION_FAILURE ?
-		"L04" :
-		"L01",
-	    ar->host->name, ar->addr->text,
-	    all[first].usage == DANEVIRKE_DANE_TA ?
-		"send the CA certificate of the record in the chain, or "
-		"publish the right record" :
-		"publish the record of this certificate (danevirke tlsa) "
-		"before installing it, or install the one published",
-	    "%s does not hold%s%s%s: %s", name, what != NULL ? " for the " : "",
-	    what != NULL ? what : "", what != NULL ? " certificate" : "",
-	    v.text);
+	lint_blame(r, ar, &all[first], &v, what);
 	return false;
 }
 
@@ -453,10 +494,51 @@ lint_chain(struct report *r, struct address_report *ar,
 		ar->verified = r->dv->verify(h, chain, &o, &v) == 0 &&
 		    v.verified;
 		snprintf(ar->text, sizeof ar->text, "%s", v.text);
+		if (ar->verified && v.usage == DANEVIRKE_DANE_EE &&
+		    ar->not_after != 0 && ar->not_after < l.now) /* U06 */
+			lint_add(r, SEV_NOTE, "U06", h->name, ar->addr->text,
+			    "renew it for those that look at dates",
+			    "the certificate has ended: usage 3 does not mind, "
+			    "others may");
 	}
 }
 
 /* --------------------------------------------------------------- verdict */
+
+/* Was anything worse than a note said of this host? */
+static bool
+complained(const struct report *r, const char *host)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_finding; i++)
+		if (r->finding[i].severity > SEV_NOTE &&
+		    r->finding[i].host != NULL &&
+		    strcmp(r->finding[i].host, host) == 0)
+			return true;
+	return false;
+}
+
+/* Good is what was seen to be good: a host of which nothing was seen (all of
+ * it is IPv6, and this machine has none) is not. */
+static void
+lint_unseen(struct report *r)
+{
+	const struct danevirke_host *h;
+	size_t i, j;
+	bool seen;
+
+	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++) {
+		h = &r->answer->hosts[i];
+		seen = h->would == DANEVIRKE_HOST_DEFER || r->dns_only;
+		for (j = 0; j < r->n_addr; j++)
+			seen |= r->addr[j].host == h && r->addr[j].tested;
+		if (!seen && !complained(r, h->name))
+			lint_add(r, SEV_WARNING, "L12", h->name, NULL,
+			    "test it from a network that reaches it",
+			    "no address of this host could be tested");
+	}
+}
 
 void
 lint_verdict(struct report *r)
@@ -465,6 +547,7 @@ lint_verdict(struct report *r)
 	enum severity worst = SEV_NOTE;
 	size_t i, hosts = 0, with = 0, reached = 0, wanted = 0;
 
+	lint_unseen(r);
 	for (i = 0; i < r->n_finding; i++)
 		if (r->finding[i].severity > worst)
 			worst = r->finding[i].severity;
@@ -483,29 +566,8 @@ lint_verdict(struct report *r)
 	r->verdict = worst == SEV_PROBLEM ? CHECK_PROBLEM :
 	    worst == SEV_WARNING          ? CHECK_WARNING :
 					    CHECK_GOOD;
-	/* Good is what was seen to be good. */
 	if (a == NULL || r->no_memory)
 		r->verdict = CHECK_UNTESTED;
 	else if (wanted > 0 && reached == 0 && worst != SEV_PROBLEM)
 		r->verdict = CHECK_UNTESTED;
-}
-
-void
-report_free(struct report *r)
-{
-	size_t i;
-
-	if (r == NULL)
-		return;
-	for (i = 0; i < r->n_finding; i++) {
-		free(r->finding[i].host);
-		free(r->finding[i].addr);
-		free(r->finding[i].text);
-	}
-	free(r->finding);
-	r->dv->release(r->answer);
-	free(r->addr);
-	free(r->name);
-	free(r->error);
-	free(r);
 }

@@ -132,27 +132,33 @@ cli_error(struct cli *c, const char *fmt, ...)
 		json_string(&j, "reason", text);
 		json_end_object(&j);
 	}
+	if (!c->failed)
+		snprintf(c->error, sizeof c->error, "%s", text);
 	c->failed = true;
 	return EXIT_UNTESTED;
 }
 
+/* Why standard output failed, the first time; later attempts do not know. */
+static int out_errno;
+
 bool
 out_flush(void)
 {
-	return fflush(stdout) == 0 && !ferror(stdout);
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	if (out_errno == 0)
+		out_errno = errno;
+	return false;
 }
 
 int
 out_end(struct cli *c, int status)
 {
-	int e;
-
-	errno = 0;
 	if (out_flush())
 		return status;
-	e = errno;
 	/* a reader that has had enough is no news; a full disk is */
-	if (e != EPIPE && e != 0)
-		cli_warn(c, "standard output: %s", strerror(e));
+	if (out_errno != EPIPE && out_errno != 0)
+		cli_warn(c, "standard output: %s", strerror(out_errno));
 	return EXIT_UNTESTED;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A finished test as text, JSON, a Nagios line or Prometheus metrics. */
+/* A finished test as text or JSON; metrics.c has the other forms. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ verdict_word(enum check_verdict v)
 	return verdicts[v];
 }
 
-const char *
+static const char *
 severity_word(enum severity s)
 {
 	return severities[s];
@@ -33,8 +33,8 @@ verdict_colour(enum check_verdict v)
 }
 
 /* Days from the test to t, rounded down. */
-static long
-days(const struct report *r, time_t t)
+long
+report_days(const struct report *r, time_t t)
 {
 	time_t left = t - r->when;
 
@@ -42,15 +42,17 @@ days(const struct report *r, time_t t)
 }
 
 /* Of the first signature to end among domain and hosts; false: none. */
-static bool
-signature_days(
+bool
+report_signature(
     const struct report *r, const struct danevirke_host *h, long *out)
 {
-	uint32_t until = h != NULL ? h->signed_until : r->answer->signed_until;
+	uint32_t until = h != NULL ? h->signed_until :
+	    r->answer != NULL      ? r->answer->signed_until :
+				     0;
 
 	if (until == 0)
 		return false;
-	*out = days(r, r->when + (int32_t)(until - (uint32_t)r->when));
+	*out = report_days(r, r->when + (int32_t)(until - (uint32_t)r->when));
 	return true;
 }
 
@@ -60,7 +62,7 @@ static void
 text_address(
     struct cli *c, const struct report *r, const struct address_report *ar)
 {
-	char name[64], date[32];
+	char date[32];
 
 	out_print("    %s: ", ar->addr->text);
 	if (r->dns_only) {
@@ -79,12 +81,11 @@ text_address(
 	else
 		out_colour(
 		    c, OUT_BAD, ar->tested ? "no TLS" : "no SMTP session");
+	if (ar->usage != -1)
+		out_print("%s %u %u %u", ar->verified ? " by" : ", matches",
+		    ar->kind[0], ar->kind[1], ar->kind[2]);
 	if (ar->tls)
 		out_print(", %s %s", ar->version, ar->cipher);
-	if (ar->usage != -1) {
-		record_name(ar->kind, name, sizeof name);
-		out_print(", %s", name);
-	}
 	if (ar->not_after != 0) {
 		time_text(ar->not_after, date);
 		out_print(", certificate until %.10s", date);
@@ -98,13 +99,13 @@ text_host(struct cli *c, const struct report *r, const struct danevirke_host *h)
 	size_t i;
 	long left;
 
-	out_print("  %u ", h->preference);
+	out_print("  MX %u ", h->preference);
 	out_colour(c, OUT_BOLD, h->name);
 	out_print(": %s", h->reason);
 	if (h->tlsa_ttl != 0)
 		out_print(", TTL %u", h->tlsa_ttl);
-	if (signature_days(r, h, &left))
-		out_print(", signed for %ld days", left);
+	if (report_signature(r, h, &left))
+		out_print(", signatures end in %ld days", left);
 	out_print("\n");
 	for (i = 0; i < r->n_addr; i++)
 		if (r->addr[i].host == h)
@@ -128,22 +129,60 @@ text_finding(struct cli *c, const struct finding *f)
 		out_print("    -> %s\n", f->advice);
 }
 
-/* Is the host list itself, or a host of it, out of reach of DNSSEC? */
 static bool
-dns_broken(const struct danevirke_answer *a)
+host_broken(const struct danevirke_answer *a)
 {
 	size_t i;
 
-	if (a->outcome == DANEVIRKE_DEFER)
-		return true;
 	for (i = 0; i < a->n_hosts; i++)
 		if (a->hosts[i].would == DANEVIRKE_HOST_DEFER)
 			return true;
 	return false;
 }
 
+/* What a sender that checks DANE meets at the hosts that have it. */
 static const char *
-summary(const struct report *r)
+summary_problem(const struct report *r)
+{
+	size_t i, good = 0, bad = 0;
+
+	if (strcmp(r->dane, "none") == 0)
+		return "DANE does not protect mail to this domain";
+	for (i = 0; i < r->n_addr; i++) {
+		if (r->addr[i].host->would != DANEVIRKE_AUTHENTICATE)
+			continue;
+		good += r->addr[i].verified;
+		bad += r->addr[i].tested && !r->addr[i].verified;
+	}
+	if (bad == 0)
+		return good > 0 ?
+		    "DANE works, but the fault below may stop it for "
+		    "some senders" :
+		    "there is a fault in the records";
+	return good == 0 ?
+	    "DANE is broken: senders that check it cannot deliver" :
+	    "DANE is broken at some addresses: senders that check it cannot "
+	    "deliver there";
+}
+
+static const char *
+summary_good(const struct report *r)
+{
+	size_t i;
+
+	if (strcmp(r->dane, "full") != 0)
+		return "DANE protects mail to some hosts only";
+	if (r->dns_only)
+		return "every host has TLSA records; none was connected to";
+	for (i = 0; i < r->n_addr; i++)
+		if (!r->addr[i].verified)
+			return "DANE protects mail to every host that could be "
+			       "tested";
+	return "DANE protects mail to every host";
+}
+
+const char *
+report_summary(const struct report *r)
 {
 	if (r->answer == NULL)
 		return r->error != NULL ? r->error : "out of memory";
@@ -154,14 +193,13 @@ summary(const struct report *r)
 	if (r->verdict == CHECK_UNTESTED)
 		return r->no_memory ? "out of memory" :
 				      "no SMTP server could be reached";
-	if (dns_broken(r->answer))
-		return "DNS is broken: mail is delayed";
-	if (r->verdict == CHECK_PROBLEM)
-		return strcmp(r->dane, "none") == 0 ? "not protected by DANE" :
-						      "DANE is broken";
-	return strcmp(r->dane, "full") == 0 ?
-	    "DANE protects mail to every host" :
-	    "DANE protects mail to some hosts";
+	if (r->answer->outcome == DANEVIRKE_DEFER)
+		return "DNS is broken: senders with DNSSEC delay all mail";
+	if (host_broken(r->answer))
+		return "DNS is broken: senders with DNSSEC cannot use every "
+		       "host";
+	return r->verdict == CHECK_PROBLEM ? summary_problem(r) :
+					     summary_good(r);
 }
 
 void
@@ -174,7 +212,7 @@ report_text(struct cli *c, const struct report *r)
 	    c, OUT_BOLD, r->answer != NULL ? r->answer->domain : r->name);
 	out_print(": ");
 	out_colour(c, verdict_colour(r->verdict), verdict_word(r->verdict));
-	out_print(": %s\n", summary(r));
+	out_print(": %s\n", report_summary(r));
 	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++)
 		text_host(c, r, &r->answer->hosts[i]);
 	for (level = SEV_PROBLEM; level >= SEV_NOTE; level--)
@@ -203,7 +241,7 @@ json_address(
 	json_string(j, "record", ar->usage != -1 ? name : NULL);
 	if (ar->not_after != 0) {
 		json_time(j, "certificate_until", ar->not_after);
-		json_int(j, "certificate_days", days(r, ar->not_after));
+		json_int(j, "certificate_days", report_days(r, ar->not_after));
 	} else {
 		json_string(j, "certificate_until", NULL);
 		json_string(j, "certificate_days", NULL);
@@ -218,7 +256,7 @@ json_days(
 {
 	long left;
 
-	if (signature_days(r, h, &left))
+	if (report_signature(r, h, &left))
 		json_int(j, "signature_days", left);
 	else
 		json_string(j, "signature_days", NULL);
@@ -248,28 +286,25 @@ json_host(
 }
 
 void
-report_json(struct cli *c, struct json *j, const struct report *r)
+report_json(struct json *j, const struct report *r)
 {
 	const struct danevirke_answer *a = r->answer;
 	const struct finding *f;
 	size_t i;
 
-	(void)c;
 	json_object(j, NULL);
 	json_string(j, "domain", a != NULL ? a->domain : r->name);
 	if (r->n != 0)
 		json_int(j, "n", (long long)r->n);
 	json_string(j, "verdict", verdict_word(r->verdict));
 	json_string(j, "dane", r->dane);
-	json_string(j, "summary", summary(r));
+	json_string(j, "summary", report_summary(r));
 	json_time(j, "time", r->when);
 	json_int(j, "milliseconds", (long long)(r->seconds * 1000));
-	json_string(j, "error", a == NULL ? summary(r) : NULL);
-	if (a != NULL) {
-		json_bool(j, "mx_secure", a->state == DANEVIRKE_SECURE);
-		json_bool(j, "implicit_mx", a->implicit_mx == 1);
-		json_days(j, r, NULL);
-	}
+	json_string(j, "error", a == NULL ? report_summary(r) : NULL);
+	json_bool(j, "mx_secure", a != NULL && a->state == DANEVIRKE_SECURE);
+	json_bool(j, "implicit_mx", a != NULL && a->implicit_mx == 1);
+	json_days(j, r, NULL);
 	json_array(j, "hosts");
 	for (i = 0; a != NULL && i < a->n_hosts; i++)
 		json_host(j, r, &a->hosts[i]);
@@ -290,253 +325,22 @@ report_json(struct cli *c, struct json *j, const struct report *r)
 	json_end_object(j);
 }
 
-/* ---------------------------------------------------------------- Nagios */
-
-/* '|' begins the performance data and ends the text. */
-static void
-nagios_text(const char *text)
+void
+report_free(struct report *r)
 {
-	char buf[512], *p;
-
-	snprintf(buf, sizeof buf, "%s", text);
-	for (p = buf; *p != '\0'; p++)
-		if (*p == '|' || *p == '\n')
-			*p = '/';
-	out_print("%s", buf);
-}
-
-static const struct finding *
-worst(const struct report *r)
-{
-	const struct finding *f = NULL;
 	size_t i;
 
-	for (i = 0; i < r->n_finding; i++)
-		if (f == NULL || r->finding[i].severity > f->severity)
-			f = &r->finding[i];
-	return f;
-}
-
-/* The fewest days left of any certificate and of any signature. */
-static void
-least(struct report *const *rs, size_t n, long *cert, long *sig)
-{
-	const struct report *r;
-	size_t i, j;
-	long d;
-
-	*cert = *sig = -1;
-	for (i = 0; i < n; i++) {
-		r = rs[i];
-		for (j = 0; j < r->n_addr; j++) {
-			d = days(r, r->addr[j].not_after);
-			if (r->addr[j].not_after != 0 &&
-			    (*cert == -1 || d < *cert))
-				*cert = d < 0 ? 0 : d;
-		}
-		for (j = 0; r->answer != NULL && j <= r->answer->n_hosts; j++)
-			if (signature_days(r,
-				j == 0 ? NULL : &r->answer->hosts[j - 1], &d) &&
-			    (*sig == -1 || d < *sig))
-				*sig = d < 0 ? 0 : d;
+	if (r == NULL)
+		return;
+	for (i = 0; i < r->n_finding; i++) {
+		free(r->finding[i].host);
+		free(r->finding[i].addr);
+		free(r->finding[i].text);
 	}
-}
-
-int
-report_nagios(struct report *const *rs, size_t n)
-{
-	static const char *const words[] = { "OK", "WARNING", "CRITICAL",
-		"UNKNOWN" };
-	/* a problem weighs more than what could not be seen */
-	static const int weight[] = { 0, 1, 3, 2 };
-	enum check_verdict v = CHECK_GOOD;
-	size_t i, count[4] = { 0 }, said = 0;
-	const struct finding *f;
-	long cert, sig;
-
-	for (i = 0; i < n; i++) {
-		count[rs[i]->verdict]++;
-		if (weight[rs[i]->verdict] > weight[v])
-			v = rs[i]->verdict;
-	}
-	out_print("DANE %s - ", words[v]);
-	if (n == 1 || v == CHECK_GOOD)
-		out_print("%zu domain%s", n, n == 1 ? "" : "s");
-	else
-		out_print("%zu of %zu domains", n - count[CHECK_GOOD], n);
-	for (i = 0; i < n && said < 3; i++) {
-		if (rs[i]->verdict != v || (v == CHECK_GOOD && n > 1))
-			continue;
-		f = worst(rs[i]);
-		said++;
-		nagios_text("; ");
-		nagios_text(rs[i]->name);
-		nagios_text(": ");
-		nagios_text(
-		    f == NULL || v == CHECK_GOOD || v == CHECK_UNTESTED ?
-			summary(rs[i]) :
-			f->text);
-	}
-	least(rs, n, &cert, &sig);
-	out_print(" | problems=%zu;;1 warnings=%zu;1 untested=%zu",
-	    count[CHECK_PROBLEM], count[CHECK_WARNING], count[CHECK_UNTESTED]);
-	if (cert != -1)
-		out_print(" certificate_days=%ld", cert);
-	if (sig != -1)
-		out_print(" signature_days=%ld", sig);
-	out_print("\n");
-	return (int)v;
-}
-
-/* ------------------------------------------------------------ Prometheus */
-
-/* A label's value: backslash, quote and newline are escaped. */
-static void
-label(const char *key, const char *value, const char *before)
-{
-	const char *p;
-
-	printf("%s%s=\"", before, key);
-	for (p = value; *p != '\0'; p++) {
-		if (*p == '\\' || *p == '"')
-			putchar('\\');
-		if (*p == '\n')
-			fputs("\\n", stdout);
-		else if ((unsigned char)*p < ' ' || (unsigned char)*p >= 127)
-			putchar('?');
-		else
-			putchar(*p);
-	}
-	putchar('"');
-}
-
-static void
-family(const char *name, const char *help)
-{
-	printf("# HELP danevirke_%s %s\n# TYPE danevirke_%s gauge\n", name,
-	    help, name);
-}
-
-static void
-sample(const char *name, const struct report *r, const char *host,
-    const char *addr, double value)
-{
-	printf("danevirke_%s", name);
-	label("domain", r->answer != NULL ? r->answer->domain : r->name, "{");
-	if (host != NULL)
-		label("host", host, ",");
-	if (addr != NULL)
-		label("address", addr, ",");
-	printf("} %.15g\n", value);
-}
-
-static double
-value_of(const struct report *r, int what)
-{
-	size_t i, n = 0;
-
-	switch (what) {
-	case 0:
-		return r->verdict == CHECK_GOOD || r->verdict == CHECK_WARNING;
-	case 1:
-		return r->verdict != CHECK_UNTESTED;
-	case 2:
-	case 3:
-		for (i = 0; i < r->n_finding; i++)
-			n += r->finding[i].severity ==
-			    (what == 2 ? SEV_PROBLEM : SEV_WARNING);
-		return (double)n;
-	case 4:
-		return r->seconds;
-	default:
-		return (double)r->when;
-	}
-}
-
-static void
-prometheus_domains(struct report *const *rs, size_t n)
-{
-	static const char *const names[][2] = {
-		{ "check_good", "1: no problem was found." },
-		{ "check_tested", "1: the test could be made." },
-		{ "check_problems", "Problems found." },
-		{ "check_warnings", "Warnings." },
-		{ "check_duration_seconds", "Time the test took." },
-		{ "check_timestamp_seconds", "When the test was made." },
-	};
-	size_t i, k;
-
-	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
-		for (i = 0; i < n; i++)
-			sample(names[k][0], rs[i], NULL, NULL,
-			    value_of(rs[i], (int)k));
-	}
-}
-
-static void
-prometheus_hosts(struct report *const *rs, size_t n)
-{
-	static const char *const names[][2] = {
-		{ "tlsa_records", "TLSA records of the host." },
-		{ "tlsa_ttl_seconds", "TTL of its TLSA records." },
-		{ "signature_days",
-		    "Days until the first DNSSEC signature ends." },
-	};
-	const struct danevirke_host *h;
-	size_t i, j, k;
-	long left;
-
-	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
-		for (i = 0; i < n; i++)
-			for (j = 0; rs[i]->answer != NULL &&
-			     j < rs[i]->answer->n_hosts;
-			     j++) {
-				h = &rs[i]->answer->hosts[j];
-				if (k == 2 && !signature_days(rs[i], h, &left))
-					continue;
-				sample(names[k][0], rs[i], h->name, NULL,
-				    k == 0     ? (double)h->n_tlsa :
-					k == 1 ? (double)h->tlsa_ttl :
-						 (double)left);
-			}
-	}
-}
-
-static void
-prometheus_addresses(struct report *const *rs, size_t n)
-{
-	static const char *const names[][2] = {
-		{ "address_authenticated",
-		    "1: the certificate satisfies the TLSA records." },
-		{ "address_tls", "1: STARTTLS works." },
-		{ "certificate_days", "Days until the certificate ends." },
-	};
-	const struct address_report *ar;
-	size_t i, j, k;
-
-	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
-		for (i = 0; i < n; i++)
-			for (j = 0; j < rs[i]->n_addr; j++) {
-				ar = &rs[i]->addr[j];
-				if (k == 2 && ar->not_after == 0)
-					continue;
-				sample(names[k][0], rs[i], ar->host->name,
-				    ar->addr->text,
-				    k == 0     ? ar->verified :
-					k == 1 ? ar->tls :
-						 (double)days(
-						     rs[i], ar->not_after));
-			}
-	}
-}
-
-void
-report_prometheus(struct report *const *rs, size_t n)
-{
-	prometheus_domains(rs, n);
-	prometheus_hosts(rs, n);
-	prometheus_addresses(rs, n);
+	free(r->finding);
+	r->dv->release(r->answer);
+	free(r->addr);
+	free(r->name);
+	free(r->error);
+	free(r);
 }

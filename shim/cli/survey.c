@@ -21,7 +21,8 @@ const char usage_survey[] =
     "\n"
     "Reads mail domains, one a line, from standard input; writes for each one JSON\n"
     "object a line, as danevirke check --json, in the order in which they are done.\n"
-    "\"n\" in it is the line of the name.  Empty lines and lines with # are passed over.\n"
+    "\"n\" in it is the line of the name.  Lines that are empty or begin with # are\n"
+    "passed over, and so is what follows a blank.\n"
     "\n"
     "  --resume RESULTS        pass over the lines that are in RESULTS already\n"
     "  --dns-only              connect to nothing\n"
@@ -53,7 +54,6 @@ struct survey {
 	size_t len;
 	bool skip;  /* the rest of a line that is too long */
 	bool ended; /* of input */
-	bool full;  /* no new name until one is done */
 	bool stop;  /* a signal, or nobody reads */
 	char buf[65536];
 	size_t n_buf, at_buf;
@@ -112,7 +112,7 @@ read_results(struct survey *s)
 	while ((got = getline(&text, &len, f)) > 0) {
 		line++;
 		if (text[got - 1] != '\n')
-			break; /* cut off: it is done anew */
+			break; /* cut off */
 		if ((n = line_number(text, (size_t)got)) == 0) {
 			cli_error(s->cli,
 			    "--resume %s:%zu: want a line that survey has "
@@ -135,7 +135,10 @@ read_results(struct survey *s)
 		cli_error(
 		    s->cli, "--resume %s: %s", s->resume, strerror(errno));
 	else if (got > 0 && text[got - 1] != '\n')
-		cli_warn(s->cli, "%s:%zu: cut off: remove it", s->resume, line);
+		cli_error(s->cli,
+		    "--resume %s:%zu: the last line is cut off: remove it "
+		    "(sed -i '$d' %s), and its name is tested anew",
+		    s->resume, line, s->resume);
 	fclose(f);
 	free(text);
 	if (s->cli->failed)
@@ -188,14 +191,11 @@ take(struct survey *s)
 		if (ch == '\n') {
 			s->skip = false;
 			begin(s);
-		} else if (s->len == sizeof s->line - 1 || ch == '\0') {
-			if (!s->skip)
-				cli_warn(s->cli,
-				    "line %lu: no domain name: cut off",
-				    s->n + 1);
-			s->skip = true;
-		} else if (!s->skip)
-			s->line[s->len++] = ch;
+		} else if (s->len == sizeof s->line - 1)
+			s->skip = true; /* too long for a name as it is */
+		else if (!s->skip)
+			/* no name has this: it is refused, and not cut off */
+			s->line[s->len++] = ch == '\0' ? '\001' : ch;
 	}
 	if (s->ended && s->at_buf == s->n_buf && s->len > 0 &&
 	    s->busy < s->o.parallel)
@@ -266,9 +266,9 @@ on_report(void *arg, struct report *r)
 	struct json j = { 0 };
 
 	s->busy--;
-	report_json(s->cli, &j, r);
+	report_json(&j, r);
 	report_free(r);
-	s->written++;
+	s->written += out_flush();
 	if (!out_flush()) {
 		s->stop = true;
 		event_base_loopbreak(s->o.base);

@@ -30,6 +30,13 @@ static pid_t engine_pid;
 static struct known *known;
 static size_t n_known;
 
+/* Where this process has been.  A session may still be open: Exim does not
+ * tell, when it holds one for more recipients. */
+static struct used {
+	char *name, *address;
+	struct used *next;
+} * used;
+
 static void
 on_log(void *arg, int level, const char *text)
 {
@@ -378,19 +385,39 @@ answer_fresh(const struct hop *h, char *why)
 	return answer_route(h, why);
 }
 
-static bool
-share_address(
-    const struct danevirke_answer *a, const struct danevirke_answer *b)
+bool
+answer_used(const struct hop *h, const char *address)
 {
-	size_t i, j, k, l;
+	struct used *u;
+
+	for (u = used; u != NULL; u = u->next)
+		if (strcmp(u->name, h->name) == 0 &&
+		    strcmp(u->address, address) == 0)
+			return true;
+	if ((u = calloc(1, sizeof *u)) == NULL)
+		return false;
+	u->name = strdup(h->name);
+	u->address = strdup(address);
+	if (u->name == NULL || u->address == NULL) {
+		free(u->name);
+		free(u->address);
+		free(u);
+		return false;
+	}
+	u->next = used;
+	used = u;
+	return true;
+}
+
+static bool
+has_address(const struct danevirke_answer *a, const char *address)
+{
+	size_t i, j;
 
 	for (i = 0; i < a->n_hosts; i++)
 		for (j = 0; j < a->hosts[i].n_addrs; j++)
-			for (k = 0; k < b->n_hosts; k++)
-				for (l = 0; l < b->hosts[k].n_addrs; l++)
-					if (strcmp(a->hosts[i].addrs[j].text,
-						b->hosts[k].addrs[l].text) == 0)
-						return true;
+			if (strcmp(a->hosts[i].addrs[j].text, address) == 0)
+				return true;
 	return false;
 }
 
@@ -409,12 +436,10 @@ demands_tls(const struct danevirke_answer *a)
 const char *
 answer_conflict(const struct hop *h, const struct danevirke_answer *a)
 {
-	const struct known *k;
+	const struct used *u;
 
-	for (k = known; k != NULL; k = k->next)
-		if (strcmp(k->name, h->name) != 0 &&
-		    (demands_tls(k->answer) || demands_tls(a)) &&
-		    share_address(k->answer, a))
-			return k->name;
+	for (u = demands_tls(a) ? used : NULL; u != NULL; u = u->next)
+		if (strcmp(u->name, h->name) != 0 && has_address(a, u->address))
+			return u->name;
 	return NULL;
 }

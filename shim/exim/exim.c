@@ -212,8 +212,8 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 		    &h, a, NULL, false, false, "opportunistic-tls", a->reason);
 		return FORCED;
 	}
-	/* Cutthrough and held callouts send RCPT for a second domain over a
-	 * connection that was judged for the first. */
+	/* S06: cutthrough and held callouts send RCPT for a second domain over
+	 * a session that was judged for the first. */
 	if (*arg(argc, argv, 2) != '\0' &&
 	    (other = answer_conflict(&h, a)) != NULL)
 		return give(yield, FAIL,
@@ -513,8 +513,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
 	    depth >= MAX_CHAIN || live.judged ||
 	    (live.n != 0 && depth != live.next)) {
-		live.n = 0;
-		live.judged = false;
+		live_clear(); /* no verdict, whatever comes behind it */
 		return give(yield, OK,
 		    "certificate of depth \"%.10s\" out of "
 		    "order",
@@ -528,7 +527,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	live.der[depth] = decode(arg(argc, argv, 6), &len);
 	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
 	if (len == 0) {
-		live.n = 0;
+		live_clear();
 		return give(yield, OK,
 		    "certificate of depth %ld cannot be "
 		    "read",
@@ -546,7 +545,9 @@ danevirke_event(uschar **yield, int argc, uschar **argv)
 	const char *name = arg(argc, argv, 4);
 
 	*yield = (uschar *)(uintptr_t) "";
-	if (strcmp(name, "tcp:connect") == 0)
+	if (argc < 7)
+		give(yield, OK, "danevirke_event: want 7 arguments");
+	else if (strcmp(name, "tcp:connect") == 0)
 		on_connect(yield, argc, argv);
 	else if (strcmp(name, "tls:cert") == 0)
 		on_cert(yield, argc, argv);
@@ -616,6 +617,8 @@ gate(uschar **yield, int argc, uschar **argv, const char *yes)
 	}
 	if (!passes(&h, a, host, argc, argv, why))
 		return give(yield, FAIL, "%s", why);
+	if (!answer_used(&h, arg(argc, argv, 2)))
+		return give(yield, FAIL, "out of memory");
 	return give(yield, OK, "%s", yes);
 }
 

@@ -53,7 +53,10 @@ const struct danevirke_answer *answer_known(const struct hop *);
 /* The kept one, asked anew if its TTL is over (D15).  A relay host, whose name
  * stands in the configuration, may be asked for the first time.  NULL: why */
 const struct danevirke_answer *answer_fresh(const struct hop *, char *why);
-/* Another next hop whose answer demands TLS and has an address in common */
+/* A session with this address has passed the gate.  False: out of memory */
+bool answer_used(const struct hop *, const char *address);
+/* Another next hop, by whose session mail could go to one of these addresses
+ * where this answer demands TLS */
 const char *
 answer_conflict(const struct hop *, const struct danevirke_answer *);
 

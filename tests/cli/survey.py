@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: ISC
+"""danevirke survey, in the world of check.conf; tests/cli/run starts it."""
+
+import argparse
+import fcntl
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+import tool  # noqa: E402
+from check import CONF, domain, shape  # noqa: E402
+from tool import has, path, run, same, write  # noqa: E402
+
+NAMES = ("good", "two", "rollover", "group", "wrong", "address", "digests",
+         "anchor", "sha512", "usage2", "intermediate", "many", "pkix",
+         "unusable", "gap", "none", "nullmx", "insecure", "mxinsecure",
+         "ended")
+# most of them with one connection or none: the lab's servers are slow
+CHEAP = ("good", "none", "nullmx", "insecure", "nonetls", "nostarttls",
+         "group", "none", "nullmx", "insecure")
+
+
+def survey(data, *args, **how):
+    return run("survey", "--config", CONF, "--helo", "survey.example",
+               "--timeout", "3", *args, stdin=data, **how)
+
+
+def start(*args, **how):
+    return subprocess.Popen(
+        [tool.TOOL, "survey", "--module", tool.MODULE, "--config", CONF,
+         "--timeout", "3", *args], **how)
+
+
+def lines(n, names=NAMES):
+    return [domain(names[i % len(names)]) for i in range(n)]
+
+
+def reports(text):
+    """Every line whole, an object, of the right shape."""
+    assert text == "" or text.endswith("\n")
+    rows = [json.loads(x) for x in text.splitlines()]
+    for r in rows:
+        shape(r, survey=True)
+    return rows
+
+
+def exact(rows, names):
+    """Each line once, and its report is of its name."""
+    same(sorted(r["n"] for r in rows), list(range(1, len(names) + 1)))
+    for r in rows:
+        same(r["domain"], names[r["n"] - 1])
+
+
+def peak(pid):
+    """VmHWM in kB, or 0 if the process is gone."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            m = re.search(r"VmHWM:\s+(\d+)", f.read())
+    except OSError:
+        return 0
+    return int(m.group(1)) if m else 0
+
+
+def measured(n, *args):
+    """(reports on n lines, peak memory in kB)"""
+    names = lines(n, CHEAP)
+    source = write("names", "".join(x + "\n" for x in names))
+    with open(source) as stdin, open(path("results"), "w") as out:
+        p = start(*args, stdin=stdin, stdout=out)
+        most = 0
+        while p.poll() is None:
+            most = max(most, peak(p.pid))
+            time.sleep(0.02)
+    same(p.returncode, 0)
+    with open(path("results")) as f:
+        rows = reports(f.read())
+    exact(rows, names)
+    return rows, most
+
+
+def test_memory():
+    """2,000 lines: each once, and memory as with 200"""
+    sanitized = b"__asan_" in open(tool.MODULE, "rb").read()
+    few, small = measured(200, "--parallel", "50")
+    rows, large = measured(2000, "--parallel", "50")
+    verdicts = {}
+    for r in rows:
+        verdicts.setdefault(r["domain"], set()).add(
+            (r["verdict"], r["dane"], len(r["findings"])))
+    # and what is said of a domain does not depend on the place in the list
+    assert all(len(v) == 1 for v in verdicts.values()), verdicts
+    print("    peak memory: %d kB with 200 lines, %d kB with 2,000" % (
+        small, large))
+    assert sanitized or large < small * 1.25 + 2000, (small, large)
+
+
+def test_same_as_check():
+    """a line is what check --json says, with its number"""
+    c, = run("check", "--config", CONF, "--json",
+             domain("group")).json["checks"]
+    r, = reports(survey(domain("group") + "\n").out)
+    same(r.pop("n"), 1)
+    for x in (c, r):
+        x.pop("time"), x.pop("milliseconds")
+    same(r, c)
+
+
+def test_lines():
+    """empty, comment, CRLF, blanks, no end of line: numbers are the file's"""
+    r = survey("\n# names\n%s\r\n  \t\n %s  of ours\n\r\n%s" % (
+        domain("good"), domain("gap"), domain("nullmx")))
+    same((r.code, r.err), (0, ""))
+    rows = reports(r.out)
+    same(sorted((x["n"], x["domain"]) for x in rows),
+         [(3, domain("good")), (5, domain("gap")), (7, domain("nullmx"))])
+
+
+def test_bad_lines():
+    """long, NUL, not UTF-8, no name: each has its line, none is cut to fit"""
+    good = domain("good").encode()
+    data = b"\n".join([
+        good, b"a" * 5000, good + b"\0.example", b"\xff\xfe." + good, b"a..b",
+        b"-", b"x" * 300 + b" " + good, good + b" " + b"y" * 70000, good])
+    p = subprocess.run(
+        [tool.TOOL, "survey", "--module", tool.MODULE, "--config", CONF],
+        input=data, capture_output=True, timeout=60)
+    same(p.returncode, 0)
+    rows = {x["n"]: x for x in reports(p.stdout.decode())}
+    same(sorted(rows), list(range(1, 10)))
+    for n in (1, 8, 9):
+        same(rows[n]["verdict"], "good", str(n))
+    for n in (2, 3, 4, 5, 6, 7):
+        same(rows[n]["verdict"] in ("untested", "problem"), True, rows[n])
+        same(rows[n]["hosts"], [])
+
+
+def test_empty():
+    """no lines, no output, exit 0"""
+    for data in ("", "\n", "# nothing\n"):
+        r = survey(data)
+        same((r.code, r.out, r.err), (0, "", ""))
+
+
+def stopped(number):
+    """A survey that is stopped in the middle by this signal; what is left is
+    done by --resume, once each."""
+    names = lines(400)
+    source = write("names", "".join(x + "\n" for x in names))
+    results = path("results")
+    open(results, "w").close()
+    cuts = 0
+    for _ in range(20):
+        with open(source) as stdin, open(results, "a") as out:
+            p = start("--parallel", "5", "--connections", "20", "--resume",
+                      results, stdin=stdin, stdout=out,
+                      stderr=subprocess.PIPE)
+            try:
+                p.wait(timeout=random.uniform(0.3, 0.9) if cuts < 3 else 60)
+            except subprocess.TimeoutExpired:
+                p.send_signal(number)
+                cuts += 1
+            err = p.stderr.read().decode()
+            code = p.wait(timeout=10)
+        with open(results) as f:
+            text = f.read()
+        if text and not text.endswith("\n"):
+            # only if it was killed in write(2); --resume says what to do
+            assert number == signal.SIGKILL, text[-200:]
+            with open(results, "w") as f:
+                f.write(text[:text.rfind("\n") + 1])
+        if code == 0:
+            break
+        if number == signal.SIGKILL:
+            same(code, -number)
+        else:
+            same(code, 2)
+            has(err, "go on with --resume")
+    same(code, 0)
+    assert cuts >= 2, cuts
+    with open(results) as f:
+        exact(reports(f.read()), names)
+
+
+def test_resume_sigterm():
+    """SIGTERM in the middle: the union is exact"""
+    stopped(signal.SIGTERM)
+
+
+def test_resume_sigint():
+    """SIGINT in the middle: the union is exact"""
+    stopped(signal.SIGINT)
+
+
+def test_resume_sigkill():
+    """SIGKILL in the middle: the union is exact"""
+    stopped(signal.SIGKILL)
+
+
+def test_resume_bad():
+    """--resume of something else, or of a line that is cut off: refused"""
+    good = survey(domain("good") + "\n").out
+    for text, wanted in (("hello\n", ":1: want a line that survey"),
+                         (good + "{}\n", ":2: want a line"),
+                         (good.replace('"n":1,', '"n":0,'), ":1: want"),
+                         (good.replace('"n":1,', ""), ":1: want"),
+                         (good + good[:40], ":2: the last line is cut off")):
+        r = survey(domain("good") + "\n", "--resume", write("bad", text))
+        same((r.code, r.out), (2, ""), text[-60:])
+        has(r.err, wanted)
+    r = survey("", "--resume", path("not-there"))
+    same(r.code, 2)
+    has(r.err, "No such file")
+    # all is done already
+    r = survey(domain("good") + "\n", "--resume", write("bad", good))
+    same((r.code, r.out, r.err), (0, "", ""))
+
+
+def test_slow_input():
+    """names that come one by one: each result flows at once"""
+    p = start(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for i in range(3):
+        began = time.monotonic()
+        p.stdin.write(domain("good").encode() + b"\n")
+        p.stdin.flush()
+        r, = reports(p.stdout.readline().decode())
+        same(r["n"], i + 1)
+        assert time.monotonic() - began < 2
+        time.sleep(0.5)
+    # half a line is no name yet
+    p.stdin.write(b"good.al")
+    p.stdin.flush()
+    time.sleep(0.3)
+    p.stdin.write(b"pha\n")
+    p.stdin.close()
+    r, = reports(p.stdout.read().decode())
+    same((r["n"], r["domain"], p.wait(timeout=10)), (4, domain("good"), 0))
+
+
+def test_closed_output():
+    """nobody reads on: it ends by itself, exit 2"""
+    names = "".join(x + "\n" for x in lines(500))
+    p = start("--parallel", "5", stdin=subprocess.PIPE,
+              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def feed():
+        try:
+            p.stdin.write(names.encode())
+            p.stdin.close()
+        except OSError:
+            pass
+    t = threading.Thread(target=feed)
+    t.start()
+    reports(p.stdout.readline().decode())
+    p.stdout.close()
+    began = time.monotonic()
+    err = p.stderr.read().decode()
+    same(p.wait(timeout=20), 2)
+    assert time.monotonic() - began < 5
+    t.join()
+    has(err, "stopped")
+
+
+def test_full_disk():
+    """the output cannot be written: that is said, exit 2"""
+    with open("/dev/full", "w") as full:
+        p = start(stdin=subprocess.PIPE, stdout=full, stderr=subprocess.PIPE)
+        _, err = p.communicate(domain("good").encode() + b"\n", timeout=30)
+    same(p.returncode, 2)
+    has(err.decode(), "stopped: 0 lines written")
+    has(err.decode(), "No space left")
+
+
+def test_slow_reader():
+    """a reader that takes its time: nothing is lost"""
+    names = lines(120)
+    source = write("names", "".join(x + "\n" for x in names))
+    with open(source) as stdin:
+        p = start("--parallel", "30", stdin=stdin, stdout=subprocess.PIPE)
+        fcntl.fcntl(p.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        text = b""
+        while True:
+            data = os.read(p.stdout.fileno(), 3000)
+            if not data:
+                break
+            text += data
+            time.sleep(0.005)
+    same(p.wait(timeout=20), 0)
+    exact(reports(text.decode()), names)
+
+
+def test_stall():
+    """domains that stall do not hold up the others"""
+    names = [domain("stall"), domain("slow")] + lines(60)
+    r = survey("".join(x + "\n" for x in names), "--parallel", "10")
+    same(r.code, 0)
+    rows = reports(r.out)
+    exact(rows, names)
+    last = [x["n"] for x in rows[-2:]]
+    same(sorted(last), [1, 2], "the slow ones end last")
+
+
+def test_dns_only():
+    """--dns-only connects to nothing"""
+    r = survey(domain("wrong") + "\n" + domain("good") + "\n", "--dns-only")
+    for x in reports(r.out):
+        same([a["tested"] for h in x["hosts"] for a in h["addresses"]],
+             [False])
+
+
+def test_mistakes():
+    """bad command lines and configurations: exit 2, nothing is written"""
+    for args, text in ((["example.org"], "read from standard input"),
+                       (["--parallel", "0"], "want a number"),
+                       (["--nagios"], "no such option"),
+                       (["--profile", "none-such"], "no such profile")):
+        r = survey(domain("good") + "\n", *args)
+        same((r.code, r.out), (2, ""))
+        has(r.err, text)
+    r = run("survey", "--config", "/nowhere", stdin=domain("good") + "\n")
+    same((r.code, r.out), (2, ""))
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--build", required=True)
+    a.add_argument("test", nargs="*", help="test_*, all if none is given")
+    args = a.parse_args()
+    tool.find(args.build)
+    me = sys.modules["__main__"]
+    for name in [n for n in vars(me) if n.startswith("test_")]:
+        if args.test and name not in args.test:
+            delattr(me, name)
+    tool.run_all(me)
+    print("%d passed, %d failed" % tool.counts())
+    return 1 if tool.counts()[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
