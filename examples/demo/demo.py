@@ -209,7 +209,11 @@ def main(plain, ours):
         "Each message goes through an %s as it comes, and through an %s with "
         "Danevirke.  The records are what a resolver gets that does not "
         "validate." % (plain.product, ours.product), 72), flush=True)
-    rows, wrong = show(plain, ours, world)
+    try:
+        rows, wrong = show(plain, ours, world)
+    except RuntimeError as e:
+        print("FAILED: %s" % e)
+        return 2
     table(rows, plain.short)
     for title in wrong:
         print("NOT AS IT SHOULD BE: " + title)

@@ -4,8 +4,9 @@
 lab.
 
 Both servers are Debian's smtpd, one after the other because it has one place
-for its spool.  The one with Danevirke has examples/opensmtpd/smtpd.conf, the
-plain one the same less the two lines that make the difference.
+for its spool.  The one with Danevirke has examples/opensmtpd/smtpd.conf; the
+plain one has the same without the table, and `relay` in place of
+`relay domain <dane>`.
 """
 
 import os

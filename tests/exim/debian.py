@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import exim
 from suite import Box, add, case, found, want
@@ -83,13 +84,16 @@ def internet(w):
          routers.index("danevirke_route") < routers.index("dnslookup"),
          routers)
     want("danevirke_smtp" in order(box, "transport_list"), "no transport")
-    sent = box.send("good", "wrong", "stripped", "second", "plain")
+    verdicts = {"good": "dane", "second": "dane", "clear": "clear",
+                "plain": "opportunistic-tls", "wrong": "deferred",
+                "stripped": "deferred"}
+    sent = box.send(*verdicts)
     want(not box.leaks(), "LEAKED\n%s" % sent)
-    for name, result in (("good", "delivered"), ("second", "delivered"),
-                         ("plain", "delivered"), ("wrong", "deferred"),
-                         ("stripped", "deferred")):
-        want(sent.result(name) == result, "%s: %s" % (name, sent))
-    want(found("good.alpha via .*: dane: ", sent.log), sent)
+    for name, verdict in verdicts.items():
+        want(sent.result(name) == ("deferred" if verdict == "deferred"
+                                   else "delivered"), "%s: %s" % (name, sent))
+        want(found(r"danevirke: %s\.alpha via .*: %s: " % (name, verdict),
+                   sent.log), "%s: %s" % (name, sent))
     want("T=remote_smtp" not in sent.log, sent)
 
 
@@ -114,18 +118,20 @@ def smarthost_of(w, name):
     return "%s::%d" % (w.scenarios[name].name(host).rstrip("."), port)
 
 
-def smarthost(w, name, arrives, password=True):
+def smarthost(w, name, arrives, password=True, macros="", kind="smarthost"):
     """Everything goes by way of this scenario's relay host."""
-    box = generated(Box(w), "smarthost", smarthost_of(w, name),
-                    "user:" + SECRET if password else None,
-                    "DANEVIRKE_RELAY_AUTH = *" if password else "")
+    if password:
+        macros += "DANEVIRKE_RELAY_AUTH = *\n"
+    box = generated(Box(w), kind, smarthost_of(w, name),
+                    "user:" + SECRET if password else None, macros)
     sent = box.send(name)
     want(not box.leaks(), "LEAKED\n%s" % sent)
     want((sent.result(name) == "delivered") == arrives, sent)
     known = box.sessions(password=True)
     want(bool(known) == (arrives and password), sent)
+    want(not arrives or "T=danevirke_smarthost" in sent.log, sent)
+    want(found(": %s: " % ("dane" if arrives else "deferred"), sent.log), sent)
     if known:
-        want("T=danevirke_smarthost" in sent.log, sent)
         want(known[0]["auth"][-1].endswith(SECRET), known[0]["auth"])
 
 
@@ -133,22 +139,146 @@ add("S08 Debian, smarthost: the password after the judgement", smarthost,
     "smart", True)
 add("S08 Debian, smarthost: no password for another certificate", smarthost,
     "smart-wrong", False)
+add("S08 T02 Debian, smarthost: no password in the clear", smarthost,
+    "smart-stripped", False)
+SMTPS = "DANEVIRKE_RELAY_PROTOCOL = smtps\n"
+add("S08 Debian, smarthost, port 465", smarthost, "smarts", True, True, SMTPS)
+add("S08 Debian, smarthost, port 465, another certificate", smarthost,
+    "smarts-wrong", False, True, SMTPS)
+add("B01 Debian, smarthost without a password", smarthost, "smart-open", True,
+    False)
+add("B01 Debian, satellite", smarthost, "smart-open", True, False, "",
+    "satellite")
+
+
+def judged(w, name, condition):
+    """client_condition alone: nothing before it refuses the host."""
+    box = generated(Box(w), "smarthost", smarthost_of(w, name),
+                    "user:" + SECRET, "DANEVIRKE_RELAY_AUTH = *\n")
+    for option in ("event_action", "hosts_require_tls"):
+        box.edit(r"^(danevirke_smarthost|DANEVIRKE_RELAY_NAME)(:\n  driver = "
+                 r"smtp\n(?:.*\n)*?)  %s = (?:.*\\\n)+.*\n" % option,
+                 r"\1\2", 1)
+    if not condition:
+        box.edit(r"^  client_condition = \\\n.*\n", "", 1)
+    sent = box.start().send(name)
+    want(sent.kept(name) and not box.sessions(envelope=True), sent)
+    want(bool(box.sessions(password=True)) != condition, sent)
+
+
+for name in ("smart-wrong", "smart-stripped"):
+    add("S08 Debian, client_condition alone: no password for " + name, judged,
+        name, True)
+    add("control: Debian, without it the password goes to " + name, judged,
+        name, False)
+
+
+@case("Debian: macros of its own transports act on ours")
+def debian_macros(w):
+    box = generated(Box(w), "internet", macros=(
+        "REMOTE_SMTP_HELO_DATA = other.lab.alpha\n"
+        "REMOTE_SMTP_RETURN_PATH = back@lab.alpha\n"
+        "DKIM_DOMAIN = lab.alpha\nDKIM_SELECTOR = s1\n"
+        "DKIM_PRIVATE_KEY = /nowhere\nDKIM_STRICT = 0"))
+    said = box.run("-bP", "transport", "danevirke_smtp").stdout
+    for line in ("helo_data = other.lab.alpha", "return_path = back@lab.alpha",
+                 "dkim_domain = lab.alpha", "dkim_selector = s1",
+                 "dkim_private_key = /nowhere", "dkim_strict = 0",
+                 "no_delay_after_cutoff", "no_multi_domain"):
+        want("\n%s\n" % line in said, "%s\n%s" % (line, said))
+
+
+def own(w, *macros):
+    """A box with hooks of the administrator's own."""
+    box = Box(w)
+    for macro in macros:
+        box.main(macro)
+    # with both the log has the sender as it went into MAIL ... AUTH=
+    box.edit("client_send = .*", r"\g<0>\n  client_set_id = user", 1)
+    return box.edit("deliver_time", "deliver_time +smtp_mailauth", 1)
+
+
+NAMES = ("good", "wrong", "stripped", "smart", "smart-wrong",
+         "smart-stripped")
 
 
 @case("an event_action and authenticated_sender beside ours")
 def beside(w):
-    box = Box(w)
-    box.edit(r"^DANEVIRKE_LIB = ",
-             "DANEVIRKE_MY_EVENT = ${if eq{$event_name}{msg:delivery}"
-             "{${run{/usr/bin/touch %s/spool/seen}}}}\n"
-             "DANEVIRKE_MY_SENDER = own@lab.alpha\n"
-             "DANEVIRKE_LIB = " % box.dir)
-    sent = box.start().send("good", "wrong", "stripped")
+    box = own(w, "DANEVIRKE_MY_SENDER = own@lab.alpha")
+    seen = box.dir + "/spool/seen-"
+    box.main("DANEVIRKE_MY_EVENT = ${if eq{$event_name}{msg:delivery}"
+             "{${run{/usr/bin/touch %s$domain}}}}" % seen)
+    sent = box.start().send(*NAMES)
     want(not box.leaks(), "LEAKED\n%s" % sent)
-    want(sent.result("good") == "delivered", sent)
-    want(sent.result("wrong") == "deferred", sent)
-    want(sent.result("stripped") == "deferred", sent)
-    want(os.path.exists(box.dir + "/spool/seen"), "msg:delivery was not seen")
+    for name in NAMES:
+        good = name in ("good", "smart")
+        want(sent.result(name) == ("delivered" if good else "deferred"), sent)
+        want(os.path.exists(seen + name + ".alpha") == good, name)
+    want(found(r"=> user@smart.alpha .* A=plain:user:own@lab.alpha ", sent.log),
+         sent)
+
+
+def beside_broken(w, delivers, *macros):
+    """What is wrong with them opens nothing."""
+    sent = own(w, *macros).start().send(*NAMES)
+    want(not sent.box.leaks(), "LEAKED\n%s" % sent)
+    for name in NAMES:
+        want(sent.result(name) == (
+            "delivered" if delivers and name in ("good", "smart")
+            else "deferred"), "%s: %s" % (name, sent))
+
+
+for what, delivers, macro in (
+        ("event_action that fails", True,
+         "DANEVIRKE_MY_EVENT = ${if nosuch{a}{b}}"),
+        ("event_action that gives up", True,
+         "DANEVIRKE_MY_EVENT = ${if eq{1}{2}{}fail}"),
+        ("authenticated_sender that fails", False,
+         "DANEVIRKE_MY_SENDER = ${nosuch:x}"),
+        ("authenticated_sender that gives up", True,
+         "DANEVIRKE_MY_SENDER = ${if eq{1}{2}{}fail}")):
+    add("P03 beside ours an " + what, beside_broken, delivers, macro)
+
+
+# ---------------------------------------------------------------- retrying
+
+@case("the retry rule of the examples")
+def retry_rule(w):
+    box = Box(w)
+    with open(EXAMPLES + "/danevirke-retry") as f:
+        rule = f.read()
+    box.edit(r"^\* \* F,1h,15m$", rule.replace("\\", r"\\"), 1).start()
+    said = box.run("-brt", "good.alpha").stdout
+    want(found(r"F,2h,15m; *G,16h,1h,1\.5; *F,5d,6h", said), said)
+    want(box.send("wrong").result("wrong") == "deferred", said)
+
+
+def past_cutoff(w, option):
+    """The second message's sessions with a host that has failed for longer
+    than the retry rule lasts."""
+    box = Box(w).edit(r"^\* \* F,1h,15m$", "* * F,1s,1h", 1)
+    if not option:
+        box.edit("^  delay_after_cutoff = false\n", "")
+    box.start().send("wrong")
+    time.sleep(2)
+    box.run("-qff")
+    box.settle()
+    before = len(box.sessions("wrong"))
+    sent = box.send("wrong")
+    want(not box.leaks(), sent)
+    return len(box.sessions("wrong")) - before, sent
+
+
+@case("P03 past the retry rule's end each new message has its attempt")
+def attempt(w):
+    number, sent = past_cutoff(w, True)
+    want(number == 1, sent)
+
+
+@case("control: without delay_after_cutoff it has none")
+def no_attempt(w):
+    number, sent = past_cutoff(w, False)
+    want(number == 0, sent)
 
 
 if not os.path.exists(NEEDED):

@@ -348,6 +348,8 @@ def main(path):
             except OSError:
                 continue
             sock.setblocking(True)
+            # replies to pipelined commands go out one by one
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=serve, daemon=True,
                              args=(host, sock, address, port, log)).start()
 
