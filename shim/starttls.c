@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -535,10 +536,13 @@ dial(struct starttls *s)
 	int family = s->addr.family == 6 ? AF_INET6 : AF_INET;
 	uint8_t ip[16];
 	socklen_t len;
+	int on = 1;
 
 	s->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd == -1)
 		return -1;
+	/* or EHLO waits 40 ms for an acknowledgement of the handshake's end */
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (s->source != NULL && inet_pton(family, s->source, ip) == 1) {
 		len = sockaddr_make(&ss, s->addr.family, ip, 0);
 		if (bind(s->fd, (struct sockaddr *)&ss, len) == -1)
