@@ -47,9 +47,9 @@ struct cli {
 	int argc;                  /* argv[0] is the subcommand */
 	char **argv;
 	bool json;
-	bool failed; /* cli_error() has spoken */
+	bool failed;     /* cli_error() has spoken */
 	char error[512]; /* what it said first */
-	bool opened; /* cli_open() has worked */
+	bool opened;     /* cli_open() has worked */
 	bool colour;
 	const char *module; /* NULL: the installed one */
 	const char *config; /* NULL: the built-in path */

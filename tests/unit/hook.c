@@ -29,8 +29,9 @@ char text[4096], logged[8192];
 
 static struct danevirke_api module;
 static struct danevirke_settings settings;
-static uint8_t ee[32], ta[32];    /* SHA-256 of the keys */
-static unsigned char *kept[KEPT]; /* Exim's from now on */
+static uint8_t ee[32], ta[32]; /* SHA-256 of the keys */
+/* Exim's from now on; volatile, or the compiler sees that nobody reads them */
+static unsigned char *volatile kept[KEPT];
 static size_t n_kept;
 static struct {
 	char id[64];
