@@ -279,6 +279,11 @@ struct event_base;
 struct danevirke;
 struct danevirke_query;
 
+/* For a process that lives long, with a loop of its own: DNS answers that are
+ * used are asked for again as they expire.  Timers stay on the loop until
+ * close(). */
+#define DANEVIRKE_KEEP_FRESH 0x01
+
 struct danevirke_options {
 	size_t size;             /* sizeof o */
 	const char *config;      /* absolute path; NULL = the built-in one */
@@ -286,6 +291,7 @@ struct danevirke_options {
 					 * then only ask() may be used */
 	danevirke_log *log;      /* NULL = silence */
 	void *log_arg;
+	uint32_t flags; /* DANEVIRKE_KEEP_FRESH */
 };
 
 /* What the shims need to know of the configuration.  Owned by the engine. */

@@ -18,7 +18,7 @@ struct danevirke {
 	struct event_base *base;
 	bool own_base;
 	struct store *store; /* or NULL */
-	bool store_tried;
+	bool store_tried, keep_fresh;
 	struct dns *dns;                 /* NULL until first asked */
 	struct danevirke_query *queries; /* under way */
 	bool in_done;
@@ -83,6 +83,8 @@ dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 	e->log_arg = o->log_arg;
 	e->base = o->base;
 	e->own_base = o->base == NULL;
+	e->keep_fresh = o->base != NULL && o->size >= sizeof *o &&
+	    (o->flags & DANEVIRKE_KEEP_FRESH) != 0;
 	if ((e->conf = conf_load(path, o->log, o->log_arg, err)) == NULL) {
 		free(e);
 		return NULL;
@@ -152,7 +154,8 @@ engine_ready(struct danevirke *e, struct danevirke_error *err)
 		e->store = store_open(e->conf, RUNDIR, e->log, e->log_arg);
 	}
 	if (e->dns == NULL &&
-	    (e->dns = dns_new(e->conf, e->base, e->store, err)) == NULL)
+	    (e->dns = dns_new(
+		 e->conf, e->base, e->store, e->keep_fresh, err)) == NULL)
 		return err != NULL && err->code != 0 ? err->code :
 						       DANEVIRKE_EDNS;
 	return DANEVIRKE_OK;

@@ -29,6 +29,7 @@ struct dns {
 	const struct conf *conf;
 	struct event_base *base;
 	struct store *store;       /* or NULL */
+	struct refresh *refresh;   /* or NULL */
 	struct ub_ctx *ctx;        /* NULL: not yet made */
 	struct dns_query *queries; /* those under way */
 };
@@ -37,6 +38,7 @@ struct dns_query {
 	struct dns *dns;
 	struct dns_query *next, **prev;
 	struct arena *arena;
+	struct arena own; /* of a lookup for refresh.c: nobody waits for it */
 	char *name;
 	int type;
 	int id;     /* libunbound's */
@@ -371,13 +373,18 @@ explain(const struct dns *dns, const char *why, char buf[WHY_LEN])
 
 /* ------------------------------------------------------------- lookups */
 
+static void refresh(void *, const char *, int);
+
 struct dns *
 dns_new(const struct conf *conf, struct event_base *base, struct store *store,
-    struct danevirke_error *err)
+    bool keep_fresh, struct danevirke_error *err)
 {
 	struct dns *dns;
 
-	if ((dns = calloc(1, sizeof *dns)) == NULL) {
+	if ((dns = calloc(1, sizeof *dns)) == NULL ||
+	    (keep_fresh &&
+		(dns->refresh = refresh_new(base, refresh, dns)) == NULL)) {
+		free(dns);
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
@@ -395,6 +402,7 @@ query_free(struct dns_query *q)
 		q->next->prev = q->prev;
 	if (q->event != NULL)
 		event_free(q->event);
+	arena_free(&q->own);
 	free(q->name);
 	free(q);
 }
@@ -417,6 +425,7 @@ dns_free(struct dns *dns)
 		return;
 	while (dns->queries != NULL)
 		dns_cancel(dns->queries);
+	refresh_free(dns->refresh);
 	ub_ctx_delete(dns->ctx);
 	free(dns);
 }
@@ -477,10 +486,17 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		    q->dns->conf->query_timeout);
 		dns_fail(q->arena, q->name, late, q->result);
 	}
+	if (done == NULL)
+		refresh_asked(q->dns->refresh, q->name, q->type,
+		    result->state != DANEVIRKE_ERROR ? result->ttl : 0);
+	else if (result->state != DANEVIRKE_ERROR)
+		refresh_answered(
+		    q->dns->refresh, q->name, q->type, result->ttl);
 	/* done() may free the arena and cancel anything: nothing of ours is
 	 * touched behind it */
 	dns_cancel(q);
-	done(done_arg, result);
+	if (done != NULL)
+		done(done_arg, result);
 }
 
 struct dns_query *
@@ -502,7 +518,7 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		return NULL;
 	}
 	q->dns = dns;
-	q->arena = arena;
+	q->arena = arena != NULL ? arena : &q->own;
 	q->type = type;
 	q->done = done;
 	q->arg = arg;
@@ -512,7 +528,7 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 	dns->queries = q;
 	/* D14: what goes out is the name and nothing but the name */
 	q->name = strdup(name);
-	q->result = arena_alloc(arena, sizeof *q->result);
+	q->result = arena_alloc(q->arena, sizeof *q->result);
 	q->event = evtimer_new(dns->base, on_event, q);
 	if (q->name == NULL || q->result == NULL || q->event == NULL ||
 	    evtimer_add(q->event, &limit) != 0) {
@@ -520,7 +536,7 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (from_store(q)) /* needs no resolver */
+	if (done != NULL && from_store(q)) /* needs no resolver */
 		return q;
 	if (ready(dns, err) != DANEVIRKE_OK) {
 		query_free(q);
@@ -535,4 +551,14 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 	}
 	q->asked = true;
 	return q;
+}
+
+/* What is used has expired: once more, for nobody in particular. */
+static void
+refresh(void *arg, const char *name, int type)
+{
+	struct dns *dns = arg;
+
+	if (dns_start(dns, NULL, name, type, NULL, NULL, NULL) == NULL)
+		refresh_asked(dns->refresh, name, type, 0);
 }

@@ -10,6 +10,7 @@
  *	route.c		  route_start()		one question in flight
  *	policy.c	    policy_next()	facts so far -> next lookups
  *	dns.c		    dns_start()		lookup -> struct dns_result
+ *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
  *	policy.c	    policy_decide()	facts -> struct draft
  *	tlsa.c		      tlsa_classify()	records -> usable, in use
@@ -186,8 +187,9 @@ typedef void dns_done(void *arg, const struct dns_result *);
 /* The resolver context is made by the first dns_start().  base is the loop to
  * run on, owned by the caller; it must outlive the struct dns. */
 /* The store may be NULL; it is the caller's and must outlive the struct dns. */
+/* keep_fresh: refresh.c's timers stay on the loop until dns_free(). */
 struct dns *dns_new(const struct conf *, struct event_base *base,
-    struct store *, struct danevirke_error *err);
+    struct store *, bool keep_fresh, struct danevirke_error *err);
 void dns_free(struct dns *); /* cancels all, runs no done() */
 /* name: text, absolute; labels may hold escapes (\046).  done() runs exactly
  * once, from the loop, never inside dns_start(); the result and all in it is
@@ -241,6 +243,20 @@ int store_flush(struct store *, const char *name, size_t *n);
 const uint8_t *store_find(const uint8_t page[STORE_PAGE],
     const uint8_t key[STORE_KEY], uint64_t now, struct store_hit *);
 uint64_t store_now(void); /* CLOCK_BOOTTIME seconds */
+
+/* --------------------------------------------------------------- refresh */
+
+struct refresh;
+typedef void refresh_ask(void *arg, const char *name, int type);
+/* Calls ask() from the loop when a lookup that is used expires; who asks tells
+ * refresh_asked() how it went.  NULL: out of memory. */
+struct refresh *refresh_new(struct event_base *, refresh_ask *ask, void *arg);
+void refresh_free(struct refresh *);
+/* A lookup was answered to somebody; ttl seconds are left.  NULL: nothing. */
+void
+refresh_answered(struct refresh *, const char *name, int type, uint32_t ttl);
+/* It was asked anew; ttl 0: it failed. */
+void refresh_asked(struct refresh *, const char *name, int type, uint32_t ttl);
 
 /* ---------------------------------------------------------------- policy */
 

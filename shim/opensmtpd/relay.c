@@ -505,9 +505,10 @@ limit(struct hub *hub)
 static bool
 open_all(struct relay_state *r)
 {
-	struct danevirke_options o = {
-		.size = sizeof o, .config = r->hub.args->config, .log = on_log
-	};
+	struct danevirke_options o = { .size = sizeof o,
+		.config = r->hub.args->config,
+		.log = on_log,
+		.flags = DANEVIRKE_KEEP_FRESH };
 	struct hub *hub = &r->hub;
 	struct danevirke_error err = { 0 };
 

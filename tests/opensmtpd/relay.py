@@ -469,6 +469,25 @@ def expired():
 
 
 @test
+def refreshed():
+    """D15: what is used is asked again as it expires, what is not is let go"""
+    def asked():
+        with open(WORLD.query_log) as f:
+            return sum(x.split()[:2] == [name, "MX"] for x in f)
+
+    name = WORLD.scenarios["fresh"].domain() + "."
+    for _ in range(2):
+        with client("fresh") as c:
+            c.ehlo()
+            c.message()
+            c.quit()
+    same(asked(), 1)
+    until(lambda: asked() == 2, 10)     # nobody is there: by itself
+    time.sleep(8)                       # not used since
+    same(asked(), 2)
+
+
+@test
 def shrunk():
     """an upstream that offers less than was shown: 451 at MAIL"""
     for less, word in ((("8BITMIME", "SIZE 999"), "SIZE"),

@@ -309,7 +309,7 @@ static struct dns *
 new_dns(const struct conf *conf)
 {
 	struct danevirke_error err = { 0, "" };
-	struct dns *dns = dns_new(conf, base, NULL, &err);
+	struct dns *dns = dns_new(conf, base, NULL, false, &err);
 
 	assert_non_null(dns);
 	return dns;
