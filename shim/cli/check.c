@@ -49,7 +49,6 @@ struct job {
 	struct report **report; /* by place of the name */
 	size_t next, busy, over, shown;
 	struct json json;
-	bool stop;
 	int status;
 };
 
@@ -101,8 +100,7 @@ show(struct job *job)
 		else
 			report_text(job->cli, r);
 		job->shown++;
-		if (!out_flush())
-			job->stop = true; /* nobody reads on */
+		out_flush();
 	}
 }
 
@@ -138,7 +136,7 @@ work(struct job *job)
 		json_array(j, "checks");
 	}
 	feed(job);
-	while (job->busy > 0 && !job->stop &&
+	while (job->busy > 0 && out_flush() &&
 	    event_base_loop(job->o.base, EVLOOP_ONCE) == 0)
 		;
 	if (job->cli->json) {

@@ -111,6 +111,7 @@ struct exam_options {
 	struct cli *cli;
 	struct danevirke *engine; /* on base */
 	struct event_base *base;
+	struct event *reader; /* of standard output, if it is a pipe */
 	const char *profile;
 	const char *helo;          /* NULL: this machine's name */
 	char own[256];             /* it */

@@ -128,6 +128,8 @@ void cli_vwarn(struct cli *, const char *fmt, va_list)
 int out_end(struct cli *, int status);
 /* False: nobody reads any more, stop. */
 bool out_flush(void);
+/* Nobody reads standard output any more: out_flush() says so from now on. */
+void out_closed(void);
 
 /* ------------------------------------------------------------------ json */
 

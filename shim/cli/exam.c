@@ -5,10 +5,12 @@
  * connections are bounded in all, and no address is talked to twice at once.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -491,12 +493,32 @@ exam_option(struct exam_options *o, int id, const char *value)
 	return 0;
 }
 
+/* Nobody reads on: known at once, not when the next line is written. */
+static void
+on_reader(int fd, short what, void *arg)
+{
+	struct exam_options *o = arg;
+	struct pollfd p = { fd, 0, 0 };
+
+	(void)what;
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR)) {
+		out_closed();
+		event_base_loopbreak(o->base);
+	}
+}
+
 int
 exam_open(struct exam_options *o)
 {
 	struct cli *c = o->cli;
+	struct stat st;
 
 	if ((o->base = event_base_new()) == NULL)
+		return cli_error(c, "no event loop: out of memory");
+	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	    ((o->reader = event_new(
+		  o->base, STDOUT_FILENO, EV_READ, on_reader, o)) == NULL ||
+		event_add(o->reader, NULL) != 0))
 		return cli_error(c, "no event loop: out of memory");
 	if ((o->engine = cli_open(c, o->base)) == NULL)
 		return EXIT_UNTESTED;
@@ -521,6 +543,8 @@ exam_close(struct exam_options *o)
 {
 	if (o->engine != NULL)
 		o->cli->dv->close(o->engine);
+	if (o->reader != NULL)
+		event_free(o->reader);
 	if (o->base != NULL) {
 		/* the last QUITs are on their way, for QUIT_TIME at most;
 		 * nothing else is left on this loop */

@@ -145,11 +145,18 @@ bool
 out_flush(void)
 {
 	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	if (fflush(stdout) == 0 && !ferror(stdout) && out_errno == 0)
 		return true;
 	if (out_errno == 0)
 		out_errno = errno;
 	return false;
+}
+
+void
+out_closed(void)
+{
+	if (out_errno == 0)
+		out_errno = EPIPE;
 }
 
 int

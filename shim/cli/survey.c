@@ -268,12 +268,9 @@ on_report(void *arg, struct report *r)
 	s->busy--;
 	report_json(&j, r);
 	report_free(r);
-	s->written += out_flush();
-	if (!out_flush()) {
-		s->stop = true;
-		event_base_loopbreak(s->o.base);
-		return;
-	}
+	if (!out_flush())
+		return; /* nor does work() go on */
+	s->written++;
 	more(s);
 }
 
@@ -295,10 +292,11 @@ work(struct survey *s)
 			return cli_error(s->cli, "out of memory");
 	}
 	more(s);
-	while (!s->stop && (s->busy > 0 || !s->ended || s->at_buf < s->n_buf) &&
+	while (!s->stop && out_flush() &&
+	    (s->busy > 0 || !s->ended || s->at_buf < s->n_buf) &&
 	    event_base_loop(s->o.base, EVLOOP_ONCE) >= 0)
 		;
-	if (s->stop) {
+	if (s->stop || !out_flush()) {
 		cli_warn(s->cli,
 		    "stopped: %lu lines written, %zu names cut off; go on "
 		    "with --resume",
