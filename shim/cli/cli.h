@@ -103,6 +103,10 @@ struct optparse {
 /* The next option's id, OPT_OPERAND, or one of the ends above.  --help,
  * --json, --module and --config are seen to here. */
 int opt_next(struct optparse *);
+/* All of them: take() gets each option and operand with job, and returns 0 or
+ * -1: reported.  OPT_END, OPT_HELP or OPT_BAD. */
+int opt_each(struct optparse *,
+    int (*take)(struct cli *, void *job, int id, const char *value), void *job);
 /* Decimal, all digits, min to max; 0, or -1 with the error reported. */
 int opt_number(struct cli *, const char *name, const char *text,
     unsigned long min, unsigned long max, unsigned long *out);

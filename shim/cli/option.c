@@ -116,6 +116,18 @@ opt_next(struct optparse *p)
 }
 
 int
+opt_each(struct optparse *p,
+    int (*take)(struct cli *, void *, int id, const char *value), void *job)
+{
+	int id;
+
+	while ((id = opt_next(p)) >= 0)
+		if (take(p->cli, job, id, p->value) != 0)
+			return OPT_BAD;
+	return id;
+}
+
+int
 opt_number(struct cli *c, const char *name, const char *text, unsigned long min,
     unsigned long max, unsigned long *out)
 {

@@ -87,8 +87,10 @@ take_time(struct cli *c, const char *name, const char *text, time_t *t)
 }
 
 static int
-add_option(struct cli *c, struct job *job, int id, const char *value)
+add_option(struct cli *c, void *arg, int id, const char *value)
 {
+	struct job *job = arg;
+
 	switch (id) {
 	case O_CERT:
 		job->cert = value;
@@ -618,14 +620,11 @@ cmd_rollover(struct cli *c)
 	int id, status = EXIT_UNTESTED;
 	size_t i;
 
-	while ((id = opt_next(&p)) >= 0)
-		if (add_option(c, &job, id, p.value) != 0)
-			goto out;
+	id = opt_each(&p, add_option, &job);
 	if (id == OPT_HELP)
 		status = EXIT_GOOD;
 	if (id == OPT_END)
 		status = run(c, &job);
-out:
 	if (job.answer != NULL)
 		c->dv->release(job.answer);
 	for (i = 0; i < job.n_group; i++)

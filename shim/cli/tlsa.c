@@ -62,8 +62,9 @@ struct job {
 };
 
 static int
-add_option(struct cli *c, struct job *job, int id, const char *value)
+add_option(struct cli *c, void *arg, int id, const char *value)
 {
+	struct job *job = arg;
 	char why[128];
 
 	switch (id) {
@@ -398,14 +399,11 @@ cmd_tlsa(struct cli *c)
 	int id, status = EXIT_UNTESTED;
 	size_t i;
 
-	while ((id = opt_next(&p)) >= 0)
-		if (add_option(c, &job, id, p.value) != 0)
-			goto out;
+	id = opt_each(&p, add_option, &job);
 	if (id == OPT_HELP)
 		status = EXIT_GOOD;
 	if (id == OPT_END)
 		status = run(c, &job);
-out:
 	for (i = 0; i < job.n_rec; i++)
 		blob_free(&job.rec[i].data);
 	free(job.rec);

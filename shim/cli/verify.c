@@ -76,8 +76,10 @@ add_name(struct cli *c, struct job *job, const char *name)
 }
 
 static int
-add_option(struct cli *c, struct job *job, int id, const char *value)
+add_option(struct cli *c, void *arg, int id, const char *value)
 {
+	struct job *job = arg;
+
 	switch (id) {
 	case O_TLSA:
 		return add_record(c, job, value);
@@ -353,14 +355,11 @@ cmd_verify(struct cli *c)
 	int id, status = EXIT_UNTESTED;
 	size_t i;
 
-	while ((id = opt_next(&p)) >= 0)
-		if (add_option(c, &job, id, p.value) != 0)
-			goto out;
+	id = opt_each(&p, add_option, &job);
 	if (id == OPT_HELP)
 		status = EXIT_GOOD;
 	if (id == OPT_END)
 		status = run(c, &job);
-out:
 	for (i = 0; i < job.n_tlsa; i++)
 		free((void *)(uintptr_t)job.tlsa[i].data);
 	for (i = 0; i < job.n_names; i++)

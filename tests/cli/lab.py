@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """danevirke(1) inside the lab's world; started by tests/cli/run."""
 
-import argparse
 import json
 import os
 import subprocess
@@ -278,13 +277,5 @@ def test_probe_nobody():
     assert time.monotonic() - began < 110
 
 
-def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--build", required=True)
-    tool.find(a.parse_args().build)
-    tool.run_all(sys.modules["__main__"])
-    print("%d passed, %d failed" % tool.counts())
-    return 1 if tool.counts()[1] else 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(tool.main())

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """danevirke rollover, in the world of rollover.conf; tests/cli/run starts it."""
 
-import argparse
 import datetime
 import hashlib
 import json
@@ -734,16 +733,5 @@ def test_server_gone():
     same(ask(mx, path("new.pem"), "--state", state).code, UNTESTED)
 
 
-def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--build", required=True)
-    tool.find(a.parse_args().build)
-    try:
-        tool.run_all(sys.modules["__main__"])
-    finally:
-        ZONE.stop()
-    print("%d passed, %d failed" % tool.counts())
-    return 1 if tool.counts()[1] else 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(tool.main(ZONE.stop))

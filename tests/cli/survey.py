@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """danevirke survey, in the world of check.conf; tests/cli/run starts it."""
 
-import argparse
 import fcntl
 import json
 import os
@@ -327,20 +326,5 @@ def test_mistakes():
     same((r.code, r.out), (2, ""))
 
 
-def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--build", required=True)
-    a.add_argument("test", nargs="*", help="test_*, all if none is given")
-    args = a.parse_args()
-    tool.find(args.build)
-    me = sys.modules["__main__"]
-    for name in [n for n in vars(me) if n.startswith("test_")]:
-        if args.test and name not in args.test:
-            delattr(me, name)
-    tool.run_all(me)
-    print("%d passed, %d failed" % tool.counts())
-    return 1 if tool.counts()[1] else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tool.main())

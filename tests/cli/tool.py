@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What the tests of danevirke(1) share: finding it, running it, counting."""
 
+import argparse
 import json
 import os
 import shutil
@@ -96,3 +97,22 @@ def run_all(module):
 
 def counts():
     return _passed, _failed
+
+
+def main(clean=lambda: None):
+    """For a program of tests that runs in the lab: its exit status."""
+    a = argparse.ArgumentParser()
+    a.add_argument("--build", required=True)
+    a.add_argument("test", nargs="*", help="test_*, all if none is given")
+    args = a.parse_args()
+    find(args.build)
+    me = sys.modules["__main__"]
+    for name in [n for n in vars(me) if n.startswith("test_")]:
+        if args.test and name not in args.test:
+            delattr(me, name)
+    try:
+        run_all(me)
+    finally:
+        clean()
+    print("%d passed, %d failed" % counts())
+    return 1 if _failed or not _passed else 0

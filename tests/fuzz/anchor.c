@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Fuzz target: bytes as a trust anchor file (D05).  With -DFUZZING for
- * libFuzzer; else a program that runs the files named as arguments. */
+/* Fuzz target: bytes as a trust anchor file (D05). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Fuzz target: bytes from another process, made an answer and read whole.
- * Without -DFUZZING it runs the files named as arguments. */
+/* Fuzz target: bytes from another process, made an answer and read whole. */
 #include <stdlib.h>
 #include <string.h>
 

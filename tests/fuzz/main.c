@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Runs a fuzz target over files, where libFuzzer does not bring its own
- * main(): each input in memory of just its size. */
+/* Runs a fuzz target over the files named as arguments, for make check: each
+ * input in memory of just its size.  With --enable-fuzzers, libFuzzer brings
+ * its own main(). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

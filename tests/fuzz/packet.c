@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fuzz target: dns_parse() over any octets.
- *
- *	clang -DFUZZING -fsanitize=fuzzer,address,undefined ...
- *
- * Without -DFUZZING it runs the files named as arguments, for make check.
- * The first octets choose type, rcode, sec and the alias limit; the fifth, if
- * odd, puts header and question before the rest, which is then records only.
+ * Fuzz target: dns_parse() over any octets.  The first octets choose type,
+ * rcode, sec and the alias limit; the fifth, if odd, puts header and question
+ * before the rest, which is then records only.
  */
 #include <stdio.h>
 #include <stdlib.h>

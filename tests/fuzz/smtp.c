@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Fuzz target: what the relay reads from both sides, as lines and as a
- * message.  With -DFUZZING for libFuzzer; else a program that runs the files
- * named as arguments.
+ * message.
  */
 #include <stdio.h>
 #include <stdlib.h>

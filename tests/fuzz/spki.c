@@ -11,7 +11,6 @@
  *	where the signature begins: right behind what follows the signed part.
  *
  * What GnuTLS takes and we refuse is no finding: we are the stricter.
- * Without -DFUZZING it runs the files named as arguments.
  */
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>

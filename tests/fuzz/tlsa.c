@@ -4,7 +4,6 @@
  * tlsa_classify() and tlsa_text().  The first octet chooses the flags (bit 0)
  * and the list of digests (bits 1 to 3); then come records, each with its
  * length in two octets, the last one with what there is.
- * Without -DFUZZING it runs the files named as arguments.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -348,6 +348,7 @@ def without_proc():
     where = t.address("example.org")
     greeting(where)
     mark = LOG.mark()
+
     def relays():
         return [p for p in processes() if comm(p) == "danevirke-relay"]
 

@@ -10,8 +10,9 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
+
+from log import Log
 
 PREFIX = "/mnt/danevirke"
 PROGRAM = PREFIX + "/libexec/opensmtpd/table-danevirke"
@@ -20,50 +21,6 @@ CONF = DIR + "/danevirke.conf"
 STDERR = DIR + "/stderr"
 UID = 65534                             # "nobody" stands for smtpd's user
 URL = re.compile(r"smtp\+notls://(127\.64\.\d+\.\d+):(\d+)")
-
-
-# ------------------------------------------------------------------- the log
-
-class Log:
-    """What syslog(3) sends: /dev/log, in a /dev of our own."""
-
-    def __init__(self):
-        self.lines, self.lock = [], threading.Condition()
-
-    def start(self):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind("/dev/log")
-        os.chmod("/dev/log", 0o666)
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            line = self.socket.recv(65536).decode("utf-8", "replace")
-            with self.lock:
-                self.lines.append(line.rstrip("\0\n"))
-                self.lock.notify_all()
-
-    def mark(self):
-        with self.lock:
-            return len(self.lines)
-
-    def since(self, mark):
-        with self.lock:
-            return self.lines[mark:]
-
-    def wait(self, mark, pattern, seconds=5):
-        """The match in the first line since the mark that has one."""
-        def found():
-            for line in self.lines[mark:]:
-                m = re.search(pattern, line)
-                if m:
-                    return m
-            return None
-        with self.lock:
-            if not self.lock.wait_for(found, seconds):
-                raise AssertionError("no %r in the log:\n%s" % (
-                    pattern, "\n".join(self.lines[mark:])))
-            return found()
 
 
 # ------------------------------------------------------------- the protocols

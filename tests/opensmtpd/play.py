@@ -15,6 +15,7 @@ import threading
 import time
 
 import smtpd
+from log import Log
 
 UID = 65534                             # "nobody" stands for smtpd's user
 PROGRAM = "/mnt/danevirke/libexec/opensmtpd/table-danevirke"
@@ -61,13 +62,23 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 """
 
 
-WORLD = LOG = TABLE = JUMPY = None      # start() makes them
+WORLD = TABLE = JUMPY = None            # start() makes them
+SANITIZED = False                       # sizes say nothing then
+LOG = Log(skip="session 0x")
 WRAP = ()                               # a command to run the program with
 
 
 def same(found, wanted, what=""):
     assert found == wanted, "%s%r, want %r" % (what and what + ": ", found,
                                                wanted)
+
+
+TESTS = []
+
+
+def test(f):
+    TESTS.append(f)
+    return f
 
 
 def has(text, pattern):
@@ -82,46 +93,6 @@ def until(what, seconds=5):
             return r
         time.sleep(0.02)
     raise AssertionError("not within %g s" % seconds)
-
-
-# ------------------------------------------------------------------- the log
-
-class Log:
-    """What syslog(3) sends: /dev/log, in a /dev of our own."""
-
-    def __init__(self):
-        self.lines, self.lock = [], threading.Condition()
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind("/dev/log")
-        os.chmod("/dev/log", 0o666)
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            line = self.socket.recv(65536).decode("utf-8", "replace")
-            with self.lock:
-                self.lines.append(line.rstrip("\0\n"))
-                self.lock.notify_all()
-
-    def mark(self):
-        with self.lock:
-            return len(self.lines)
-
-    def since(self, mark):
-        with self.lock:
-            return [x for x in self.lines[mark:] if "session 0x" not in x]
-
-    def wait(self, mark, pattern, seconds=5):
-        """The first line since the mark that matches."""
-        def found():
-            for line in self.lines[mark:]:
-                if re.search(pattern, line):
-                    return line
-            return None
-        with self.lock:
-            if not self.lock.wait_for(found, seconds):
-                raise AssertionError("no %r in the log" % pattern)
-            return found()
 
 
 # --------------------------------------------------------------- the program
@@ -514,10 +485,12 @@ def prepare():
 
 def start(world):
     """The program, twice: one whose clock can be moved."""
-    global WORLD, LOG, TABLE, JUMPY
+    global WORLD, SANITIZED, TABLE, JUMPY
     WORLD = world
     prepare()
-    LOG = Log()
+    LOG.start()
+    with open(PROGRAM, "rb") as f:
+        SANITIZED = bool(WRAP) or b"__asan_init" in f.read()
     TABLE, JUMPY = Table(), jumpy()
 
 
