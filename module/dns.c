@@ -70,6 +70,8 @@ static const struct option options[] = {
 	{ "harden-referral-path:", "no" },
 	{ "serve-expired:", "no" }, /* D15 */
 	{ "prefetch:", "no" },
+	/* a zone's keys on the way down, not when all else has come */
+	{ "prefetch-key:", "yes" },
 	/* names whose answer would say "insecure" about itself */
 	{ "root-key-sentinel:", "no" },
 	{ "trust-anchor-signaling:", "no" },
@@ -77,7 +79,9 @@ static const struct option options[] = {
 	 * does not cover are removed by hand */
 	{ "unblock-lan-zones:", "yes" },
 	{ "insecure-lan-zones:", "no" },
-	{ "qname-minimisation:", "yes" },
+	/* It costs a round trip for AAAA and three for TLSA records, to hide
+	 * names from the domain's own servers, who must learn them anyway. */
+	{ "qname-minimisation:", "no" },
 	{ "edns-buffer-size:", "1232" },
 	{ "do-udp:", "yes" },
 	{ "do-tcp:", "yes" },

@@ -113,12 +113,17 @@ class Table:
         raise AssertionError("no other relay: %r" % (self.relays(),))
 
     def stop(self):
+        """Ends it; the addresses are free then, unless a relay hangs."""
+        relays = self.relays()
         self.fd.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(2)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for _ in until(2):
+            if not any(map(alive, relays)):
+                break
 
 
 class Lines(Table):
