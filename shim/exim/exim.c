@@ -562,10 +562,12 @@ danevirke_event(uschar **yield, int argc, uschar **argv)
 
 /* -------------------------------------------------------------- the gate */
 
-/* Does the live session satisfy what this host demands?  S08, S05. */
+/* Does the live session satisfy what this host demands?  S08, S05.  A refusal
+ * is logged; consent at MAIL only, so once for a message. */
 static bool
 passes(const struct hop *h, const struct danevirke_answer *a,
-    const struct danevirke_host *host, int argc, uschar **argv, char *why)
+    const struct danevirke_host *host, int argc, uschar **argv, bool auth,
+    char *why)
 {
 	const char *cipher = arg(argc, argv, 4);
 	uint8_t *der, leaf[32];
@@ -593,6 +595,8 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 		say_verdict(h, a, host, tls, verified, "deferred", why);
 		return false;
 	}
+	if (auth)
+		return true;
 	snprintf(text, sizeof text, "%s%s%.600s%s%.100s",
 	    verified ? live.text : "", verified ? ", " : "", host->reason,
 	    tls ? ", " : "", cipher);
@@ -601,7 +605,7 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 }
 
 static int
-gate(uschar **yield, int argc, uschar **argv, const char *yes)
+gate(uschar **yield, int argc, uschar **argv, bool auth)
 {
 	const struct danevirke_answer *a = NULL;
 	const struct danevirke_host *host;
@@ -615,11 +619,17 @@ gate(uschar **yield, int argc, uschar **argv, const char *yes)
 		    arg(argc, argv, 2), arg(argc, argv, 3), why);
 		return give(yield, FAIL, "%s", why);
 	}
-	if (!passes(&h, a, host, argc, argv, why))
+	if (!passes(&h, a, host, argc, argv, auth, why))
 		return give(yield, FAIL, "%s", why);
+	/* also where the message itself may go in the clear */
+	if (auth && *arg(argc, argv, 4) == '\0') {
+		say("%s via %s:%u: no password is sent in the clear", h.host,
+		    host->name, host->port);
+		return give(yield, OK, "no");
+	}
 	if (!answer_used(&h, arg(argc, argv, 2)))
 		return give(yield, FAIL, "out of memory");
-	return give(yield, OK, "%s", yes);
+	return give(yield, OK, "%s", auth ? "yes" : "");
 }
 
 /* {profile}{domain}{host_address}{host_port}{tls_out_cipher}{cert}: for
@@ -627,12 +637,13 @@ gate(uschar **yield, int argc, uschar **argv, const char *yes)
 int
 danevirke_gate(uschar **yield, int argc, uschar **argv)
 {
-	return gate(yield, argc, argv, "");
+	return gate(yield, argc, argv, false);
 }
 
-/* The same for an authenticator's client_condition, which wants "yes". */
+/* The same for an authenticator's client_condition, which wants "yes"; "no" in
+ * a session without TLS. */
 int
 danevirke_auth(uschar **yield, int argc, uschar **argv)
 {
-	return gate(yield, argc, argv, "yes");
+	return gate(yield, argc, argv, true);
 }

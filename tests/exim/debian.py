@@ -118,7 +118,8 @@ def smarthost_of(w, name):
     return "%s::%d" % (w.scenarios[name].name(host).rstrip("."), port)
 
 
-def smarthost(w, name, arrives, password=True, macros="", kind="smarthost"):
+def smarthost(w, name, arrives, password=True, macros="", kind="smarthost",
+              says=None):
     """Everything goes by way of this scenario's relay host."""
     if password:
         macros += "DANEVIRKE_RELAY_AUTH = *\n"
@@ -130,7 +131,10 @@ def smarthost(w, name, arrives, password=True, macros="", kind="smarthost"):
     known = box.sessions(password=True)
     want(bool(known) == (arrives and password), sent)
     want(not arrives or "T=danevirke_smarthost" in sent.log, sent)
-    want(found(": %s: " % ("dane" if arrives else "deferred"), sent.log), sent)
+    want(found(says or (": dane: " if arrives else ": deferred: "), sent.log),
+         sent)
+    want(sent.log.count(": dane: ") == arrives, sent)   # once, AUTH or not
+    want(sent.result(name) == ("delivered" if arrives else "deferred"), sent)
     if known:
         want(known[0]["auth"][-1].endswith(SECRET), known[0]["auth"])
 
@@ -141,6 +145,9 @@ add("S08 Debian, smarthost: no password for another certificate", smarthost,
     "smart-wrong", False)
 add("S08 T02 Debian, smarthost: no password in the clear", smarthost,
     "smart-stripped", False)
+add("S08 Debian, smarthost without DANE or TLS: no password in the clear",
+    smarthost, "smart-clear", False, True, "", "smarthost",
+    ": no password is sent in the clear")
 SMTPS = "DANEVIRKE_RELAY_PROTOCOL = smtps\n"
 add("S08 Debian, smarthost, port 465", smarthost, "smarts", True, True, SMTPS)
 add("S08 Debian, smarthost, port 465, another certificate", smarthost,
