@@ -320,7 +320,8 @@ lower_ttl(struct dns_result *out, uint32_t ttl)
 }
 
 /* RFC 2308 5: a denial lives as long as the SOA record beside it, or as its
- * MINIMUM field says, if that is shorter. */
+ * MINIMUM field says, if that is shorter; and no longer than its proof, whose
+ * signatures may end first (D15). */
 static bool
 read_denial(struct packet *p, const struct wire *name)
 {
@@ -333,6 +334,7 @@ read_denial(struct packet *p, const struct wire *name)
 		if (!read_record(p, &r))
 			return false;
 		lower_end(p->out, sig_end(p, &r));
+		lower_ttl(p->out, r.ttl);
 		if (r.type != TYPE_SOA)
 			continue;
 		if (name_read(p, r.owner, &w) == 0 || !wire_below(name, &w))
@@ -341,7 +343,6 @@ read_denial(struct packet *p, const struct wire *name)
 		    (at = name_read(p, at, &w)) == 0 ||
 		    at + 20 != r.rdata + r.len)
 			return refuse(p, "malformed answer: SOA record");
-		lower_ttl(p->out, r.ttl);
 		lower_ttl(p->out, ttl_sane(get32(p->data + at + 16)));
 		found = true;
 	}

@@ -270,30 +270,40 @@ store_put(struct store *s, const char *name, int type, int sec,
 	if (!entry_sum(page + to, len, e.sum))
 		return;
 	memcpy(page + to, e.sum, SUM_LEN);
+	errno = ENOSPC; /* a part only: it is full */
 	if (pwrite(s->fd, page, PAGE, at) != PAGE)
-		say(s, "store: %s: the answer is not kept",
-		    errno != 0 ? strerror(errno) : "full");
+		say(s, "store: %m: the answer is not kept");
 }
 
 /* -------------------------------------------------------- opening it */
+
+/* What is in the file, for its name stays when that changes. */
+static bool
+file_hash(gnutls_hash_hd_t h, const char *path)
+{
+	uint8_t buf[8192];
+	ssize_t n;
+	int fd;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return false;
+	while ((n = read(fd, buf, sizeof buf)) > 0)
+		gnutls_hash(h, buf, (size_t)n);
+	close(fd);
+	return n == 0;
+}
 
 static bool
 conf_hash(const struct conf *c, uint8_t out[32])
 {
 	gnutls_hash_hd_t h;
-	uint8_t buf[8192];
 	uint32_t aliases = c->limits.aliases;
 	size_t i, j;
-	ssize_t n = -1;
-	int fd;
+	bool ok;
 
 	if (gnutls_hash_init(&h, GNUTLS_DIG_SHA256) != 0)
 		return false;
-	if ((fd = open(c->trust_anchor, O_RDONLY | O_CLOEXEC)) != -1) {
-		while ((n = read(fd, buf, sizeof buf)) > 0)
-			gnutls_hash(h, buf, (size_t)n);
-		close(fd);
-	}
+	ok = file_hash(h, c->trust_anchor);
 	for (i = 0; i < c->n_forward; i++)
 		gnutls_hash(h, c->forward[i], strlen(c->forward[i]) + 1);
 	for (i = 0; i < c->n_zones; i++) {
@@ -303,11 +313,13 @@ conf_hash(const struct conf *c, uint8_t out[32])
 			gnutls_hash(h, c->zones[i].forward[j],
 			    strlen(c->zones[i].forward[j]) + 1);
 	}
-	if (c->root_hints != NULL)
-		gnutls_hash(h, c->root_hints, strlen(c->root_hints) + 1);
+	if (c->root_hints != NULL) {
+		gnutls_hash(h, "\3", 1);
+		ok = file_hash(h, c->root_hints) && ok;
+	}
 	gnutls_hash(h, &aliases, sizeof aliases);
 	gnutls_hash_deinit(h, out);
-	return n == 0;
+	return ok;
 }
 
 /* The user's own directory, which nobody else can write, on tmpfs. */

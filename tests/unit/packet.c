@@ -244,6 +244,15 @@ static const struct test tests[] = {
 	    "secure 60 d.ex" },
 	{ "SOA of the root", "d.ex", TYPE_A, 2, "s . 300 SOA 60",
 	    "secure 60 d.ex" },
+	{ "D15 the proof ends before the SOA", "d.ex", TYPE_A, 2,
+	    "s ex 300 SOA 120\n"
+	    "s c.ex 7 47 0165026578000006400000000003",
+	    "secure 7 d.ex" },
+	{ "D15 its signature's TTL", "d.ex", TYPE_A, 2,
+	    "s c.ex 300 47 0165026578000006400000000003\n"
+	    "s c.ex 8 RRSIG 00\n"
+	    "s ex 300 SOA 120",
+	    "secure 8 d.ex" },
 	{ "SOA cut", "d.ex", TYPE_A, 2, "s ex 300 SOA #0000000000",
 	    "error 5 d.ex", "SOA" },
 

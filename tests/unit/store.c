@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-static char parent[64], own[128], file[160];
+static char parent[64], own[128], file[160], hints[160];
 static struct conf conf;
 static char anchor[] = "/usr/share/dns/root.key";
 static char said[512];
@@ -247,6 +247,16 @@ test_bounded(void **state)
 }
 
 static void
+hints_write(const char *text)
+{
+	FILE *f = fopen(hints, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
 test_conf(void **state) /* D05: another anchor, another server: not ours */
 {
 	struct store *s = open_it();
@@ -273,6 +283,24 @@ test_conf(void **state) /* D05: another anchor, another server: not ours */
 	assert_int_equal(get(s, 7), 0);
 	store_close(s);
 	conf.limits.aliases--;
+	/* the same path, other servers in it */
+	conf.root_hints = hints;
+	hints_write("a. 60 A 192.0.2.1\n");
+	s = open_it();
+	assert_int_equal(get(s, 7), 0);
+	put(s, 7, 60);
+	store_close(s);
+	hints_write("a. 60 A 192.0.2.2\n");
+	s = open_it();
+	assert_int_equal(get(s, 7), 0);
+	store_close(s);
+	hints_write("a. 60 A 192.0.2.1\n");
+	s = open_it();
+	assert_int_equal(get(s, 7), 1);
+	store_close(s);
+	unlink(hints);
+	assert_null(open_it());
+	conf.root_hints = NULL;
 	conf.trust_anchor = file; /* some other bytes */
 	s = open_it();
 	assert_int_equal(get(s, 7), 0);
@@ -471,6 +499,7 @@ main(void)
 	}
 	snprintf(own, sizeof own, "%s/%s", parent, pw->pw_name);
 	snprintf(file, sizeof file, "%s/answers.1", own);
+	snprintf(hints, sizeof hints, "%s/hints", parent);
 	if (mkdir(own, 0700) != 0)
 		return 1;
 	rv = cmocka_run_group_tests_name("store", tests, NULL, NULL);
