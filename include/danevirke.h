@@ -227,8 +227,9 @@ struct danevirke_answer {
 /* Flags of a question. */
 /* Level off: answer DEFER at once, level OFF, without any lookup. */
 #define DANEVIRKE_NO_LOOKUP_IF_OFF 0x01
-/* For a test of the receiver, not for mail: level dane whatever profile and
- * destinations say, and hosts that are ourselves stay in the list. */
+/* For a test of the receiver, not for mail: level and insecure_mx are dane
+ * whatever profile and destinations say, and hosts that are ourselves stay in
+ * the list. */
 #define DANEVIRKE_TEST 0x02
 
 struct danevirke_question {

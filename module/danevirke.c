@@ -154,8 +154,10 @@ engine_ready(struct danevirke *e, struct danevirke_error *err)
 		e->store = store_open(e->conf, RUNDIR, e->log, e->log_arg);
 	}
 	if (e->dns == NULL &&
-	    (e->dns = dns_new(
-		 e->conf, e->base, e->store, e->keep_fresh, err)) == NULL)
+	    (e->dns = dns_new(e->conf, e->base, e->store,
+		 (e->own_base ? 0 : DNS_MANY) |
+		     (e->keep_fresh ? DNS_KEEP_FRESH : 0),
+		 err)) == NULL)
 		return err != NULL && err->code != 0 ? err->code :
 						       DANEVIRKE_EDNS;
 	return DANEVIRKE_OK;

@@ -32,6 +32,7 @@ struct dns {
 	struct refresh *refresh;   /* or NULL */
 	struct ub_ctx *ctx;        /* NULL: not yet made */
 	struct dns_query *queries; /* those under way */
+	bool many;
 };
 
 struct dns_query {
@@ -95,7 +96,6 @@ static const struct option options[] = {
 	{ "infra-host-ttl:", "60" },
 	/* light: most processes live for one message */
 	{ "target-fetch-policy:", "0 0 0 0 0" },
-	{ "outgoing-range:", "64" },
 	{ "outgoing-num-tcp:", "8" },
 	{ "msg-cache-size:", "2m" },
 	{ "rrset-cache-size:", "4m" },
@@ -272,13 +272,16 @@ set_servers(
 }
 
 static int
-configure(
-    struct ub_ctx *ctx, const struct conf *conf, struct danevirke_error *err)
+configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
+    struct danevirke_error *err)
 {
 	const struct option *o;
 	size_t i, n;
 	int code, rc;
 
+	/* sockets at a time: what finds none waits for a silent server's */
+	if ((code = set(ctx, "outgoing-range:", many ? "512" : "64", err)) != 0)
+		return code;
 	for (o = options; o < options + sizeof options / sizeof *o; o++)
 		if ((code = set(ctx, o->name, o->value, err)) != 0)
 			return code;
@@ -314,7 +317,8 @@ ready(struct dns *dns, struct danevirke_error *err)
 		    "out of memory or descriptors");
 	/* before anything that may have something to say: no stderr */
 	ub_ctx_debugout(dns->ctx, NULL);
-	if ((code = configure(dns->ctx, dns->conf, err)) != DANEVIRKE_OK) {
+	if ((code = configure(dns->ctx, dns->conf, dns->many, err)) !=
+	    DANEVIRKE_OK) {
 		ub_ctx_delete(dns->ctx);
 		dns->ctx = NULL;
 	}
@@ -381,12 +385,12 @@ static void refresh(void *, const char *, int);
 
 struct dns *
 dns_new(const struct conf *conf, struct event_base *base, struct store *store,
-    bool keep_fresh, struct danevirke_error *err)
+    unsigned flags, struct danevirke_error *err)
 {
 	struct dns *dns;
 
 	if ((dns = calloc(1, sizeof *dns)) == NULL ||
-	    (keep_fresh &&
+	    ((flags & DNS_KEEP_FRESH) &&
 		(dns->refresh = refresh_new(base, refresh, dns)) == NULL)) {
 		free(dns);
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
@@ -395,6 +399,7 @@ dns_new(const struct conf *conf, struct event_base *base, struct store *store,
 	dns->conf = conf;
 	dns->base = base;
 	dns->store = store;
+	dns->many = (flags & DNS_MANY) != 0;
 	return dns;
 }
 

@@ -187,9 +187,10 @@ typedef void dns_done(void *arg, const struct dns_result *);
 /* The resolver context is made by the first dns_start().  base is the loop to
  * run on, owned by the caller; it must outlive the struct dns. */
 /* The store may be NULL; it is the caller's and must outlive the struct dns. */
-/* keep_fresh: refresh.c's timers stay on the loop until dns_free(). */
+#define DNS_MANY 0x01       /* many lookups at a time: up to 512 sockets */
+#define DNS_KEEP_FRESH 0x02 /* refresh.c's timers stay until dns_free() */
 struct dns *dns_new(const struct conf *, struct event_base *base,
-    struct store *, bool keep_fresh, struct danevirke_error *err);
+    struct store *, unsigned flags, struct danevirke_error *err);
 void dns_free(struct dns *); /* cancels all, runs no done() */
 /* name: text, absolute; labels may hold escapes (\046).  done() runs exactly
  * once, from the loop, never inside dns_start(); the result and all in it is

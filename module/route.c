@@ -35,6 +35,7 @@ struct route {
 	size_t pending;
 	struct event *timer; /* time limit; start; finish */
 	bool expired, nomem;
+	uint64_t until; /* when the first of the results ends (D15) */
 	danevirke_log *log;
 	void *log_arg;
 	danevirke_done *done;
@@ -151,13 +152,18 @@ finish(struct route *q)
 	struct danevirke_answer *draft = NULL, *answer = NULL;
 	danevirke_done *done = q->done;
 	struct danevirke_error err;
-	struct timespec now;
+	uint64_t now = store_now();
 	void *arg = q->arg;
 
 	if (!q->nomem)
 		draft = policy_decide(&q->arena, &q->facts);
-	if (draft != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0) {
-		draft->expires = (uint64_t)now.tv_sec + draft->ttl; /* D15 */
+	if (draft != NULL && now != UINT64_MAX) {
+		/* D15: a TTL also runs while other lookups are waited for */
+		if (q->until < now + draft->ttl)
+			draft->ttl = q->until > now ?
+			    (uint32_t)(q->until - now) :
+			    0;
+		draft->expires = now + draft->ttl;
 		answer = answer_make(draft);
 	}
 	if (answer == NULL)
@@ -269,10 +275,13 @@ lookup_done(void *arg, const struct dns_result *r)
 {
 	struct lookup *l = arg;
 	struct route *q = l->route;
+	uint64_t until = store_now() + r->ttl;
 
 	*l->slot = r;
 	l->dns = NULL;
 	q->pending--;
+	if (r->state != DANEVIRKE_ERROR && until < q->until)
+		q->until = until;
 	if (l->host == NULL)
 		hosts_go(q);
 	else
@@ -366,6 +375,15 @@ set_level(struct route *q, uint32_t flags)
 	struct facts *f = &q->facts;
 
 	if (flags & DANEVIRKE_TEST) {
+		struct conf_profile *p = arena_alloc(&q->arena, sizeof *p);
+
+		if (p == NULL) {
+			q->nomem = true;
+			return;
+		}
+		*p = *f->profile;
+		p->insecure_mx = DANEVIRKE_AUTHENTICATE; /* the default: M04 */
+		f->profile = p;
 		f->level = DANEVIRKE_LEVEL_DANE;
 		f->keep_self = true;
 		return;
@@ -419,6 +437,7 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	q->log_arg = log_arg;
 	q->done = done;
 	q->arg = arg;
+	q->until = UINT64_MAX;
 	q->facts.conf = conf;
 	q->facts.kind = question->kind;
 	q->facts.port = question->port == 0 ? 25 : question->port;

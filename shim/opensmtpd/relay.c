@@ -29,7 +29,7 @@
 #define ACCEPTS 8     /* connections taken in one turn */
 #define SHORTAGE 1    /* seconds without accepting if descriptors are short */
 #define LINGER 6      /* seconds for the QUITs that are still under way */
-#define RESERVE 128   /* descriptors for DNS and other than sessions */
+#define RESERVE 640   /* descriptors for DNS, 512, and other than sessions */
 #define PRIME 10      /* turns of the loop for a question that asks nobody */
 #define PER_SESSION 3 /* smtpd, upstream, and one that takes its leave */
 

@@ -309,7 +309,7 @@ static struct dns *
 new_dns(const struct conf *conf)
 {
 	struct danevirke_error err = { 0, "" };
-	struct dns *dns = dns_new(conf, base, NULL, false, &err);
+	struct dns *dns = dns_new(conf, base, NULL, DNS_MANY, &err);
 
 	assert_non_null(dns);
 	return dns;
@@ -370,6 +370,36 @@ test_many(void **state)
 	run(0.1);
 	for (i = 0; i < N; i++) {
 		assert_int_equal(l[i].done, 1);
+		arena_free(&l[i].arena);
+	}
+	dns_free(dns);
+}
+
+/* D03: servers that are silent hold up no others: all that is asked goes out
+ * at once. */
+static void
+test_silent(void **state)
+{
+	enum { N = 150 };
+	static struct look l[N];
+	struct conf conf = conf_of(1);
+	struct dns *dns = new_dns(&conf);
+	char name[64];
+	int i, before = -1;
+
+	(void)state;
+	for (i = 0; i < N; i++) {
+		snprintf(name, sizeof name, "silent%d.plain.example", i);
+		start(dns, &l[i], name, TYPE_A);
+	}
+	while (server.questions != before) {
+		before = server.questions;
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	assert_in_range(server.questions, N, 2 * N);
+	for (i = 0; i < N; i++) {
+		await(&l[i]);
+		assert_int_equal(l[i].r->state, DANEVIRKE_ERROR);
 		arena_free(&l[i].arena);
 	}
 	dns_free(dns);
@@ -662,6 +692,7 @@ main(void)
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test_setup_teardown(test_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rcodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
