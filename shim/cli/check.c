@@ -36,6 +36,7 @@ const char usage_check[] =
     "tested.  With --nagios: 0 OK, 1 warning, 2 critical, 3 unknown.\n";
 
 enum { O_NAGIOS = X_OWN, O_PROMETHEUS };
+enum { NAGIOS_UNKNOWN = 3 };
 static const struct opt opts[] = { EXAM_OPTS, { O_NAGIOS, "nagios", OPT_NONE },
 	{ O_PROMETHEUS, "prometheus", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
@@ -167,6 +168,8 @@ run(struct job *job)
 		return cli_error(
 		    c, "--nagios, --prometheus, --json: want one of them");
 	job->progress = isatty(STDERR_FILENO) && !job->nagios;
+	if (job->o.parallel > job->n_name)
+		job->o.parallel = job->n_name;
 	status = exam_open(&job->o);
 	if (status == EXIT_GOOD)
 		status = work(job);
@@ -214,9 +217,12 @@ cmd_check(struct cli *c)
 	if (bad == 0 && id == OPT_END)
 		status = run(&job);
 	/* a monitor must not take a mistake for a critical state */
-	if (nagios_wished(c) && c->failed) {
-		report_nagios_error(c->error);
-		status = 3;
+	if (nagios_wished(c)) {
+		c->unheard = NAGIOS_UNKNOWN;
+		if (c->failed) {
+			report_nagios_error(c->error);
+			status = NAGIOS_UNKNOWN;
+		}
 	}
 	free(job.report);
 	free(job.name);

@@ -32,6 +32,7 @@ struct address_report {
 	const struct danevirke_addr *addr;
 	bool tested;   /* an SMTP session was there */
 	bool tls;      /* the handshake was done */
+	bool ready;    /* and SMTP went on in it */
 	bool verified; /* its chain satisfies the records */
 	char version[16], cipher[32];
 	int usage;        /* of the record that matched, -1: none */
@@ -63,7 +64,9 @@ struct report {
 	enum check_verdict verdict;
 	const char *dane; /* "full", "partial", "none" */
 	bool dns_only;    /* nothing was connected to, by wish */
-	bool no_memory;   /* a finding was lost: the verdict is UNTESTED */
+	bool own_dns;     /* DNS fails here for other names too: UNTESTED */
+	bool no_memory;   /* or descriptors: a finding was lost, the verdict
+					 * is UNTESTED */
 };
 
 void report_free(struct report *);
@@ -95,7 +98,7 @@ struct lint_limits {
 void lint_add(struct report *, enum severity, const char *row, const char *host,
     const char *addr, const char *advice, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
-/* What the answer alone shows: L03, L06, L08, L09, L13, signatures. */
+/* What the answer alone shows: D05, L03, L06, L08, L09, L13, signatures. */
 void lint_answer(struct report *, const struct lint_limits *);
 /* The chain that an address served; what: how it was asked for ("RSA"), or
  * NULL for the first connection, which fills ar.  L01, L04, L07, L12. */

@@ -40,6 +40,8 @@ struct command {
 	const char *usage;   /* --help of the subcommand */
 	const char *verdict; /* JSON member that an error sets false,
 					 * or NULL */
+	bool lines;          /* its output is a file of JSON lines, in
+					 * which no error belongs */
 };
 
 struct cli {
@@ -47,6 +49,8 @@ struct cli {
 	int argc;                  /* argv[0] is the subcommand */
 	char **argv;
 	bool json;
+	int unheard;     /* exit status if standard output is not taken;
+					 * 0: EXIT_UNTESTED */
 	bool failed;     /* cli_error() has spoken */
 	char error[512]; /* what it said first */
 	bool opened;     /* cli_open() has worked */
@@ -120,7 +124,8 @@ enum out_colour { OUT_GOOD, OUT_WARN, OUT_BAD, OUT_BOLD };
 /* text in colour, if the terminal has any */
 void out_colour(const struct cli *, enum out_colour, const char *text);
 /* "danevirke SUBCOMMAND: text" to standard error and, with --json, an object
- * with "error" to standard output.  Returns EXIT_UNTESTED. */
+ * with "error" to standard output, unless the command writes lines.  Returns
+ * EXIT_UNTESTED. */
 int cli_error(struct cli *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* To standard error only. */
@@ -128,7 +133,8 @@ void cli_warn(struct cli *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_vwarn(struct cli *, const char *fmt, va_list)
     __attribute__((format(printf, 2, 0)));
-/* Flushes; EXIT_UNTESTED instead of status if the output was not taken. */
+/* Flushes; EXIT_UNTESTED, or cli->unheard, instead of status if the output was
+ * not taken. */
 int out_end(struct cli *, int status);
 /* False: nobody reads any more, stop. */
 bool out_flush(void);

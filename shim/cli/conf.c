@@ -28,7 +28,6 @@ static const struct opt opts[] = { { O_PROBE, "probe", OPT_NONE },
 	{ 0, NULL, OPT_NONE } };
 
 struct lines {
-	struct cli *cli;
 	char **text;
 	size_t n, n_errors;
 	bool failed;
@@ -143,7 +142,7 @@ check(struct cli *c, bool probe, struct lines *l)
 static int
 run(struct cli *c, const char *file, bool probe)
 {
-	struct lines l = { .cli = c };
+	struct lines l = { 0 };
 	size_t i;
 	int status;
 

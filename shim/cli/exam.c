@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,7 +56,8 @@ struct domain {
 	struct danevirke_query *query;
 	struct event *timer;
 	struct timespec from;
-	size_t left; /* tasks */
+	size_t left;  /* tasks */
+	bool doubted; /* the query is on_probe()'s */
 };
 
 struct exam {
@@ -121,7 +123,10 @@ on_limit(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (r->answer == NULL && r->error == NULL)
+	if (d->doubted) {
+		r->own_dns = true;
+		lint_answer(r, &d->exam->o.lint);
+	} else if (r->answer == NULL && r->error == NULL)
 		r->error = strdup("no answer within the time for a domain");
 	else /* good is what was seen to be good */
 		lint_add(r, SEV_WARNING, "L12", NULL, NULL,
@@ -156,6 +161,15 @@ has_dane(const struct danevirke_host *h)
 	    (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa > 0);
 }
 
+/* No descriptor was left: that is our own fault, and says nothing of them. */
+static bool
+out_of_files(const struct starttls_result *s)
+{
+	return s->state == STARTTLS_CONNECT &&
+	    (strstr(s->text, strerror(EMFILE)) != NULL ||
+		strstr(s->text, strerror(ENFILE)) != NULL);
+}
+
 static void
 first_failed(struct report *r, struct address_report *ar,
     const struct starttls_result *s)
@@ -163,7 +177,14 @@ first_failed(struct report *r, struct address_report *ar,
 	enum severity severity = has_dane(ar->host) ? SEV_PROBLEM : SEV_NOTE;
 
 	snprintf(ar->text, sizeof ar->text, "%s", s->text);
-	if (s->state == STARTTLS_CONNECT)
+	if (s->tls) /* TLS 1.3: also where a client's certificate is wanted */
+		lint_add(r, severity, "L05", ar->host->name, ar->addr->text,
+		    severity == SEV_PROBLEM ?
+			"senders that check DANE delay mail until a session "
+			"goes on in TLS; ask no certificate of them" :
+			NULL,
+		    "the session fails after the handshake: %s", s->text);
+	else if (s->state == STARTTLS_CONNECT)
 		lint_add(r,
 		    strstr(s->text, strerror(ENETUNREACH)) != NULL ?
 			SEV_NOTE /* this machine has no such network */
@@ -228,12 +249,15 @@ on_session(void *arg, const struct starttls_result *s)
 	if (t->variant == V_FIRST) {
 		ar->tested = s->state >= STARTTLS_COMMAND;
 		ar->tls = s->tls;
+		ar->ready = s->state == STARTTLS_READY;
 		snprintf(ar->version, sizeof ar->version, "%s", s->tls_version);
 		snprintf(ar->cipher, sizeof ar->cipher, "%s", s->tls_cipher);
-		if (!s->tls)
+		if (!ar->ready)
 			first_failed(r, ar, s);
 	} else if (!s->tls)
 		variant_failed(r, t, ar, s);
+	if (out_of_files(s))
+		r->no_memory = true;
 	/* the chain served for a strange name proves nothing */
 	if (s->tls && t->variant <= V_ECDSA)
 		lint_chain(
@@ -344,6 +368,40 @@ addresses(struct domain *d)
 	return true;
 }
 
+/* A name that every resolver can ask the root for, and nobody has: a failure
+ * here too is one of our network, forwarders, anchor or clock. */
+static void
+on_probe(void *arg, const struct danevirke_answer *a,
+    const struct danevirke_error *err)
+{
+	struct domain *d = arg;
+
+	(void)err;
+	d->query = NULL;
+	d->doubted = false;
+	d->report->own_dns = a == NULL || a->outcome == DANEVIRKE_DEFER;
+	d->exam->o.cli->dv->release(a);
+	lint_answer(d->report, &d->exam->o.lint);
+	domain_end(d);
+}
+
+/* Nothing at all is known of the domain: is it its own fault? */
+static bool
+doubt(struct domain *d)
+{
+	struct danevirke_question q = { .size = sizeof q,
+		.kind = DANEVIRKE_DOMAIN,
+		.name = "danevirke-probe",
+		.flags = DANEVIRKE_TEST };
+	const struct danevirke_answer *a = d->report->answer;
+	struct danevirke_error err = { 0, "" };
+
+	d->doubted = a->outcome == DANEVIRKE_DEFER && a->n_hosts == 0 &&
+	    d->exam->o.cli->dv->start(
+		d->exam->o.engine, &q, on_probe, d, &d->query, &err) == 0;
+	return d->doubted;
+}
+
 static void
 on_answer(void *arg, const struct danevirke_answer *a,
     const struct danevirke_error *err)
@@ -357,6 +415,8 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		r->error = strdup(err->text);
 	else if (!addresses(d))
 		r->no_memory = true;
+	if (a != NULL && doubt(d))
+		return;
 	if (a != NULL)
 		lint_answer(r, &d->exam->o.lint);
 	if (d->left == 0)
@@ -507,12 +567,36 @@ on_reader(int fd, short what, void *arg)
 	}
 }
 
+/* Where descriptors run out, DNS and hosts look broken that are not.  A domain
+ * asks several questions at once. */
+static int
+files_enough(const struct exam_options *o)
+{
+	rlim_t want = 64 + o->connections + 8 * o->parallel;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+		return EXIT_GOOD;
+	l.rlim_cur = l.rlim_max;
+	if (l.rlim_max >= want) {
+		setrlimit(RLIMIT_NOFILE, &l);
+		return EXIT_GOOD;
+	}
+	return cli_error(o->cli,
+	    "--parallel %lu and --connections %lu: %lu open files are allowed "
+	    "(ulimit -Hn), want %lu: allow more, or take fewer at once",
+	    o->parallel, o->connections, (unsigned long)l.rlim_max,
+	    (unsigned long)want);
+}
+
 int
 exam_open(struct exam_options *o)
 {
 	struct cli *c = o->cli;
 	struct stat st;
 
+	if (files_enough(o) != EXIT_GOOD)
+		return EXIT_UNTESTED;
 	if ((o->base = event_base_new()) == NULL)
 		return cli_error(c, "no event loop: out of memory");
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) &&

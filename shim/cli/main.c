@@ -15,20 +15,21 @@
 
 static const struct command commands[] = {
 	{ "check", "test a receiver's records and servers", cmd_check,
-	    usage_check, NULL },
-	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid" },
+	    usage_check, NULL, false },
+	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
+	    false },
 	{ "rollover", "may a new certificate be installed now?", cmd_rollover,
-	    usage_rollover, "install" },
+	    usage_rollover, "install", false },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,
-	    usage_route, NULL },
+	    usage_route, NULL, false },
 	{ "store", "what a mail server's processes remember", cmd_store,
-	    usage_store, NULL },
+	    usage_store, NULL, false },
 	{ "survey", "check a list of domains of any length", cmd_survey,
-	    usage_survey, NULL },
+	    usage_survey, NULL, true },
 	{ "tlsa", "TLSA records for a certificate or key", cmd_tlsa, usage_tlsa,
-	    NULL },
+	    NULL, false },
 	{ "verify", "does a certificate chain satisfy TLSA records?",
-	    cmd_verify, usage_verify, "verified" },
+	    cmd_verify, usage_verify, "verified", false },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -103,7 +104,8 @@ usage(void)
 	for (i = 0; i < N_COMMANDS; i++)
 		out_print("  %-10s%s\n", commands[i].name, commands[i].summary);
 	out_print("\nEvery subcommand takes --help, --json, --config FILE and "
-		  "--module FILE.\nSee danevirke(1).\n");
+		  "--module FILE.\ndanevirke --version prints the "
+		  "version.  See danevirke(1).\n");
 }
 
 /* Descriptors 0 to 2 must be open, or a socket would become one of them. */

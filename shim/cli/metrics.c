@@ -114,7 +114,8 @@ report_nagios_error(const char *text)
 
 /* ------------------------------------------------------------ Prometheus */
 
-/* A label's value: backslash, quote and newline are escaped. */
+/* A label's value: backslash, quote and newline are escaped; what is no text
+ * stays told apart, or two bad names would be one series. */
 static void
 label(const char *key, const char *value, const char *before)
 {
@@ -127,7 +128,7 @@ label(const char *key, const char *value, const char *before)
 		if (*p == '\n')
 			fputs("\\n", stdout);
 		else if ((unsigned char)*p < ' ' || (unsigned char)*p >= 127)
-			putchar('?');
+			printf("\\\\%03o", (unsigned)(unsigned char)*p);
 		else
 			putchar(*p);
 	}

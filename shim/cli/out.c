@@ -124,7 +124,7 @@ cli_error(struct cli *c, const char *fmt, ...)
 	va_end(ap);
 	cli_warn(c, "%s", text);
 	/* one object, however many errors */
-	if (c->json && !c->failed) {
+	if (c->json && !c->failed && (c->cmd == NULL || !c->cmd->lines)) {
 		json_object(&j, NULL);
 		if (c->cmd != NULL && c->cmd->verdict != NULL)
 			json_bool(&j, c->cmd->verdict, false);
@@ -167,5 +167,5 @@ out_end(struct cli *c, int status)
 	/* a reader that has had enough is no news; a full disk is */
 	if (out_errno != EPIPE && out_errno != 0)
 		cli_warn(c, "standard output: %s", strerror(out_errno));
-	return EXIT_UNTESTED;
+	return c->unheard != 0 ? c->unheard : EXIT_UNTESTED;
 }

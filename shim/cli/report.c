@@ -41,7 +41,7 @@ report_days(const struct report *r, time_t t)
 	return (long)(left >= 0 ? left / DAY : -((DAY - 1 - left) / DAY));
 }
 
-/* Of the first signature to end among domain and hosts; false: none. */
+/* Of the first signature of the host to end, or of the MX; false: none. */
 bool
 report_signature(
     const struct report *r, const struct danevirke_host *h, long *out)
@@ -145,14 +145,16 @@ static const char *
 summary_problem(const struct report *r)
 {
 	size_t i, good = 0, bad = 0;
+	bool works;
 
 	if (strcmp(r->dane, "none") == 0)
 		return "DANE does not protect mail to this domain";
 	for (i = 0; i < r->n_addr; i++) {
 		if (r->addr[i].host->would != DANEVIRKE_AUTHENTICATE)
 			continue;
-		good += r->addr[i].verified;
-		bad += r->addr[i].tested && !r->addr[i].verified;
+		works = r->addr[i].verified && r->addr[i].ready;
+		good += works;
+		bad += r->addr[i].tested && !works;
 	}
 	if (bad == 0)
 		return good > 0 ?
@@ -191,7 +193,8 @@ report_summary(const struct report *r)
 	if (r->answer->outcome == DANEVIRKE_NO_DOMAIN)
 		return "no such mail domain";
 	if (r->verdict == CHECK_UNTESTED)
-		return r->no_memory ? "out of memory" :
+		return r->no_memory ? "out of memory or open files" :
+		    r->own_dns      ? "DNS does not work from here" :
 				      "no SMTP server could be reached";
 	if (r->answer->outcome == DANEVIRKE_DEFER)
 		return "DNS is broken: senders with DNSSEC delay all mail";

@@ -279,6 +279,7 @@ work(struct survey *s)
 {
 	static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
 	static char buffer[LINE_BUFFER];
+	struct sigaction old;
 	size_t i;
 
 	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
@@ -287,6 +288,10 @@ work(struct survey *s)
 	if (s->exam == NULL || s->input == NULL)
 		return cli_error(s->cli, "out of memory");
 	for (i = 0; i < 3; i++) {
+		/* nohup(1), or in the background of a script */
+		if (sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
 		s->sig[i] = evsignal_new(s->o.base, signals[i], on_signal, s);
 		if (s->sig[i] == NULL || event_add(s->sig[i], NULL) != 0)
 			return cli_error(s->cli, "out of memory");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* danevirke tlsa: what to publish for a certificate or a key. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,22 @@ applies(const struct items *s, const struct item *it, const uint8_t kind[3])
 				       it->place == 0;
 }
 
+/* A bare key that comes next is a CA's only if --cert had that CA's own: beside
+ * a server's chain it is the server's, which no record of a CA names (U09). */
+static bool
+next_of_ca(const struct job *job, const struct item *it, const uint8_t kind[3])
+{
+	size_t i;
+
+	if (it->type == ITEM_CERT || !is_issuer(kind))
+		return true;
+	for (i = 0; i < job->n_rec; i++)
+		if (memcmp(job->rec[i].kind, kind, 3) == 0 &&
+		    !job->rec[i].next && job->rec[i].item->place == 0)
+			return true;
+	return false;
+}
+
 static int
 make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 {
@@ -231,7 +248,8 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 	for (k = 0; k < job->n_kind; k++) {
 		found = 0;
 		for (it = s->item; it < s->item + s->n; it++) {
-			if (!applies(s, it, job->kind[k]))
+			if (!applies(s, it, job->kind[k]) ||
+			    (next && !next_of_ca(job, it, job->kind[k])))
 				continue;
 			found++;
 			if (add_record(c, job, it, job->kind[k], next) != 0)
@@ -243,6 +261,11 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 			    "%s: no CA certificate for %s: "
 			    "give the chain, or the issuer's certificate",
 			    job->cert[0], name);
+		if (found == 0)
+			cli_warn(c,
+			    "note: %s: no record for %s: it is of the server, "
+			    "not of a CA; that of its CA stays as it is",
+			    job->next_path, name);
 	}
 	return 0;
 }
@@ -347,6 +370,7 @@ static int
 make_owner(struct cli *c, struct job *job)
 {
 	struct danevirke_error err = { 0, "" };
+	struct in_addr ip;
 	char name[256];
 
 	if (job->host == NULL && job->update != UPDATE_NOT)
@@ -357,6 +381,11 @@ make_owner(struct cli *c, struct job *job)
 		return 0;
 	if (c->dv->to_ascii(job->host, name, sizeof name, &err) != 0)
 		return cli_error(c, "--host \"%s\": %s", job->host, err.text);
+	if (inet_pton(AF_INET, name, &ip) == 1) /* T08 */
+		return cli_error(c,
+		    "--host \"%s\": an address has no TLSA records: want the "
+		    "name that the MX record has",
+		    job->host);
 	snprintf(
 	    job->owner, sizeof job->owner, "_%lu._tcp.%s.", job->port, name);
 	if (strlen(job->owner) > 254) /* RFC 1035 2.3.4, with the dot */

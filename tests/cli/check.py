@@ -237,6 +237,18 @@ def test_starttls():
            [("L05", "mx1", addresses("nonetls")[0])])
 
 
+def test_afterwards():
+    """L05: the handshake works, and then the server wants a certificate (TLS
+    1.3 says so behind it): no mail can come, whatever the chain is"""
+    with Servers() as up:
+        up.listen(addresses("afterwards"), cert("afterwards"), client=True)
+        c = judged("afterwards", "problem", "full",
+                   [("L05", "mx1", addresses("afterwards")[0])])
+        same(all_addresses(c)[0]["tls"], True)
+        has(text_of(c, "L05"), "after the handshake")
+        has(c["summary"], "cannot deliver")
+
+
 def test_sha512():
     """L06: no SHA2-256 is a warning, no 3 1 1 a note"""
     judged("sha512", "warning", "full", [], [("L06", "mx1", None)])
@@ -356,6 +368,10 @@ def test_name():
     c = judged("noname", "problem", "full",
                [("N02", "mx1", addresses("noname")[0])])
     has(text_of(c, "N02"), "other.example")
+    # N03 accepts the domain's name, but only on the secure way through it
+    c = judged("domainname", "warning", "full", [],
+               [("N02", "mx1", addresses("domainname")[0])])
+    same(all_addresses(c)[0]["verified"], True)
 
 
 def test_dns():
@@ -371,6 +387,37 @@ def test_mx_bogus():
         c = judged(ident, "problem", "none", [("D06", None, None)])
         same(c["hosts"], [])
         has(c["summary"], "delay all mail")
+
+
+def elsewhere(**settings):
+    """The lab's configuration with other settings of its resolver."""
+    with open(CONF) as f:
+        text = f.read()
+    for k, v in settings.items():
+        text, n = re.subn(r"root_hints = [^;]*;" if k == "forward" else
+                          k + r" = [^;]*;", "%s = %s;" % (k, v), text, 1)
+        same(n, 1, k)
+    return tool.write("elsewhere.conf", text)
+
+
+def test_own_dns():
+    """D05 D06: the anchor is not the root's, no server answers: that is ours,
+    and nothing is known of the domain: exit 2"""
+    tool.write("wrong.ds", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084"
+               "58E880409BBC683457104237C7F8EC8D\n")
+    for conf, args in ((elsewhere(trust_anchor='"%s"' % tool.path("wrong.ds")),
+                        ()),
+                       (elsewhere(forward='[ "198.18.255.253" ]'), ()),
+                       (elsewhere(forward='[ "198.18.255.253" ]'),
+                        ("--limit", "4"))):
+        r = run("check", "--json", "--config", conf, *args, domain("good"))
+        c, = r.json["checks"]
+        shape(c)
+        same((r.code, c["verdict"], c["hosts"]), (UNTESTED, "untested", []))
+        same((found(c), found(c, "problem")), ([("D05", None, None)], []))
+        has(c["summary"], "from here")
+        r = run("check", "--nagios", "--config", conf, *args, domain("good"))
+        same(r.code, 3)
 
 
 def test_gap():
@@ -596,6 +643,13 @@ def test_prometheus():
     same(value("address_authenticated", "wrong", host=host("wrong"),
                address=addresses("wrong")[0]), 0)
     has(r.out, 'domain="x\\"\\\\y"')
+    # not UTF-8, and not the same
+    p = subprocess.run(
+        [tool.TOOL, "check", "--prometheus", "--module", tool.MODULE,
+         "--config", CONF, b"a\x80", b"a\x81"], capture_output=True,
+        timeout=30)
+    rows = metrics(p.stdout.decode("ascii"))
+    same(len([at for at in rows if at[0] == "danevirke_check_good"]), 2)
 
 
 def test_promtool():
@@ -665,6 +719,18 @@ def test_nagios_mistakes():
             if "--json" not in line:
                 assert re.match(r"DANE UNKNOWN - [^|\n]+\n$", r.out), r.out
             assert r.err.startswith("danevirke check: "), r.err
+
+
+def test_nagios_full():
+    """--nagios: output that is not taken is unknown, not critical"""
+    with open("/dev/full", "w") as full:
+        for args in ([domain("good")], []):
+            p = subprocess.run(
+                [tool.TOOL, "check", "--nagios", "--module", tool.MODULE,
+                 "--config", CONF, *args], stdout=full, timeout=30,
+                stderr=subprocess.PIPE, text=True)
+            same(p.returncode, 3)
+            has(p.stderr, "No space left")
 
 
 # --------------------------------------------------------------- command lines

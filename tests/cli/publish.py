@@ -118,6 +118,19 @@ def test_next_key():
     r = tlsa("--json", "--cert", path("leaf.pem"), "--next-key",
              path("leaf.pem"))
     same(records(r), [LEAF.record(3)])
+    # U09: the server's next key is no CA's, though usage 2 is asked for
+    for kinds, want in ((("2",), [(2, False)]),
+                        (("3", "2"), [(3, False), (2, False), (3, True)])):
+        r = tlsa("--json", "--cert", write("chain.pem", CHAIN), "--next-key",
+                 path("next.pem"), *[x for k in kinds for x in ("--usage", k)])
+        got = [(x["usage"], x["next"]) for x in r.json["records"]]
+        same(sorted(set(got)), sorted(want))
+        has(r.err, "no record for DANE-TA SPKI SHA2-256")
+    # but a CA's is, beside that CA's own
+    r = tlsa("--json", "--cert", write("root.pem", ROOT.pem), "--next-key",
+             path("next.pem"), "--usage", "2")
+    same([(x["usage"], x["next"]) for x in r.json["records"]],
+         [(2, False), (2, True)])
     bad("selector Cert(0)", "--cert", path("leaf.pem"), "--next-key",
         path("next.pem"), "--usage", "3 0 1")
 
@@ -198,6 +211,7 @@ def test_bad_options():
             ("usage", ["--cert", leaf, "--usage", "SPKI"]),
             ("usage", ["--cert", leaf, "--usage", ""]),
             ("--host", ["--cert", leaf, "--host", "a..b"]),
+            ("an address", ["--cert", leaf, "--host", "192.0.2.1"]),
             ("twice", ["--cert", leaf, "--next-key", leaf, "--next-key",
                        leaf])):
         bad(part, *args)

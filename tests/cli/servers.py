@@ -29,6 +29,9 @@ class Session(smtpd.Session):
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for cert in filter(None, (h["cert"], h.get("rsa"))):
             ctx.load_cert_chain(cert, cert + ".key")
+        if h.get("client"):
+            ctx.verify_mode = ssl.CERT_REQUIRED
+            ctx.load_verify_locations(h["cert"])
 
         def choose(tls, name, _ctx):
             self.sni = name
@@ -63,7 +66,7 @@ class Servers:
     def listen(self, addresses, cert, **how):
         """how: rsa (a second certificate), sni {name: cert}, known (a set of
         names, others are refused), need_sni, most (connections, then it
-        closes)."""
+        closes), client (wants a certificate of the client)."""
         host = dict(how, cert=cert, scenario="", name="mx")
         for a in addresses:
             s = smtpd.listen(a, 25)

@@ -202,6 +202,24 @@ def test_resume_sigkill():
     stopped(signal.SIGKILL)
 
 
+def test_nohup():
+    """a signal that was ignored when it began, as under nohup(1), stays so"""
+    names = lines(60)
+    source = write("names", "".join(x + "\n" for x in names))
+    with open(source) as stdin:
+        p = subprocess.Popen(
+            ["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh", tool.TOOL,
+             "survey", "--module", tool.MODULE, "--config", CONF, "--timeout",
+             "3", "--parallel", "2"], stdin=stdin, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        first = p.stdout.readline()
+        p.send_signal(signal.SIGHUP)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+    same((p.returncode, err), (0, ""))
+    exact(reports(first + out), names)
+
+
 def test_resume_bad():
     """--resume of something else, or of a line that is cut off: refused"""
     good = survey(domain("good") + "\n").out
@@ -313,6 +331,30 @@ def test_dns_only():
              [False])
 
 
+def limited(files, *args):
+    names = lines(len(NAMES))
+    r = subprocess.run(
+        ["prlimit", "--nofile=" + files, tool.TOOL, "survey", "--module",
+         tool.MODULE, "--config", CONF, "--timeout", "3", *args],
+        input="".join(x + "\n" for x in names), capture_output=True,
+        text=True, timeout=60)
+    return r, {x["domain"]: (x["verdict"], x["dane"], len(x["findings"]))
+               for x in reports(r.stdout)}
+
+
+def test_open_files():
+    """few open files: the servers are not blamed for it, nor their DNS"""
+    r, want = limited("1024:1024")
+    same((r.returncode, r.stderr, len(want)), (0, "", len(NAMES)))
+    r, found = limited("24:1024")
+    same((r.returncode, r.stderr, found), (0, "", want))
+    r, _ = limited("512:512")
+    same((r.returncode, r.stdout), (2, ""))
+    has(r.stderr, "512 open files are allowed")
+    r, found = limited("160:160", "--parallel", "5", "--connections", "20")
+    same((r.returncode, r.stderr, found), (0, "", want))
+
+
 def test_mistakes():
     """bad command lines and configurations: exit 2, nothing is written"""
     for args, text in ((["example.org"], "read from standard input"),
@@ -324,6 +366,12 @@ def test_mistakes():
         has(r.err, text)
     r = run("survey", "--config", "/nowhere", stdin=domain("good") + "\n")
     same((r.code, r.out), (2, ""))
+    # what goes to RESULTS is lines, or --resume would refuse it
+    for args in (["--config", "/nowhere"], ["--bogus"], ["--parallel", "0"],
+                 ["--resume", path("not-there")]):
+        r = run("survey", "--json", *args, stdin=domain("good") + "\n")
+        same((r.code, r.out), (2, ""), args)
+        assert r.err.startswith("danevirke survey: "), r.err
 
 
 if __name__ == "__main__":
