@@ -478,8 +478,12 @@ conf_load(const char *path, danevirke_log *log, void *arg,
 	w.text = text;
 	read_settings(&w);
 	if (w.conf->trust_anchor != NULL && /* D05 */
-	    conf_anchor(w.conf->trust_anchor, NULL, &e) != DANEVIRKE_OK)
-		setting_report(&w, &e);
+	    conf_anchor(w.conf->trust_anchor, NULL, &e) != DANEVIRKE_OK) {
+		struct danevirke_error named;
+
+		fail(&named, e.code, "resolver.trust_anchor: %.900s", e.text);
+		setting_report(&w, &named);
+	}
 out:
 	free(text);
 	if (w.errors > 0) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One setting of danevirke.conf: its place, its value, what is wrong. */
+#include <arpa/inet.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +292,36 @@ set_path(
 		*(char **)to = setting_keep(w, v);
 }
 
+/* NS records of "." and, behind one, an address: of others libunbound makes
+ * nothing, and tells nobody. */
+static bool
+hints_usable(char *text)
+{
+	char *line, *word, *next, *lines, *words;
+	bool ns = false, root;
+	uint8_t ip[16];
+
+	for (line = strtok_r(text, "\n", &lines); line != NULL;
+	     line = strtok_r(NULL, "\n", &lines)) {
+		line[strcspn(line, ";\r")] = '\0';
+		word = strtok_r(line, " \t", &words);
+		root = word != NULL && strcmp(word, ".") == 0;
+		for (; word != NULL; word = next) {
+			next = strtok_r(NULL, " \t", &words);
+			if (next == NULL)
+				break;
+			ns |= root && strcasecmp(word, "NS") == 0;
+			if (ns &&
+			    ((strcasecmp(word, "A") == 0 &&
+				 inet_pton(AF_INET, next, ip) == 1) ||
+				(strcasecmp(word, "AAAA") == 0 &&
+				    inet_pton(AF_INET6, next, ip) == 1)))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Without its hints the resolver would fail at every name, hours later. */
 void
 set_hints(
@@ -307,8 +339,13 @@ set_hints(
 		wrong(w, s, "a file with root hints: %s", e.text);
 		return;
 	}
+	if (!hints_usable(text))
+		wrong(w, s,
+		    "a file with root hints: NS records of \".\" and behind "
+		    "them the addresses");
+	else
+		*(char **)to = setting_keep(w, v);
 	free(text);
-	*(char **)to = setting_keep(w, v);
 }
 
 /* min: may it be root? */

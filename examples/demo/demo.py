@@ -165,13 +165,15 @@ def having(entry, scenario, server):
 
 def table(rows, name):
     head = ("what was sent", "what a plain %s did" % name, "with Danevirke")
-    wide = [28, 24, 26]
+    wide = [26, 24, 24]
     print("\n" + "=" * 80)
-    for row in (head, tuple("-" * (w - 1) for w in wide), *rows):
+    for row in (head, *rows):
+        if row is not head:
+            print("-+-".join("-" * w for w in wide))
         cells = [textwrap.wrap(c, w) or [""] for c, w in zip(row, wide)]
         for i in range(max(map(len, cells))):
-            print(" ".join((c[i] if i < len(c) else "").ljust(w)
-                           for c, w in zip(cells, wide)).rstrip())
+            print(" | ".join((c[i] if i < len(c) else "").ljust(w)
+                             for c, w in zip(cells, wide)).rstrip())
     print("=" * 80)
 
 

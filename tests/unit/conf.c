@@ -295,6 +295,9 @@ static const struct {
 	    ":1: resolver.root_hints: \"/nonexistent\": want a file with root "
 	    "hints: /nonexistent: No such file or directory: want a readable "
 	    "file\n" },
+	{ "R; root_hints = \"/etc/passwd\"; };",
+	    ":1: resolver.root_hints: \"/etc/passwd\": want a file with root "
+	    "hints: NS records of \".\" and behind them the addresses\n" },
 	/* users */
 	{ "R; };\nexim: { user = \"root\"; };",
 	    ":2: exim.user: \"root\": want the name of a user other than "
@@ -886,6 +889,10 @@ test_utf8(void **state)
 		{ "a\n", false },
 		{ "\t", false },
 		{ "\177", false },
+		{ "\302\205",
+		    false }, /* C1: a line's end, a terminal's escape */
+		{ "\302\233", false },
+		{ "\302\240", true },
 		{ "\200", false },
 		{ "\303", false },
 		{ "\303(", false },
@@ -988,7 +995,7 @@ test_bad_anchor(void **state)
 	assert_null(with_anchor(f, ""));
 	assert_int_equal(f->err.code, DANEVIRKE_EANCHOR);
 	snprintf(want, sizeof want,
-	    "%s:1: no trust anchor: want a DS or "
+	    "resolver.trust_anchor: %s:1: no trust anchor: want a DS or "
 	    "DNSKEY line",
 	    f->anchor);
 	assert_memory_equal(f->err.text, want, strlen(want));
