@@ -12,6 +12,7 @@
 #include "path.h"
 
 #define CERT_LEN 65535 /* octets, at most */
+#define PART_LEN 2048  /* of the parts that are read over and over */
 
 bool
 path_fail(struct path *p, enum progress how_far, enum danevirke_result result,
@@ -81,6 +82,40 @@ path_free(struct path *p)
 	p->n = 0;
 }
 
+/* GnuTLS looks for these parts from the start whenever they are asked for, and
+ * the search asks often: a crowd of them would take seconds (M11). */
+static bool
+modest(gnutls_x509_crt_t crt)
+{
+	gnutls_datum_t dn = { NULL, 0 };
+	unsigned i, critical;
+	size_t oid_len, len;
+	char oid[128];
+	int rc;
+
+	rc = gnutls_x509_crt_get_raw_dn(crt, &dn);
+	gnutls_free(dn.data);
+	if (rc < 0 || dn.size > PART_LEN)
+		return false;
+	for (i = 0; i <= PATH_EXTENSIONS; i++) {
+		oid_len = sizeof oid;
+		rc = gnutls_x509_crt_get_extension_info(
+		    crt, i, oid, &oid_len, &critical);
+		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return true;
+		if (rc < 0)
+			return false;
+		len = 0;
+		if ((strcmp(oid, "2.5.29.35") == 0 ||     /* issuer's key */
+			strcmp(oid, "2.5.29.37") == 0) && /* extKeyUsage */
+		    (gnutls_x509_crt_get_extension_data(crt, i, NULL, &len) <
+			    0 ||
+			len > PART_LEN))
+			return false;
+	}
+	return false;
+}
+
 gnutls_x509_crt_t
 path_crt(struct path *p, size_t place)
 {
@@ -91,7 +126,8 @@ path_crt(struct path *p, size_t place)
 	if (c->crt != NULL || c->bad)
 		return c->crt;
 	if (gnutls_x509_crt_init(&c->crt) >= 0 &&
-	    gnutls_x509_crt_import(c->crt, &d, GNUTLS_X509_FMT_DER) >= 0)
+	    gnutls_x509_crt_import(c->crt, &d, GNUTLS_X509_FMT_DER) >= 0 &&
+	    (c->len <= PART_LEN || modest(c->crt)))
 		return c->crt;
 	gnutls_x509_crt_deinit(c->crt);
 	c->crt = NULL;
@@ -277,6 +313,7 @@ path_search(struct path *p)
 	if (path_crt(p, 0) == NULL)
 		return path_fail(p, NOT_TRUSTED,
 		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "the server's certificate cannot be read");
+		    "the server's certificate cannot be read, or is "
+		    "overladen");
 	return extend(p, 0);
 }

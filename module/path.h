@@ -12,8 +12,9 @@
 
 #define PATH_CERTS 16       /* certificates looked at (U18) */
 #define PATH_DEPTH 10       /* certificates in a path */
-#define PATH_STEPS 256      /* of the search */
+#define PATH_STEPS 64       /* of the search */
 #define PATH_SIGNATURES 512 /* verified in one search */
+#define PATH_EXTENSIONS 64  /* in a certificate */
 
 /* How far the best failed attempt came: what the reader should hear of. */
 enum progress {
@@ -30,7 +31,7 @@ struct path_cert {
 	const uint8_t *der;
 	size_t len;
 	gnutls_x509_crt_t crt; /* made when first needed: path_crt() */
-	bool bad;              /* it does not decode */
+	bool bad;              /* it does not decode, or is overladen */
 	bool ca;               /* from the CA file */
 	int record;            /* TLSA record that it is an anchor by, or -1 */
 };

@@ -84,6 +84,13 @@ one_host(struct arena *a, struct facts *f)
 	return true;
 }
 
+/* The root: no host is meant (RFC 7505). */
+static bool
+is_dot(const struct dns_rr *rr)
+{
+	return rr->len == 3 && rr->data[2] == 0;
+}
+
 bool
 policy_hosts(
     struct arena *a, struct facts *f, uint32_t (*tie)(void *), void *arg)
@@ -110,11 +117,11 @@ policy_hosts(
 		const struct dns_rr *rr = &mx->rr[i];
 		struct host_facts *h = &f->hosts[f->n_hosts];
 
+		if (is_dot(rr))
+			continue; /* Z03 */
 		if (rr->len < 3 ||
 		    !dns_name_text(rr->data + 2, rr->len - 2, name))
-			continue; /* dns.c refuses these */
-		if (strcmp(name, ".") == 0 || *name == '\0')
-			continue; /* Z03 */
+			continue; /* too long when its octets are written out */
 		h->preference = (uint16_t)(rr->data[0] << 8 | rr->data[1]);
 		for (j = 0; j < f->n_hosts; j++)
 			if (strcmp(f->hosts[j].name, name) == 0)
@@ -267,8 +274,19 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 
 /* -------------------------------------------------------------- addresses */
 
-/* M12; an IPv4 address inside IPv6 is judged as what it is. */
-static bool
+/* An IPv4 address inside IPv6 is judged as what it is. */
+static const uint8_t *
+addr_inside(int *family, const uint8_t *ip)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (*family != 6 || memcmp(ip, mapped, sizeof mapped) != 0)
+		return ip;
+	*family = 4;
+	return ip + sizeof mapped;
+}
+
+static bool /* M12 */
 addr_forbidden(const struct conf *c, int family, const uint8_t *ip)
 {
 	static const struct conf_prefix bad[] = {
@@ -280,13 +298,13 @@ addr_forbidden(const struct conf *c, int family, const uint8_t *ip)
 		{ 6, { 0xfe, 0x80 }, 10 },
 		{ 6, { 0xff }, 8 },
 	};
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	uint32_t v4;
 
 	if (prefix_match(c->allow, c->n_allow, family, ip))
 		return false;
-	if (family == 6 && memcmp(ip, mapped, sizeof mapped) == 0)
-		return addr_forbidden(c, 4, ip + 12);
+	ip = addr_inside(&family, ip);
+	if (prefix_match(c->allow, c->n_allow, family, ip))
+		return false;
 	if (family == 4) {
 		v4 = (uint32_t)ip[0] << 24 | (uint32_t)ip[1] << 16 |
 		    (uint32_t)ip[2] << 8 | ip[3];
@@ -364,17 +382,21 @@ static bool
 is_self(const struct facts *f, const struct danevirke_host *h)
 {
 	const struct conf *c = f->conf;
-	size_t i;
+	const struct conf_prefix *self = c->self_set ? c->self_addr : f->local;
+	size_t i, n = c->self_set ? c->n_self_addr : f->n_local;
+	const uint8_t *ip;
+	int family;
 
 	for (i = 0; i < c->n_self_name; i++)
 		if (strcmp(c->self_name[i], h->name) == 0)
 			return true;
-	for (i = 0; i < h->n_addrs; i++)
-		if (c->self_set ? prefix_match(c->self_addr, c->n_self_addr,
-				      h->addrs[i].family, h->addrs[i].ip) :
-				  prefix_match(f->local, f->n_local,
-				      h->addrs[i].family, h->addrs[i].ip))
+	for (i = 0; i < h->n_addrs; i++) {
+		family = h->addrs[i].family;
+		ip = addr_inside(&family, h->addrs[i].ip);
+		if (prefix_match(self, n, family, ip) ||
+		    prefix_match(self, n, h->addrs[i].family, h->addrs[i].ip))
 			return true;
+	}
 	return false;
 }
 
@@ -671,6 +693,7 @@ decide_early(
     struct arena *a, const struct facts *f, struct danevirke_answer *out)
 {
 	const struct dns_result *mx = f->mx;
+	size_t dots = 0;
 
 	if (f->kind != DANEVIRKE_DOMAIN || f->literal)
 		return false;
@@ -694,11 +717,12 @@ decide_early(
 			mx->n_rr, f->conf->limits.hosts));
 		return true;
 	}
-	if (mx->n_rr > 0 && f->n_hosts == 0) { /* Z01, Z02 */
+	while (dots < mx->n_rr && is_dot(&mx->rr[dots]))
+		dots++;
+	if (dots > 0 && dots == mx->n_rr) { /* Z01, Z02 */
 		finish(out, DANEVIRKE_NULL_MX,
 		    arena_printf(a, "the domain takes no mail (null MX%s)",
-			mx->n_rr == 1 && mx->rr[0].len > 1 &&
-				mx->rr[0].data[0] == 0 &&
+			mx->n_rr == 1 && mx->rr[0].data[0] == 0 &&
 				mx->rr[0].data[1] == 0 ?
 			    "" :
 			    ", though its preference is not 0 or it is repeated"));
@@ -815,14 +839,12 @@ policy_decide(struct arena *a, const struct facts *f)
 	out->ttl = answer_ttl(f);
 	if (decide_early(a, f, out))
 		return out->reason == NULL ? NULL : out;
-	if (f->n_hosts == 0) { /* bogus NXDOMAIN under P02 */
-		out->result = DANEVIRKE_DNSSEC_INVALID;
+	if (f->n_hosts == 0) /* D09: none whose name fits */
 		return finish(out, DANEVIRKE_DEFER,
-			   arena_printf(
-			       a, "MX lookup failed: %s", why(f->mx))) ?
+			   "no MX record names a host that can be looked "
+			   "up") ?
 		    out :
 		    NULL;
-	}
 	if ((hosts = arena_array(a, f->n_hosts, sizeof *hosts)) == NULL)
 		return NULL;
 	for (i = 0; i < f->n_hosts; i++)

@@ -4,6 +4,7 @@
  * RFC 5280 6)?  The first thing that does not is told.  Pure.
  */
 #include <gnutls/abstract.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,13 @@
 
 #include "path.h"
 
-#define EXTENSIONS 1024
+/* What libraries do with the following grows with the square of their number,
+ * and a path may be proven often: nobody may keep us busy for minutes (M11). */
+#define NAMES_WORK (4u << 20)
+#define KEY_BITS 8192
+#define EXPONENT_LEN 8 /* octets; of RSA keys */
+#define DSA_Q_LEN 32   /* likewise */
+
 #define CNS 64           /* looked at, in a subject */
 #define SANS 1024        /* looked at, in a certificate */
 #define CONSTRAINTS 1024 /* names in one extension */
@@ -212,7 +219,7 @@ extensions_known(gnutls_x509_crt_t crt)
 	size_t len;
 	int rc;
 
-	for (i = 0; i < EXTENSIONS; i++) {
+	for (i = 0; i < PATH_EXTENSIONS; i++) {
 		len = sizeof oid;
 		rc = gnutls_x509_crt_get_extension_info(
 		    crt, i, oid, &len, &critical);
@@ -227,6 +234,31 @@ extensions_known(gnutls_x509_crt_t crt)
 			return false;
 	}
 	return false;
+}
+
+static size_t
+extension_len(gnutls_x509_crt_t crt, const char *oid)
+{
+	size_t len = 0;
+
+	return gnutls_x509_crt_get_extension_by_oid(crt, oid, 0, NULL, &len,
+		   NULL) == GNUTLS_E_SHORT_MEMORY_BUFFER ?
+	    len :
+	    0;
+}
+
+/* Every name below is held against every constraint. */
+static bool
+few_names(struct path *p, size_t at)
+{
+	size_t len = extension_len(crt_at(p, at), "2.5.29.30"), names, i;
+
+	for (i = 0; len > 0 && i < at; i++) {
+		names = extension_len(crt_at(p, i), "2.5.29.17");
+		if (len > NAMES_WORK / (names < 1024 ? 1024 : names))
+			return false;
+	}
+	return true;
 }
 
 /* Is one distinguished name inside another?  As RFC 4514 writes them, the
@@ -300,6 +332,9 @@ names_fit(struct path *p, size_t at)
 	size_t i;
 	int rc;
 
+	if (!few_names(p, at))
+		return broken(p, at,
+		    "has too many name constraints for the names below it");
 	if (gnutls_x509_name_constraints_init(&nc) < 0)
 		return false;
 	rc = gnutls_x509_crt_get_name_constraints(crt_at(p, at), nc, 0, NULL);
@@ -309,6 +344,48 @@ names_fit(struct path *p, size_t at)
 		for (ok = true, i = 0; i < at && ok; i++)
 			ok = fits(nc, crt_at(p, i), i == 0);
 	gnutls_x509_name_constraints_deinit(nc);
+	return ok;
+}
+
+/* RSA exponents and DSA groups as long as somebody likes take seconds for one
+ * signature. */
+static bool
+key_bounded(gnutls_pubkey_t key)
+{
+	unsigned bits = UINT_MAX, flags = GNUTLS_EXPORT_FLAG_NO_LZ;
+	gnutls_datum_t d = { NULL, 0 };
+	size_t max = EXPONENT_LEN;
+	bool ok;
+	int rc;
+
+	rc = gnutls_pubkey_get_pk_algorithm(key, &bits);
+	if (rc == GNUTLS_PK_DSA) {
+		rc = gnutls_pubkey_export_dsa_raw2(
+		    key, NULL, &d, NULL, NULL, flags);
+		max = DSA_Q_LEN;
+	} else if (rc == GNUTLS_PK_RSA || rc == GNUTLS_PK_RSA_PSS)
+		rc = gnutls_pubkey_export_rsa_raw2(key, NULL, &d, flags);
+	ok = rc >= 0 && bits <= KEY_BITS && d.size <= max;
+	gnutls_free(d.data);
+	return ok;
+}
+
+static bool
+crt_key_bounded(gnutls_x509_crt_t crt)
+{
+	gnutls_pubkey_t key;
+	bool ok;
+
+	switch (gnutls_x509_crt_get_pk_algorithm(crt, NULL)) {
+	case GNUTLS_PK_ECDSA:
+	case GNUTLS_PK_EDDSA_ED25519:
+	case GNUTLS_PK_EDDSA_ED448:
+		return true; /* as large as the curve */
+	}
+	if (gnutls_pubkey_init(&key) < 0)
+		return false;
+	ok = gnutls_pubkey_import_x509(key, crt, 0) >= 0 && key_bounded(key);
+	gnutls_pubkey_deinit(key);
 	return ok;
 }
 
@@ -337,6 +414,8 @@ may_issue(struct path *p, size_t at, bool anchor)
 	if (rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE &&
 	    (rc < 0 || !(usage & GNUTLS_KEY_KEY_CERT_SIGN)))
 		return broken(p, at, "may not sign certificates (key usage)");
+	if (!crt_key_bounded(crt))
+		return broken(p, at, "has a key that is too large");
 	if (!names_fit(p, at))
 		return broken(p, at,
 		    "does not allow the names below it (name constraints)");
@@ -475,6 +554,9 @@ proof_signed(struct path *p, size_t place, const struct danevirke_tlsa *t)
 	if (crt == NULL || !may_look(p, 1) || gnutls_pubkey_init(&key) < 0)
 		return false;
 	ok = gnutls_pubkey_import(key, &spki, GNUTLS_X509_FMT_DER) >= 0 &&
+	    (key_bounded(key) ||
+		path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+		    "the key in DNS is too large")) &&
 	    signature_holds(crt, &p->pool[place], key);
 	gnutls_pubkey_deinit(key);
 	return ok;

@@ -26,6 +26,7 @@ static const struct spec stranger = {
 static struct cert made[N_SPECS + N_FILL];
 static size_t n_made;
 static gnutls_x509_privkey_t keys[N_KEYS];
+static gnutls_pubkey_t huge;
 
 /* --------------------------------------------------------------- values */
 
@@ -122,9 +123,16 @@ set_eku(gnutls_x509_crt_t crt, const char *words)
 		{ "client", GNUTLS_KP_TLS_WWW_CLIENT },
 		{ "any", GNUTLS_KP_ANY },
 	};
+	uint8_t der[4 + 500 * 5] = { 0x30, 0x82, 500 * 5 >> 8, 500 * 5 & 0xff };
 	size_t i;
 	int rc = 0;
 
+	if (strcmp(words, "crowd") == 0) {
+		for (i = 4; i < sizeof der; i += 5)
+			memcpy(der + i, "\x06\x03\x55\x1d\x26", 5);
+		return gnutls_x509_crt_set_extension_by_oid(
+		    crt, "2.5.29.37", der, sizeof der, 0);
+	}
 	for (i = 0; i < 3 && rc >= 0; i++)
 		if (strstr(words, t[i].word) != NULL)
 			rc = gnutls_x509_crt_set_key_purpose_oid(
@@ -137,6 +145,23 @@ static const uint8_t permit_dir[] = { 0x30, 0x14, 0xa0, 0x12, 0x30, 0x10, 0xa4,
 	0x0e, 0x30, 0x0c, 0x31, 0x0a, 0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03,
 	0x0c, 0x01, 0x78 };
 
+/* Permitted: example.org, over and over */
+static int
+set_crowd(gnutls_x509_crt_t crt)
+{
+	static const uint8_t one[] = "\x30\x0d\x82\x0b"
+				     "example.org";
+	enum { LEN = 1000 * (sizeof one - 1) };
+	uint8_t der[8 + LEN] = { 0x30, 0x82, (LEN + 4) >> 8, (LEN + 4) & 0xff,
+		0xa0, 0x82, LEN >> 8, LEN & 0xff };
+	size_t i;
+
+	for (i = 0; i < LEN; i += sizeof one - 1)
+		memcpy(der + 8 + i, one, sizeof one - 1);
+	return gnutls_x509_crt_set_extension_by_oid(
+	    crt, "2.5.29.30", der, sizeof der, 1);
+}
+
 static int
 set_constraints(gnutls_x509_crt_t crt, const struct spec *s)
 {
@@ -147,6 +172,8 @@ set_constraints(gnutls_x509_crt_t crt, const struct spec *s)
 	size_t len;
 	int kind, rc;
 
+	if (s->flags & CROWDED)
+		return set_crowd(crt);
 	if (text == NULL)
 		return 0;
 	len = strlen(text);
@@ -217,7 +244,8 @@ set_subject(gnutls_x509_crt_t crt, const struct spec *s)
 		    0)
 			return rc;
 	}
-	return gnutls_x509_crt_set_key(crt, keys[s->key]);
+	return s->key == KEY_HUGE ? gnutls_x509_crt_set_pubkey(crt, huge) :
+				    gnutls_x509_crt_set_key(crt, keys[s->key]);
 }
 
 static int
@@ -225,7 +253,8 @@ set_extensions(
     gnutls_x509_crt_t crt, const struct spec *s, const struct spec *issuer)
 {
 	static const uint8_t null[] = { 5, 0 };
-	int rc = 0;
+	char oid[40];
+	int rc = 0, i;
 
 	if (s->version == 1)
 		return 0;
@@ -245,6 +274,11 @@ set_extensions(
 	if (rc >= 0 && (s->flags & CRITICAL))
 		rc = gnutls_x509_crt_set_extension_by_oid(
 		    crt, "1.3.6.1.4.1.32473.1", null, sizeof null, 1);
+	for (i = 0; i < 100 && rc >= 0 && (s->flags & LADEN); i++) {
+		snprintf(oid, sizeof oid, "1.3.6.1.4.1.32473.2.%d", i);
+		rc = gnutls_x509_crt_set_extension_by_oid(
+		    crt, oid, null, sizeof null, 0);
+	}
 	return rc;
 }
 
@@ -287,14 +321,33 @@ out:
 	return rc;
 }
 
+/* An RSA key whose exponent is as long as the modulus: M11. */
+static int
+make_huge(void)
+{
+	uint8_t n[256], e[256];
+	gnutls_datum_t dn = { n, sizeof n }, de = { e, sizeof e };
+	int rc;
+
+	memset(n, 0xff, sizeof n);
+	memset(e, 0x55, sizeof e);
+	if ((rc = gnutls_pubkey_init(&huge)) >= 0)
+		rc = gnutls_pubkey_import_rsa_raw(huge, &dn, &de);
+	return rc;
+}
+
 /* The public key, as GnuTLS writes it: not by way of the module. */
 static int
-export_key(gnutls_x509_privkey_t key, gnutls_datum_t *der)
+export_key(enum key which, gnutls_datum_t *der)
 {
 	gnutls_privkey_t private = NULL;
 	gnutls_pubkey_t public = NULL;
+	gnutls_x509_privkey_t key;
 	int rc;
 
+	if (which == KEY_HUGE)
+		return gnutls_pubkey_export2(huge, GNUTLS_X509_FMT_DER, der);
+	key = keys[which];
 	if ((rc = gnutls_privkey_init(&private)) >= 0 &&
 	    (rc = gnutls_privkey_import_x509(private, key, 0)) >= 0 &&
 	    (rc = gnutls_pubkey_init(&public)) >= 0 &&
@@ -323,7 +376,7 @@ cert_make(const struct spec *s, const char *id)
 	int rc;
 
 	if ((rc = build(s, &der)) >= 0 &&
-	    (rc = export_key(keys[s->key], &spki)) >= 0) {
+	    (rc = export_key(s->key, &spki)) >= 0) {
 		c->der = copy(&der, &c->len);
 		c->spki = copy(&spki, &c->spki_len);
 		c->id = id;
@@ -353,6 +406,8 @@ certs_make(void)
 			fprintf(stderr, "key %zu: cannot be made\n", i);
 			return -1;
 		}
+	if (make_huge() < 0)
+		return -1;
 	for (i = 0; i < N_SPECS; i++)
 		if (cert_make(&specs[i], specs[i].id) != 0)
 			return -1;
@@ -388,4 +443,5 @@ certs_free(void)
 	n_made = 0;
 	for (i = 1; i < N_KEYS; i++)
 		gnutls_x509_privkey_deinit(keys[i]);
+	gnutls_pubkey_deinit(huge);
 }

@@ -889,8 +889,8 @@ test_utf8(void **state)
 		{ "a\n", false },
 		{ "\t", false },
 		{ "\177", false },
-		{ "\302\205",
-		    false }, /* C1: a line's end, a terminal's escape */
+		/* C1: a line's end, a terminal's escape */
+		{ "\302\205", false },
 		{ "\302\233", false },
 		{ "\302\240", true },
 		{ "\200", false },

@@ -40,6 +40,9 @@ struct test {
 
 #define TLSA1 "_25._tcp.mx1 TLSA S 3.1.1"
 #define A1 "mx1 A S 192.0.2.1\n"
+/* 65 octets that take four times as many to write */
+#define WILD16 "!!!!!!!!!!!!!!!!"
+#define WILD WILD16 WILD16 "." WILD16 WILD16 ".!"
 #define LEVEL(l) DANEVIRKE_LEVEL_##l
 
 static const struct test tests[] = {
@@ -224,7 +227,19 @@ static const struct test tests[] = {
 	{ "Z01 bogus is D06", "d MX B 0..", "DEFER" },
 	{ "Z03", "d MX S 0.. 10.mx1\n" A1 TLSA1,
 	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	/* a target that cannot be written down is no null MX: delay */
+	{ "Z01 only a lone dot", "d MX S 0." WILD "\n!d A S 192.0.2.1",
+	    "DEFER" },
+	{ "Z01 only a lone dot, and nothing beside it",
+	    "d MX S 0.. 10." WILD "\n!d A S 192.0.2.1", "DEFER" },
+	{ "D07 others are tried beside it",
+	    "d MX S 5." WILD " 10.mx1\n" A1 TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
 	/* M10 */
+	{ "M10 in IPv6",
+	    "d MX S 10.mx1 20.mx2\n" A1 TLSA1 "\n"
+	    "mx2 A S\nmx2 AAAA S ::ffff:192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", .self = "192.0.2.2" },
 	{ "M10 we and worse",
 	    "d MX S 10.mx1 20.mx2 30.mx3\n" A1 TLSA1 "\n"
 	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S\n"

@@ -19,7 +19,8 @@ enum key {
 	KEY_INT2,
 	KEY_OTHER,
 	KEY_RSA,
-	N_KEYS
+	N_KEYS,
+	KEY_HUGE = N_KEYS /* public only: RSA, and nobody's */
 };
 
 /* flags */
@@ -27,6 +28,8 @@ enum key {
 #define SPOILED 0x02   /* a wrong bit in the signature */
 #define CRITICAL 0x04  /* a critical extension that nobody knows */
 #define WITH_SHA1 0x08 /* signed over a digest that is broken */
+#define CROWDED 0x10   /* name constraints: example.org, 1000 times */
+#define LADEN 0x20     /* 100 extensions of no meaning */
 
 /*
  * Names: apart by spaces; %00 is a NUL, "ip:", "mail:", "uri:" and "dir:"
@@ -43,7 +46,7 @@ struct spec {
 	int ca;          /* basicConstraints: 0 absent, 1 CA, -1 not a CA */
 	int path;        /* path length + 1; 0: none */
 	unsigned usage;  /* GNUTLS_KEY_*; 0: no such extension */
-	const char *eku; /* "server", "client", "any"; NULL: none */
+	const char *eku; /* "server", "client", "any", "crowd"; NULL: none */
 	const char *permit, *exclude; /* name constraints */
 	int version;                  /* 0: 3 */
 	unsigned flags;
@@ -167,6 +170,22 @@ static const struct spec specs[] = {
 	{ .id = "int-path0", INT, IS_CA, .path = 1 },
 	{ .id = "int2", .cn = "Int2", .key = KEY_INT2, IS_CA, .issuer = "int" },
 	{ .id = "leaf2", LEAF, .issuer = "int2" },
+
+	/* M11: what takes long */
+	{ .id = "int-huge",
+	    .cn = "Huge",
+	    .key = KEY_HUGE,
+	    IS_CA,
+	    .issuer = "root",
+	    .flags = NO_KEYID },
+	{ .id = "leaf-huge",
+	    LEAF,
+	    .issuer = "int-huge",
+	    .signer = KEY_RSA,
+	    .flags = NO_KEYID },
+	{ .id = "int-crowded", INT, IS_CA, .flags = CROWDED },
+	{ .id = "laden", LEAF, .issuer = "int", .flags = LADEN },
+	{ .id = "purposes", LEAF, .issuer = "int", .eku = "crowd" },
 
 	/* U14: purpose */
 	{ .id = "client", LEAF, .issuer = "int", .eku = "client" },
