@@ -295,7 +295,8 @@ for name, change, says in (
         ("another root's", anchor(KEY), BOGUS),
         ("another key", other_key, BOGUS)):
     add("D05 anchor: " + name, config, change,
-        (SAYS + (says if says is BOGUS else r"\S*/root.ds" + says),), DOMAINS)
+        (SAYS + (says if says is BOGUS else
+                 r"resolver\.trust_anchor: \S*/root.ds" + says),), DOMAINS)
 
 
 def servers(address, setting='root_hints = "BOX/root.hints"'):
