@@ -51,7 +51,8 @@ on_reply(struct session *s)
 	int kind = s->reply.code / 100;
 
 	if (s->state == SESSION_DOT) {
-		if (kind == 3) {
+		/* the dot is with us still: it cannot have been taken */
+		if (kind == 3 || (kind == 2 && stream_pending(s->peer) > 0)) {
 			s->verb = VERB_DATA;
 			nonsense(s);
 			return;

@@ -159,6 +159,46 @@ def early_replies():
         c.cmd("RSET", 250)
 
 
+def on_the_way():
+    """Octets that wait in the kernel between the relay and its upstreams."""
+    total = 0
+    with open("/proc/net/tcp") as f:
+        for line in f.readlines()[1:]:
+            word = line.split()
+            if "0019" in (word[1][-4:], word[2][-4:]):
+                total += sum(int(x, 16) for x in word[4].split(":"))
+    return total
+
+
+@test
+def early_taken():
+    """a 2xx while the end of the message is still here: 451"""
+    full = threading.Event()
+
+    def reply(u, c):
+        full.wait(20)
+        c.send(b"250 2.0.0 taken\r\n")
+        time.sleep(0.5)
+
+    with Upstream("tls", on={"body": reply}) as u, client("tls") as c:
+        c.ehlo()
+        c.begin()
+        now, before = on_the_way(), -1
+        while before < now < 1 << 25:
+            c.sock.sendall((b"z" * 78 + b"\r\n") * 600)
+            time.sleep(0.1)     # for the acknowledgement of what arrived
+            now, before = on_the_way(), now
+        c.sock.sendall(b".\r\n")
+        time.sleep(0.1)
+        full.set()
+        has(c.reply(), "^451")
+        c.quiet(0.1)
+        same(u.messages, [])
+        del u.on["body"]
+        c.cmd("RSET", 250)
+        c.message()
+
+
 DEATHS = ("connect", "ehlo", "starttls", "handshake", "ehlo2", "mail", "rcpt",
           "data", "body", "dot")
 
