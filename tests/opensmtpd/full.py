@@ -348,11 +348,12 @@ def smtpd_uid():
 
 
 def connect(where, uid):
-    os.seteuid(uid)
-    try:
-        s = socket.socket()
-    finally:
-        os.seteuid(0)
+    with play.ROOT:
+        os.seteuid(uid)
+        try:
+            s = socket.socket()
+        finally:
+            os.seteuid(0)
     s.settimeout(20)
     s.connect(where)
     return s

@@ -65,6 +65,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 WORLD = TABLE = JUMPY = None            # start() makes them
 SANITIZED = False                       # sizes say nothing then
 LOG = Log(skip="session 0x")
+ROOT = threading.Lock()                 # seteuid() is for all threads
 WRAP = ()                               # a command to run the program with
 
 
@@ -188,11 +189,12 @@ class Client:
         table = table or TABLE
         self.domain = domain
         self.addr = table.address(domain)
-        os.seteuid(uid)
-        try:
-            self.sock = socket.socket()
-        finally:
-            os.seteuid(0)
+        with ROOT:
+            os.seteuid(uid)
+            try:
+                self.sock = socket.socket()
+            finally:
+                os.seteuid(0)
         self.sock.settimeout(15)
         if source:
             self.sock.bind((source, 0))
@@ -418,8 +420,9 @@ class Connection:
                 self.send("250 2.0.0 ok " + verb)
 
     def start_tls(self):
-        self.sock = smtpd.Contexts.make(self.server.cert, None).wrap_socket(
-            self.sock, server_side=True)
+        with ROOT:
+            context = smtpd.Contexts.make(self.server.cert, None)
+        self.sock = context.wrap_socket(self.sock, server_side=True)
         self.tls, self.buffer = True, b""
 
     def body(self):
