@@ -170,23 +170,40 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 	event_add(s->tcp[s->n_tcp++], NULL);
 }
 
+/* A port that is free for UDP may be in use for TCP by another program. */
+static void
+bind_both(struct sockaddr_in *sin)
+{
+	socklen_t len = sizeof *sin;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		sin->sin_port = 0;
+		server.fd = socket(AF_INET, SOCK_DGRAM, 0);
+		server.tcp_fd = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(
+		    bind(server.fd, (struct sockaddr *)sin, len), 0);
+		assert_int_equal(
+		    getsockname(server.fd, (struct sockaddr *)sin, &len), 0);
+		if (bind(server.tcp_fd, (struct sockaddr *)sin, len) == 0)
+			return;
+		close(server.fd);
+		close(server.tcp_fd);
+	}
+	fail_msg("no port is free for both UDP and TCP");
+}
+
 static int
 setup(void **state)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof sin;
 	int fd;
 
 	(void)state;
 	memset(&server, 0, sizeof server);
 	base = event_base_new();
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server.fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(bind(server.fd, (struct sockaddr *)&sin, len), 0);
-	assert_int_equal(
-	    getsockname(server.fd, (struct sockaddr *)&sin, &len), 0);
-	server.tcp_fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(server.tcp_fd, (struct sockaddr *)&sin, len), 0);
+	bind_both(&sin);
 	assert_int_equal(listen(server.tcp_fd, 8), 0);
 	snprintf(forward, sizeof forward, "127.0.0.1@%u", ntohs(sin.sin_port));
 	server.udp = event_new(
