@@ -74,8 +74,8 @@ struct starttls_result {
 	size_t n_ehlo;
 	/* The chain as received, leaf first, also after a failed VERIFY. */
 	const struct danevirke_chain *chain;
-	/* READY: the session, handed over with reading on and its input empty;
-	 * set new ops with stream_set() and keep or free it.  Else NULL. */
+	/* READY: the session, handed over with its input empty; set new ops
+	 * with stream_set() and keep or free it.  Else NULL. */
 	struct stream *stream;
 };
 

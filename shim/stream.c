@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -26,30 +25,18 @@ struct stream {
 	const struct stream_ops *ops;
 	void *arg;
 	int fd;
-	struct event *reader, *writer, *kick, *timer;
+	struct event *reader, *writer, *kick, *timer; /* timer: finishing */
 	struct evbuffer *in, *out;
 	gnutls_session_t tls;
 	unsigned todo;
-	unsigned timeout;    /* seconds, 0: none */
-	time_t progress;     /* when an octet moved last */
 	const char *why;     /* of CLOSED */
 	const char *failure; /* of SECURED */
-	bool reading;        /* wanted by the owner */
 	bool shaking;        /* in the handshake */
-	bool stuck;          /* GnuTLS holds a record half sent */
+	size_t stuck;        /* octets in a record GnuTLS has half sent */
 	bool full;           /* output is above STREAM_OUTPUT */
 	bool over;           /* end of file or error: the socket is done */
 	bool finishing;      /* no owner any more */
 };
-
-static time_t
-seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 static void
 tell(struct stream *s, unsigned what)
@@ -100,15 +87,9 @@ update(struct stream *s)
 		want(s->writer, out);
 		return;
 	}
-	want(
-	    s->reader, s->reading && evbuffer_get_length(s->in) < STREAM_INPUT);
-	want(s->writer, s->stuck || evbuffer_get_length(s->out) > 0);
-}
-
-static void
-moved(struct stream *s)
-{
-	s->progress = seconds();
+	want(s->reader,
+	    !s->finishing && evbuffer_get_length(s->in) < STREAM_INPUT);
+	want(s->writer, s->stuck > 0 || evbuffer_get_length(s->out) > 0);
 }
 
 /* --------------------------------------------------------------- reading */
@@ -161,22 +142,20 @@ read_some(struct stream *s)
 	ssize_t n = 1;
 	int i;
 
-	for (i = 0; i < ROUNDS && n > 0 && s->reading &&
-	     evbuffer_get_length(s->in) < STREAM_INPUT;
+	for (i = 0;
+	     i < ROUNDS && n > 0 && evbuffer_get_length(s->in) < STREAM_INPUT;
 	     i++) {
 		n = fill(s);
 		if (n > 0)
 			got = true;
 	}
 	/* What GnuTLS holds already shows in no socket event. */
-	if (n > 0 && !s->over && s->tls != NULL && s->reading &&
+	if (n > 0 && !s->over && s->tls != NULL &&
 	    evbuffer_get_length(s->in) < STREAM_INPUT &&
 	    gnutls_record_check_pending(s->tls) > 0)
 		event_active(s->reader, EV_READ, 0);
-	if (got) {
-		moved(s);
+	if (got)
 		tell(s, READABLE);
-	}
 }
 
 /* --------------------------------------------------------------- writing */
@@ -200,9 +179,13 @@ flush(struct stream *s)
 				strerror(errno));
 		return n;
 	}
-	if (s->stuck) /* the same record once more */
+	if (s->stuck > 0) { /* the same record once more */
 		n = gnutls_record_send(s->tls, NULL, 0);
-	else {
+		/* The peer has asked for new keys since: they went out behind
+		 * the record, and GnuTLS finds nothing left to send. */
+		if (n == GNUTLS_E_INVALID_REQUEST)
+			n = (ssize_t)s->stuck;
+	} else {
 		len = len < CHUNK ? len : CHUNK;
 		p = evbuffer_pullup(s->out, (ev_ssize_t)len);
 		if (p == NULL) {
@@ -212,10 +195,11 @@ flush(struct stream *s)
 		n = gnutls_record_send(s->tls, p, len);
 	}
 	if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED) {
-		s->stuck = true;
+		if (s->stuck == 0)
+			s->stuck = len;
 		return 0;
 	}
-	s->stuck = false;
+	s->stuck = 0;
 	if (n < 0) {
 		give_up(s,
 		    n == GNUTLS_E_PUSH_ERROR ? STREAM_CLOSED :
@@ -233,12 +217,9 @@ write_some(struct stream *s)
 	int i;
 
 	for (i = 0; i < ROUNDS && n > 0 &&
-	     (s->stuck || evbuffer_get_length(s->out) > 0);
-	     i++) {
+	     (s->stuck > 0 || evbuffer_get_length(s->out) > 0);
+	     i++)
 		n = flush(s);
-		if (n > 0)
-			moved(s);
-	}
 	if (s->full && evbuffer_get_length(s->out) <= STREAM_OUTPUT / 4) {
 		s->full = false;
 		tell(s, DRAINED);
@@ -252,7 +233,6 @@ shake(struct stream *s)
 {
 	int rv;
 
-	moved(s);
 	do
 		rv = gnutls_handshake(s->tls);
 	while (rv < 0 && rv != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(rv));
@@ -289,7 +269,7 @@ on_socket(int fd, short what, void *arg)
 		read_some(s);
 	update(s);
 	if (s->finishing &&
-	    (s->over || (!s->stuck && evbuffer_get_length(s->out) == 0)))
+	    (s->over || (s->stuck == 0 && evbuffer_get_length(s->out) == 0)))
 		stream_free(s);
 }
 
@@ -328,29 +308,11 @@ on_kick(int fd, short what, void *arg)
 }
 
 static void
-set_timer(struct stream *s, time_t left)
-{
-	struct timeval tv = { .tv_sec = left };
-
-	event_add(s->timer, &tv);
-}
-
-static void
 on_timer(int fd, short what, void *arg)
 {
-	struct stream *s = arg;
-	time_t idle = seconds() - s->progress;
-
 	(void)fd;
 	(void)what;
-	if (s->finishing)
-		stream_free(s);
-	else if (s->timeout == 0 || s->over)
-		return;
-	else if (idle < (time_t)s->timeout)
-		set_timer(s, (time_t)s->timeout - idle);
-	else
-		give_up(s, STREAM_TIMED_OUT);
+	stream_free(arg);
 }
 
 /* ------------------------------------------------------------- the owner */
@@ -368,7 +330,6 @@ stream_new(
 	s->fd = fd;
 	s->ops = ops;
 	s->arg = arg;
-	s->reading = true;
 	s->in = evbuffer_new();
 	s->out = evbuffer_new();
 	s->reader = event_new(base, fd, EV_READ | EV_PERSIST, on_socket, s);
@@ -405,7 +366,7 @@ stream_free(struct stream *s)
 	if (s->timer != NULL)
 		event_free(s->timer);
 	if (s->tls != NULL) {
-		if (!s->over && !s->shaking && !s->stuck)
+		if (!s->over && !s->shaking && s->stuck == 0)
 			gnutls_bye(s->tls, GNUTLS_SHUT_WR);
 		gnutls_deinit(s->tls);
 	}
@@ -420,17 +381,18 @@ stream_free(struct stream *s)
 void
 stream_finish(struct stream *s, unsigned limit)
 {
+	struct timeval tv = { .tv_sec = (time_t)limit };
+
 	if (s == NULL)
 		return;
 	if (s->over || s->shaking ||
-	    (!s->stuck && evbuffer_get_length(s->out) == 0)) {
+	    (s->stuck == 0 && evbuffer_get_length(s->out) == 0)) {
 		stream_free(s);
 		return;
 	}
 	s->finishing = true;
-	s->reading = false;
 	update(s);
-	set_timer(s, (time_t)limit);
+	event_add(s->timer, &tv);
 }
 
 struct evbuffer *
@@ -443,17 +405,10 @@ void
 stream_consumed(struct stream *s)
 {
 	update(s);
-	if (!s->over && !s->shaking && s->reading && s->tls != NULL &&
+	if (!s->over && !s->shaking && s->tls != NULL &&
 	    evbuffer_get_length(s->in) < STREAM_INPUT &&
 	    gnutls_record_check_pending(s->tls) > 0)
 		event_active(s->reader, EV_READ, 0);
-}
-
-void
-stream_read(struct stream *s, bool on)
-{
-	s->reading = on;
-	stream_consumed(s);
 }
 
 static void
@@ -488,17 +443,6 @@ stream_pending(struct stream *s)
 	return evbuffer_get_length(s->out);
 }
 
-void
-stream_timeout(struct stream *s, unsigned limit)
-{
-	s->timeout = limit;
-	moved(s);
-	if (limit == 0)
-		event_del(s->timer);
-	else
-		set_timer(s, (time_t)limit);
-}
-
 bool
 stream_tls(struct stream *s, gnutls_session_t tls, const char **why)
 {
@@ -525,12 +469,6 @@ gnutls_session_t
 stream_session(struct stream *s)
 {
 	return s->tls;
-}
-
-int
-stream_fd(struct stream *s)
-{
-	return s->fd;
 }
 
 char *

@@ -3,7 +3,6 @@
  * stream.h - a byte stream on a non-blocking socket, with or without TLS
  *
  *	s = stream_new(base, fd, &ops, arg);
- *	stream_timeout(s, 300);
  *	stream_write(s, "QUIT\r\n", 6);
  *	... ops.readable: take bytes from stream_input(s) ...
  *
@@ -38,13 +37,13 @@ struct stream_ops {
 	/* The handshake begun by stream_tls() is over: why NULL, or what
 	 * failed; the stream is then of no more use.  NULL if never used. */
 	void (*secured)(void *arg, const char *why);
-	/* End of file (why "connection closed by peer"), error or timeout
-	 * (STREAM_TIMED_OUT).  Once; what was read before is in the input. */
+	/* End of file or error (why, STREAM_CLOSED for the peer's end).  Once;
+	 * what was read before is in the input. */
 	void (*closed)(void *arg, const char *why);
 };
 
 #define STREAM_CLOSED "connection closed by peer"
-#define STREAM_TIMED_OUT "timed out"
+#define STREAM_TIMED_OUT "timed out" /* what owners say: time is theirs */
 
 /* Owns fd, connected and non-blocking, from here on.  Reading is on.  NULL: out
  * of memory, and fd is closed. */
@@ -62,17 +61,11 @@ void stream_finish(struct stream *, unsigned seconds);
 struct evbuffer *stream_input(struct stream *);
 /* The reader has drained the input: read on if that had stopped. */
 void stream_consumed(struct stream *);
-/* Off: reads nothing more, so that the peer waits (backpressure). */
-void stream_read(struct stream *, bool on);
 /* Queue bytes.  False: out of memory, nothing was queued. */
 bool stream_write(struct stream *, const void *, size_t);
 /* Moves all of buf (or the first len octets of it) to the output. */
 bool stream_write_buffer(struct stream *, struct evbuffer *buf, size_t len);
 size_t stream_pending(struct stream *);
-/* Seconds without any octet read or written (handshake included) after which
- * closed(STREAM_TIMED_OUT) runs; 0: never.  Starts counting anew at each call
- * and at each progress. */
-void stream_timeout(struct stream *, unsigned seconds);
 
 /* Begins a handshake; the session is set up but for its transport, and belongs
  * to the stream from here on.  The input must be empty and nothing pending
@@ -80,7 +73,6 @@ void stream_timeout(struct stream *, unsigned seconds);
 bool stream_tls(struct stream *, gnutls_session_t, const char **why);
 /* NULL without TLS. */
 gnutls_session_t stream_session(struct stream *);
-int stream_fd(struct stream *);
 
 /* One line without its end (CRLF or LF), NUL-terminated, to be freed with
  * free(); NULL: no whole line there yet.  *too_long set: more than max octets

@@ -455,6 +455,104 @@ test_bounds(void **state)
 	test_one(&arg);
 }
 
+#define MUCH (1 << 20)
+
+static unsigned char
+octet(size_t i)
+{
+	return (unsigned char)((uint32_t)i * 2654435761U >> 13);
+}
+
+/* Asks for new keys while the client waits in the middle of a record; then
+ * counts and compares. */
+static int
+ask_for_keys(int fd)
+{
+	gnutls_session_t tls = shake(fd);
+	unsigned char buf[16384];
+	size_t at = 0, i;
+	ssize_t n;
+
+	usleep(200000);
+	if (gnutls_session_key_update(tls, GNUTLS_KU_PEER) != 0)
+		return 1;
+	usleep(200000);
+	while (at < MUCH &&
+	    ((n = gnutls_record_recv(tls, buf, sizeof buf)) > 0 ||
+		n == GNUTLS_E_AGAIN))
+		for (i = 0; n > 0 && i < (size_t)n; i++, at++)
+			if (buf[i] != octet(at))
+				return 1;
+	return at != MUCH;
+}
+
+static void
+send_much(void *arg, const char *why)
+{
+	static unsigned char buf[MUCH];
+	size_t i;
+
+	assert_null(why);
+	for (i = 0; i < MUCH; i++)
+		buf[i] = octet(i);
+	assert_true(stream_write(*(struct stream **)arg, buf, MUCH));
+}
+
+static void
+send_closed(void *arg, const char *why)
+{
+	struct stream **s = arg;
+
+	(void)why;
+	stream_free(*s);
+	*s = NULL;
+}
+
+/* Each octet arrives, and once. */
+static void
+test_new_keys(void **state)
+{
+	static const struct stream_ops sender_ops = { .secured = send_much,
+		.closed = send_closed };
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct event_base *base = event_base_new();
+	gnutls_certificate_credentials_t cred;
+	struct stream *s;
+	gnutls_session_t tls;
+	int fd, conn, small = 4096, status;
+	const char *why;
+	uint16_t port;
+	pid_t pid;
+
+	(void)state;
+	conn = listen_here(&port);
+	setsockopt(conn, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	if ((pid = fork()) == 0) {
+		alarm(30);
+		leave(ask_for_keys(accept(conn, NULL, NULL)));
+	}
+	close(conn);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons(port);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+	assert_int_equal(evutil_make_socket_nonblocking(fd), 0);
+	gnutls_certificate_allocate_credentials(&cred);
+	gnutls_init(&tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+	gnutls_set_default_priority(tls);
+	gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
+	s = stream_new(base, fd, &sender_ops, &s);
+	assert_non_null(s);
+	assert_true(stream_tls(s, tls, &why));
+	event_base_dispatch(base); /* ends when the stream has */
+	event_base_free(base);
+	gnutls_certificate_free_credentials(cred);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
 static void
 test_keyword(void **state)
 {
@@ -498,7 +596,7 @@ certificate(void)
 int
 main(void)
 {
-	struct CMUnitTest list[sizeof tests / sizeof *tests + 3];
+	struct CMUnitTest list[sizeof tests / sizeof *tests + 4];
 	size_t i, n = sizeof tests / sizeof *tests;
 	int rv;
 
@@ -512,6 +610,7 @@ main(void)
 	}
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_connect);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_bounds);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_new_keys);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keyword);
 	rv = _cmocka_run_group_tests("starttls", list, n, NULL, NULL);
 	gnutls_x509_crt_deinit(crt);
