@@ -189,6 +189,14 @@ attempt_failed(struct dial *d, const struct danevirke_host *h,
 
 static void try_next(struct dial *);
 
+/* Clear text was for one address only (S07). */
+static void
+next_addr(struct dial *d)
+{
+	d->in_clear = false;
+	d->addr++;
+}
+
 /* Under audit a host may be used that level dane would have left: judged all
  * the same, for the log (P02). */
 static bool
@@ -266,8 +274,7 @@ on_attempt(void *arg, const struct starttls_result *r)
 			snprintf(d->tls_why, sizeof d->tls_why, "%s", r->text);
 		} else {
 			attempt_failed(d, h, r);
-			d->in_clear = false;
-			d->addr++;
+			next_addr(d);
 		}
 		try_next(d);
 		return;
@@ -277,7 +284,7 @@ on_attempt(void *arg, const struct starttls_result *r)
 		stream_free(r->stream);
 		host_failed(d, h, true, "4.7.5", DANEVIRKE_VALIDATION_FAILURE,
 		    "the session is not what this host demands");
-		d->addr++;
+		next_addr(d);
 		try_next(d);
 		return;
 	}
@@ -347,7 +354,7 @@ try_next(struct dial *d)
 			    h->result, h->reason);
 			continue;
 		}
-		for (; d->addr < h->n_addrs; d->addr++) {
+		for (; d->addr < h->n_addrs; next_addr(d)) {
 			if (attempt(d, h))
 				return;
 			host_failed(d, h, false, "4.3.0", DANEVIRKE_RESULT_NONE,
