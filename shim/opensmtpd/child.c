@@ -69,8 +69,8 @@ static void __attribute__((noreturn)) relay_go(const struct relay_args *args)
 	exit(relay_run(args));
 }
 
-#define ARGS_PRINT "%d:%u:%u:%u:%d:%d"
-#define ARGS_SCAN "%d:%u:%u:%u:%d:%d%c"
+#define ARGS_PRINT "%d:%u:%u:%u:%u:%d:%d"
+#define ARGS_SCAN "%d:%u:%u:%u:%u:%d:%d%c"
 
 /* argv: name, "-r", table, config, numbers */
 void
@@ -82,7 +82,7 @@ relay_main(char **argv)
 	char rest;
 
 	if (sscanf(argv[4], ARGS_SCAN, &args.control, &args.first, &args.last,
-		&port, &c.facility, &c.level, &rest) != 6 ||
+		&port, &args.max, &c.facility, &c.level, &rest) != 7 ||
 	    fcntl(args.control, F_SETFD, FD_CLOEXEC) == -1) {
 		fprintf(stderr, "-r is for the parent process only\n");
 		exit(2);
@@ -100,13 +100,14 @@ relay_start(struct relays *r, const struct checked *c, int control)
 		.config = r->config,
 		.first = c->first,
 		.last = c->last,
-		.port = c->port };
+		.port = c->port,
+		.max = c->max };
 	char name[] = "danevirke-relay", flag[] = "-r", numbers[100];
 	char *argv[] = { name, flag, NULL, NULL, numbers, NULL };
 
 	child_enter(r);
 	snprintf(numbers, sizeof numbers, ARGS_PRINT, control, c->first,
-	    c->last, c->port, c->facility, c->level);
+	    c->last, c->port, c->max, c->facility, c->level);
 	/* A forked child has its parent's addresses and canary, and so would
 	 * the next one: an attacker could go on guessing where it fell. */
 	if (r->exe != -1 && (argv[2] = strdup(r->table)) != NULL &&

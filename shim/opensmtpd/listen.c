@@ -18,8 +18,8 @@
 
 #define IDLE 600  /* seconds without a lookup: a domain may lose its address */
 #define PROBES 16 /* addresses tried if one cannot be bound */
-#define FD_RESERVE 64 /* descriptors for other things than aliases */
-#define QUIET 60      /* seconds between two complaints of a full table */
+#define FD_RESERVE 1024 /* descriptors for DNS and sessions, in the relay */
+#define QUIET 60        /* seconds between two complaints of a full table */
 
 static int
 listen_at(uint32_t addr, uint16_t port)
@@ -113,19 +113,22 @@ addresses_close(struct aliases *t)
 	alias_free(t);
 }
 
-/* Fewer than configured, if the system does not let us open so many files. */
+/* The relay may open as many files as this process, and needs more. */
 uint32_t
 address_limit(const struct checked *c)
 {
 	struct rlimit l;
+	rlim_t n;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur == RLIM_INFINITY ||
-	    l.rlim_cur >= c->max + FD_RESERVE)
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1 || l.rlim_cur == RLIM_INFINITY)
 		return c->max;
-	if (l.rlim_cur <= FD_RESERVE)
-		l.rlim_cur = FD_RESERVE + 1;
+	n = l.rlim_cur / 4 + 1;
+	if (l.rlim_cur >= FD_RESERVE + n)
+		n = l.rlim_cur - FD_RESERVE;
+	if (n >= c->max)
+		return c->max;
 	say(LOG_WARNING,
 	    "relay.limits.domains: %u: the limit of open files allows %u",
-	    c->max, (unsigned)(l.rlim_cur - FD_RESERVE));
-	return (uint32_t)(l.rlim_cur - FD_RESERVE);
+	    c->max, (unsigned)n);
+	return (uint32_t)n;
 }

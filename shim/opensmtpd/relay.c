@@ -27,7 +27,7 @@
 
 #define BUCKETS 4096
 #define ACCEPTS 8     /* connections taken in one turn */
-#define SHORTAGE 1    /* seconds without accepting if descriptors are short */
+#define SHORTAGE 1    /* seconds without new ones if descriptors are short */
 #define LINGER 6      /* seconds for the QUITs that are still under way */
 #define RESERVE 640   /* descriptors for DNS, 512, and other than sessions */
 #define PRIME 10      /* turns of the loop for a question that asks nobody */
@@ -180,6 +180,7 @@ on_shortage_over(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	event_add(r->control, NULL);
 	listen_all(r, r->hub.sessions >= r->hub.max_sessions);
 }
 
@@ -188,8 +189,10 @@ short_of(struct relay_state *r, int e)
 {
 	struct timeval tv = { .tv_sec = SHORTAGE };
 
-	say(LOG_ERR, "accept: %s: waiting for %d s", strerror(e), SHORTAGE);
+	say(LOG_ERR, "no new sessions or domains for %d s: %s", SHORTAGE,
+	    strerror(e));
 	event_add(r->short_timer, &tv);
+	event_del(r->control);
 	listen_all(r, true);
 }
 
@@ -328,7 +331,10 @@ on_message(struct relay_state *r, const struct relay_msg *m, int fd)
 {
 	switch (m->op) {
 	case RELAY_ADD:
-		if (fd != -1)
+		if (fd == -1)
+			say(LOG_ERR, "control: no descriptor for %s",
+			    m->domain);
+		else
 			add(r, m, fd);
 		return;
 	case RELAY_REMOVE:
@@ -359,9 +365,17 @@ control_one(struct relay_state *r)
 		.msg_control = &c,
 		.msg_controllen = sizeof c };
 	struct cmsghdr *p;
-	int fd = -1;
+	int fd;
 	ssize_t n;
 
+	/* The kernel drops a descriptor that has no place, and its domain would
+	 * have nobody: so there must be one before it comes. */
+	if ((fd = dup(r->hub.args->control)) == -1) {
+		short_of(r, errno);
+		return 0;
+	}
+	close(fd);
+	fd = -1;
 	n = recvmsg(r->hub.args->control, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -371,11 +385,6 @@ control_one(struct relay_state *r)
 	if (p != NULL && p->cmsg_level == SOL_SOCKET &&
 	    p->cmsg_type == SCM_RIGHTS && p->cmsg_len == CMSG_LEN(sizeof fd))
 		memcpy(&fd, CMSG_DATA(p), sizeof fd);
-	if ((h.msg_flags & MSG_CTRUNC) != 0 && fd == -1) {
-		say(LOG_ERR, "control: short of descriptors: %.255s waits",
-		    m.domain);
-		return 1;
-	}
 	if (n != (ssize_t)sizeof m || (h.msg_flags & MSG_TRUNC) != 0 ||
 	    m.domain[sizeof m.domain - 1] != '\0') {
 		say(LOG_ERR, "control: a message of %zd octets, want %zu", n,
@@ -486,14 +495,14 @@ limit(struct hub *hub)
 	hub->max_sessions = want;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == -1 ||
 	    rl.rlim_cur == RLIM_INFINITY ||
-	    rl.rlim_cur >= (rlim_t)want * PER_SESSION + RESERVE +
-		    hub->set->relay_max_domains)
+	    rl.rlim_cur >=
+		(rlim_t)want * PER_SESSION + RESERVE + hub->args->max)
 		return;
-	if (rl.rlim_cur <= RESERVE + hub->set->relay_max_domains)
+	if (rl.rlim_cur <= RESERVE + hub->args->max)
 		hub->max_sessions = 1;
 	else
 		hub->max_sessions = (unsigned)(rl.rlim_cur - RESERVE -
-					hub->set->relay_max_domains) /
+					hub->args->max) /
 			PER_SESSION +
 		    1;
 	say(LOG_WARNING,

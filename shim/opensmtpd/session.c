@@ -5,10 +5,10 @@
  * replies meet.
  *
  * smtpd must never see the trouble of finding an upstream anywhere but in a
- * reply to MAIL: a refusal at EHLO, or a closed connection,
- * disables the route and hides the reason).  So EHLO is always answered 250,
- * and an upstream that goes away between two messages is not noticed: the next
- * MAIL makes a new one, asked and judged anew.
+ * reply to MAIL: a refusal at EHLO, or a closed connection, disables the route
+ * and hides the reason.  So EHLO is always answered 250, and an upstream that
+ * goes away between two messages is not noticed: the next MAIL makes a new one,
+ * asked and judged anew.
  */
 #include <arpa/inet.h>
 #include <stdarg.h>

@@ -61,6 +61,7 @@ struct relay_args {
 	uint32_t first, last; /* alias range, IPv4, host order, */
 	uint16_t port;        /* and port, as the parent uses them: these count
 			       * should the file have changed since */
+	uint32_t max;         /* aliases at most, likewise */
 };
 
 enum relay_op {
@@ -239,7 +240,8 @@ void address_text(uint32_t addr, char buf[ADDRESS_LEN]);
  * log says why. */
 struct alias *address_new(struct relays *, const char *domain, uint64_t now);
 void addresses_close(struct aliases *); /* and frees them */
-/* As many aliases as configured, or as descriptors allow, with a warning. */
+/* As many aliases as configured, or as descriptors allow that the relay needs
+ * for sessions, too; then with a warning. */
 uint32_t address_limit(const struct checked *);
 
 /* A line for syslog; what others sent is made printable. */

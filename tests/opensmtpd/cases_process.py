@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import subprocess
 import time
 
 import play
@@ -239,6 +240,36 @@ def hardened():
             to = os.readlink("/proc/%d/fd/%s" % (pid, fd))
             assert re.match(r"socket:|anon_inode:|pipe:|/dev/null|"
                             r"/mnt/t/stderr", to), to
+
+
+@test
+def short_of_descriptors():
+    """no descriptor is left: what comes meanwhile waits, and is not lost"""
+    table = Table()
+    try:
+        with client("tls", table=table) as c:
+            c.addr                      # it has read all it was told by now
+        pid = table.relay()
+
+        def allow(n):
+            subprocess.run(["prlimit", "--pid=%d" % pid, "--nofile=%d:" % n],
+                           user=UID, group=UID, extra_groups=[], check=True)
+
+        used = {int(fd) for fd in os.listdir("/proc/%d/fd" % pid)}
+        mark = LOG.mark()
+        allow(min(set(range(len(used) + 1)) - used))
+        table.address(play.domain("raw"))
+        LOG.wait(mark, "no new sessions or domains for 1 s: Too many open")
+        time.sleep(0.3)
+        same(len([x for x in LOG.since(mark) if "open files" in x]), 1)
+        allow(1000)
+        with Upstream("raw") as u, client("raw", table=table) as c:
+            c.ehlo()
+            c.message()
+            same(len(u.messages), 1)
+        same(table.relay(), pid)
+    finally:
+        table.stop()
 
 
 @test

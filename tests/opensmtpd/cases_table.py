@@ -372,8 +372,21 @@ def few_descriptors():
     t = Lines(wrap=["prlimit", "--nofile=100:100", "setpriv", "--reuid",
                     str(UID), "--regid", str(UID), "--clear-groups"])
     LOG.wait(t.mark, r"relay\.limits\.domains: 4096: the limit of open files "
-             r"allows 36")
-    for i in range(36):
+             r"allows 26")
+    for i in range(26):
         t.address("d%d.example" % i)
-    assert t.lookup("d36.example") is False
-    LOG.wait(t.mark, r"no address: all 36 are in use")
+    assert t.lookup("d26.example") is False
+    LOG.wait(t.mark, r"no address: all 26 are in use")
+
+
+@test
+def some_descriptors():
+    """As many as a system without systemd gives: both addresses and sessions
+    have their share."""
+    t = Lines(wrap=["prlimit", "--nofile=4096:4096", "setpriv", "--reuid",
+                    str(UID), "--regid", str(UID), "--clear-groups"])
+    LOG.wait(t.mark, r"relay\.limits\.domains: 4096: the limit of open files "
+             r"allows 3072")
+    LOG.wait(t.mark, r"relay\.limits\.sessions: 1000, but 4096 descriptors are "
+             r"enough for 129")
+    greeting(t.address("example.org"))
