@@ -402,17 +402,17 @@ test_silent(void **state)
 	struct conf conf = conf_of(1);
 	struct dns *dns = new_dns(&conf);
 	char name[64];
-	int i, before = -1;
+	int i, before;
 
 	(void)state;
 	for (i = 0; i < N; i++) {
 		snprintf(name, sizeof name, "silent%d.plain.example", i);
 		start(dns, &l[i], name, TYPE_A);
 	}
-	while (server.questions != before) {
+	do { /* nobody asks a second time so early */
 		before = server.questions;
-		event_base_loop(base, EVLOOP_NONBLOCK);
-	}
+		run(0.05);
+	} while (server.questions != before);
 	assert_in_range(server.questions, N, 2 * N);
 	for (i = 0; i < N; i++) {
 		await(&l[i]);
