@@ -6,14 +6,10 @@
  * whose socket the other end is (sock_diag).  And since this process reads
  * what strangers send, it keeps nothing but its sockets.
  */
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <grp.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -26,18 +22,7 @@
 #include <unistd.h>
 
 #include "relay.h"
-
-/* The leak check of such a build forks and reads /proc. */
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "sandbox.h"
 
 /* ------------------------------------------------------------- who it is */
 
@@ -192,109 +177,22 @@ guard_peer(const struct hub *hub, int fd, uint32_t addr, char *why, size_t len)
 
 /* ------------------------------------------------------- what it can do */
 
-#ifndef __NR_landlock_create_ruleset
-#define __NR_landlock_create_ruleset 444
-#define __NR_landlock_add_rule 445
-#define __NR_landlock_restrict_self 446
-#endif
-
-/* As linux/landlock.h of a newer system has them. */
-struct ruleset {
-	uint64_t fs, net, scope;
-};
-struct port_rule {
-	uint64_t allowed, port;
-};
-#define RULESET_VERSION 1U
-#define RULE_NET_PORT 2
-#define NET_BIND_TCP 1ULL
-#define SCOPE_ALL 3ULL /* abstract sockets, signals */
-
-/* Every access to files that version knows. */
-static uint64_t
-all_files(long version)
+int
+guard_close(const struct hub *hub)
 {
-	int bits = version >= 5 ? 16 :
-	    version >= 3        ? 15 :
-	    version == 2        ? 14 :
-				  13;
+	int e;
 
-	return (1ULL << bits) - 1;
-}
-
-/* No file from here on, no TCP port to listen at (port 0 is what connect()
- * with an own address uses), no signal to others. */
-static int
-landlock(void)
-{
-	struct ruleset set = { 0 };
-	struct port_rule any = { NET_BIND_TCP, 0 };
-	size_t len = 8;
-	long version;
-	int fd, e = 0;
-
-	version = syscall(
-	    __NR_landlock_create_ruleset, NULL, (size_t)0, RULESET_VERSION);
-	if (version < 1)
-		return version == 0 ? ENOSYS : errno;
-	set.fs = all_files(version);
-	if (version >= 4) {
-		set.net = NET_BIND_TCP;
-		len = 16;
-	}
-	if (version >= 6) {
-		set.scope = SCOPE_ALL;
-		len = 24;
-	}
-	fd = (int)syscall(__NR_landlock_create_ruleset, &set, len, 0U);
-	if (fd == -1)
-		return errno;
-	if ((version >= 4 &&
-		syscall(__NR_landlock_add_rule, fd, RULE_NET_PORT, &any, 0U) !=
-		    0) ||
-	    syscall(__NR_landlock_restrict_self, fd, 0U) != 0)
-		e = errno;
-	close(fd);
-	return e;
-}
-
-/* Only in a lab is this root: smtpd starts its tables as its own user. */
-static int
-root_drop(const struct hub *hub)
-{
-	const struct passwd *pw;
-
-	if (geteuid() != 0 || hub->uid == 0)
-		return 0;
-	pw = getpwuid(hub->uid);
-	if (pw == NULL || setgroups(1, &pw->pw_gid) == -1 ||
-	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1) {
+	tzset(); /* syslog(3) reads the time zone's file but once */
+	if (sandbox_user(hub->uid) == -1) {
 		say(LOG_ERR, "cannot become %s: %s", hub->set->relay_user,
 		    strerror(errno));
 		return -1;
 	}
-	return 0;
-}
-
-int
-guard_close(const struct hub *hub)
-{
-	struct rlimit none = { 0, 0 };
-	int e;
-
-	tzset(); /* syslog(3) reads the time zone's file but once */
-	if (root_drop(hub) == -1)
-		return -1;
-	setrlimit(RLIMIT_CORE, &none); /* mail in flight is in memory */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+	e = sandbox_close(); /* mail in flight is in memory: no core */
+	if (e == -1) {
 		say(LOG_ERR, "no_new_privs: %s", strerror(errno));
 		return -1;
 	}
-	if (SANITIZED)
-		return 0;
-	setrlimit(RLIMIT_NPROC, &none);
-	e = landlock();
 	if (e != 0)
 		say(LOG_WARNING,
 		    "no Landlock in this kernel (%s): the relay can reach "
