@@ -284,6 +284,9 @@ struct danevirke_query;
  * used are asked for again as they expire.  Timers stay on the loop until
  * close(). */
 #define DANEVIRKE_KEEP_FRESH 0x01
+/* For a process that gives up its files after open(): all that questions will
+ * read is read at once. */
+#define DANEVIRKE_OPEN_ALL 0x02
 
 struct danevirke_options {
 	size_t size;             /* sizeof o */
@@ -292,7 +295,7 @@ struct danevirke_options {
 					 * then only ask() may be used */
 	danevirke_log *log;      /* NULL = silence */
 	void *log_arg;
-	uint32_t flags; /* DANEVIRKE_KEEP_FRESH */
+	uint32_t flags; /* DANEVIRKE_KEEP_FRESH, DANEVIRKE_OPEN_ALL */
 };
 
 /* What the shims need to know of the configuration.  Owned by the engine. */

@@ -52,11 +52,15 @@ engine_check(const struct danevirke *e, struct danevirke_error *err)
 	return DANEVIRKE_OK;
 }
 
+static int engine_ready(struct danevirke *, struct danevirke_error *);
+static void dv_close(struct danevirke *);
+
 static struct danevirke *
 dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 {
 	const char *path = SYSCONFDIR "/danevirke.conf";
 	struct danevirke *e;
+	uint32_t flags;
 
 	if (o == NULL || o->size < OPTIONS_MIN) {
 		fail(err, DANEVIRKE_EINVAL,
@@ -83,10 +87,16 @@ dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 	e->log_arg = o->log_arg;
 	e->base = o->base;
 	e->own_base = o->base == NULL;
-	e->keep_fresh = o->base != NULL && o->size >= sizeof *o &&
-	    (o->flags & DANEVIRKE_KEEP_FRESH) != 0;
+	flags = o->size >= sizeof *o ? o->flags : 0;
+	e->keep_fresh = o->base != NULL && (flags & DANEVIRKE_KEEP_FRESH) != 0;
 	if ((e->conf = conf_load(path, o->log, o->log_arg, err)) == NULL) {
 		free(e);
+		return NULL;
+	}
+	if ((flags & DANEVIRKE_OPEN_ALL) != 0 &&
+	    (engine_ready(e, err) != DANEVIRKE_OK ||
+		dns_open(e->dns, err) != DANEVIRKE_OK)) {
+		dv_close(e);
 		return NULL;
 	}
 	return e;

@@ -325,6 +325,30 @@ ready(struct dns *dns, struct danevirke_error *err)
 	return code;
 }
 
+static void
+on_opened(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
+    int ratelimited)
+{
+	(void)arg, (void)rcode, (void)packet, (void)len, (void)sec;
+	(void)why_bogus, (void)ratelimited;
+}
+
+/* The library reads the root's hints and keys for the first question, which is
+ * one that it answers by itself: nobody must be asked for it (RFC 7686 2). */
+int
+dns_open(struct dns *dns, struct danevirke_error *err)
+{
+	int code, rc, id;
+
+	if ((code = ready(dns, err)) != DANEVIRKE_OK)
+		return code;
+	if ((rc = ub_resolve_event(dns->ctx, "resolver.onion", TYPE_A, CLASS_IN,
+		 NULL, on_opened, &id)) != 0)
+		return fail(
+		    err, DANEVIRKE_EDNS, "resolver: %s", ub_strerror(rc));
+	return DANEVIRKE_OK;
+}
+
 /* -------------------------------------------------------- why it failed */
 
 /* D05: trouble with the root's own keys is trouble with our anchor, or with

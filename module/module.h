@@ -192,6 +192,8 @@ typedef void dns_done(void *arg, const struct dns_result *);
 struct dns *dns_new(const struct conf *, struct event_base *base,
     struct store *, unsigned flags, struct danevirke_error *err);
 void dns_free(struct dns *); /* cancels all, runs no done() */
+/* Makes the resolver context now, and reads all files that it needs. */
+int dns_open(struct dns *, struct danevirke_error *err);
 /* name: text, absolute; labels may hold escapes (\046).  done() runs exactly
  * once, from the loop, never inside dns_start(); the result and all in it is
  * in the arena, which must live until then.  Limits: aliases and time are

@@ -355,6 +355,7 @@ struct waiting {
 	int done, in_start;
 	enum danevirke_outcome outcome;
 	int failed; /* answer was NULL */
+	char reason[512];
 };
 
 static void
@@ -367,8 +368,10 @@ on_done(void *arg, const struct danevirke_answer *a,
 	assert_false(w->in_start);
 	w->done++;
 	w->failed = a == NULL;
-	if (a != NULL)
+	if (a != NULL) {
 		w->outcome = a->outcome;
+		snprintf(w->reason, sizeof w->reason, "%s", a->reason);
+	}
 	dv->release(a);
 }
 
@@ -439,6 +442,40 @@ test_wrong_loop(void **state)
 	dv->close(w.engine);
 	event_base_free(base);
 	assert_int_equal(w.done, 0);
+}
+
+/* With OPEN_ALL the files may be gone once open() is back. */
+static void
+test_open_all(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct danevirke_options o = { .size = sizeof o,
+		.config = config,
+		.base = base,
+		.flags = DANEVIRKE_OPEN_ALL };
+	struct waiting early = { .base = base }, late = { .base = base };
+	struct danevirke_error err = { 0 };
+	struct danevirke_question q = question("example.org");
+
+	(void)state;
+	early.engine = dv->open(&o, &err);
+	assert_non_null(early.engine);
+	late.engine = engine_open(base);
+	assert_int_equal(unlink(anchor), 0);
+	assert_int_equal(begin(&early, "example.org"), 0);
+	while (early.done == 0 && event_base_loop(base, EVLOOP_ONCE) == 0)
+		continue;
+	assert_null(strstr(early.reason, anchor)); /* nobody answers here */
+	assert_int_equal(
+	    dv->start(late.engine, &q, on_done, &late, &late.query, &err), 0);
+	while (late.done == 0 && event_base_loop(base, EVLOOP_ONCE) == 0)
+		continue;
+	assert_non_null(strstr(late.reason, anchor));
+	assert_null(dv->open(&o, &err));
+	file_write(anchor, ANCHOR);
+	dv->close(early.engine);
+	dv->close(late.engine);
+	event_base_free(base);
 }
 
 /* done() once, from the loop; what start() refuses is never reported twice. */
@@ -723,6 +760,7 @@ main(void)
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_ask_silence),
 		cmocka_unit_test(test_wrong_loop),
+		cmocka_unit_test(test_open_all),
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_nested),
