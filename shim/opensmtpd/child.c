@@ -162,7 +162,7 @@ spawn(
 	}
 	new->pid = pid;
 	new->control = sp[0];
-	new->time = now;
+	new->time = new->heard = now;
 	return true;
 }
 
@@ -188,11 +188,33 @@ start(struct relays *r, uint64_t now)
 		back_off(r, now);
 }
 
+/* One that does not turn its loop any more ends as if it had died. */
+static void
+listen_to(struct relay *one, const char *which, uint64_t now)
+{
+	char octet;
+
+	if (one->pid == 0)
+		return;
+	while (recv(one->control, &octet, 1, MSG_DONTWAIT) == 1)
+		one->heard = now;
+	if (now - one->heard < RELAY_SILENCE)
+		return;
+	say(LOG_ERR, "%s: process %ld has been silent for %d seconds: killed",
+	    which, (long)one->pid, RELAY_SILENCE);
+	kill(one->pid, SIGKILL);
+	one->heard = now; /* said once */
+}
+
 void
 relays_tick(struct relays *r, uint64_t now)
 {
 	size_t i;
 
+	r->listened = now;
+	listen_to(&r->now, "relay", now);
+	for (i = 0; i < N_OLD; i++)
+		listen_to(&r->old[i], "old relay", now);
 	for (i = 0; i < N_OLD; i++)
 		if (r->old[i].pid != 0 && now >= r->old[i].time) {
 			say(LOG_WARNING,
@@ -209,9 +231,11 @@ relays_tick(struct relays *r, uint64_t now)
 uint64_t
 relays_next(const struct relays *r)
 {
-	uint64_t next = r->now.pid == 0 ? r->start : UINT64_MAX;
+	uint64_t next = r->listened + RELAY_BEAT;
 	size_t i;
 
+	if (r->now.pid == 0 && r->start < next)
+		next = r->start;
 	for (i = 0; i < N_OLD; i++)
 		if (r->old[i].pid != 0 && r->old[i].time < next)
 			next = r->old[i].time;

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "resolver.h"
 #include "table.h"
 
 static struct {
@@ -451,6 +452,7 @@ main(int argc, char **argv)
 	struct stat st;
 	sigset_t chld, old;
 
+	resolver_main(argc, argv);
 	if (argc == 5 && strcmp(argv[1], "-r") == 0)
 		relay_main(argv);
 	if (argc == 2 && strcmp(argv[1], "-V") == 0) {

@@ -24,7 +24,7 @@ struct dial {
 	void *arg;
 	struct event *timer;
 	uint64_t end; /* boottime() */
-	struct danevirke_query *query;
+	struct resolver_query *query;
 	const struct danevirke_answer *answer;
 	size_t host, addr;
 	struct starttls *attempt;
@@ -40,7 +40,7 @@ static void
 dial_free(struct dial *d)
 {
 	if (d->query != NULL)
-		d->hub->dv->cancel(d->query);
+		resolver_cancel(d->query);
 	starttls_cancel(d->attempt);
 	d->hub->dv->release(d->answer);
 	if (d->timer != NULL)
@@ -466,7 +466,7 @@ dial_start(struct hub *hub, const char *domain, const char *helo,
 		dial_free(d);
 		return NULL;
 	}
-	if (hub->dv->start(hub->engine, &q, on_answer, d, &d->query, &err) ==
+	if (resolver_start(hub->resolver, &q, on_answer, d, &d->query, &err) ==
 	    0) {
 		event_add(d->timer, &tv);
 		return d;

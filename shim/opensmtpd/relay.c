@@ -30,14 +30,14 @@
 #define SHORTAGE 1    /* seconds without new ones if descriptors are short */
 #define LINGER 6      /* seconds for the QUITs that are still under way */
 #define RESERVE 640   /* descriptors for DNS, 512, and other than sessions */
-#define PRIME 10      /* turns of the loop for a question that asks nobody */
+#define PRIME 8       /* seconds until DNS can be asked */
 #define PER_SESSION 3 /* smtpd, upstream, and one that takes its leave */
 
 struct relay_state {
 	struct hub hub;
 	struct shim shim;
 	struct domain *bucket[BUCKETS];
-	struct event *control, *usr1, *short_timer, *end;
+	struct event *control, *usr1, *short_timer, *end, *beat;
 	bool full;  /* the limit for all is met: nobody accepts */
 	bool ended; /* event_base_loopexit() was called */
 };
@@ -437,52 +437,53 @@ on_usr1(int fd, short what, void *arg)
 }
 
 static void
+on_beat(int fd, short what, void *arg)
+{
+	const struct relay_state *r = arg;
+
+	(void)fd;
+	(void)what;
+	(void)!send(r->hub.args->control, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void
 on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
 	say(level, "%s", text);
 }
 
-struct primed {
-	const struct danevirke_api *dv;
-	bool done;
-};
-
+/* The processes that ask DNS cannot be had any more: the parent starts another
+ * relay, with others. */
 static void
-on_primed(void *arg, const struct danevirke_answer *a,
-    const struct danevirke_error *err)
+on_lost(void *arg)
 {
-	struct primed *p = arg;
+	struct relay_state *r = arg;
 
-	(void)err;
-	p->dv->release(a);
-	p->done = true;
+	event_base_loopbreak(r->hub.base);
 }
 
-/* The first question makes the module open what it reads, the root's
- * addresses and keys: so one is begun before files are out of reach, for a
- * name that resolvers must not ask for (RFC 7686 2).  False, and the log says
- * why, if it cannot work. */
+/* They need files, and a fork: before both are out of reach.  False, and the
+ * log says why, if they cannot work. */
 static bool
-prime(struct hub *hub)
+resolve(struct relay_state *r)
 {
-	struct danevirke_question q = {
-		.size = sizeof q, .kind = DANEVIRKE_RELAY, .name = "relay.onion"
-	};
-	struct primed p = { .dv = hub->dv };
-	struct danevirke_query *query = NULL;
+	struct resolver_options o = { .dv = r->hub.dv,
+		.config = r->hub.args->config,
+		.exec = true,
+		.keep_fresh = true,
+		.uid = r->hub.uid,
+		.log = on_log,
+		.lost = on_lost,
+		.arg = r };
 	struct danevirke_error err = { 0 };
-	int i;
 
-	if (hub->dv->start(hub->engine, &q, on_primed, &p, &query, &err) != 0) {
-		say(LOG_ERR, "%s: %s", hub->args->config, err.text);
-		return false;
-	}
-	for (i = 0; i < PRIME && !p.done; i++)
-		event_base_loop(hub->base, EVLOOP_NONBLOCK);
-	if (!p.done)
-		hub->dv->cancel(query);
-	return true;
+	r->hub.resolver = resolver_new(r->hub.base, &o, &err);
+	if (r->hub.resolver != NULL &&
+	    resolver_warm(r->hub.resolver, PRIME, &err))
+		return true;
+	say(LOG_ERR, "%s: %s", r->hub.args->config, err.text);
+	return false;
 }
 
 /* As many sessions as there are descriptors for. */
@@ -514,10 +515,9 @@ limit(struct hub *hub)
 static bool
 open_all(struct relay_state *r)
 {
-	struct danevirke_options o = { .size = sizeof o,
-		.config = r->hub.args->config,
-		.log = on_log,
-		.flags = DANEVIRKE_KEEP_FRESH };
+	struct danevirke_options o = {
+		.size = sizeof o, .config = r->hub.args->config, .log = on_log
+	};
 	struct hub *hub = &r->hub;
 	struct danevirke_error err = { 0 };
 
@@ -542,12 +542,14 @@ open_all(struct relay_state *r)
 	r->usr1 = evsignal_new(hub->base, SIGUSR1, on_usr1, r);
 	r->short_timer = evtimer_new(hub->base, on_shortage_over, r);
 	r->end = evtimer_new(hub->base, on_drain_max, r);
+	r->beat = event_new(hub->base, -1, EV_PERSIST, on_beat, r);
 	if (r->control == NULL || r->usr1 == NULL || r->short_timer == NULL ||
-	    r->end == NULL || event_add(r->usr1, NULL) != 0) {
+	    r->end == NULL || r->beat == NULL ||
+	    event_add(r->usr1, NULL) != 0) {
 		say(LOG_ERR, "out of memory or descriptors");
 		return false;
 	}
-	return guard_open(hub) == 0 && prime(hub) && guard_close(hub) == 0 &&
+	return guard_open(hub) == 0 && resolve(r) && guard_close(hub) == 0 &&
 	    event_add(r->control, NULL) == 0;
 }
 
@@ -567,6 +569,9 @@ close_all(struct relay_state *r)
 		event_free(r->short_timer);
 	if (r->end != NULL)
 		event_free(r->end);
+	if (r->beat != NULL)
+		event_free(r->beat);
+	resolver_free(r->hub.resolver);
 	if (r->hub.engine != NULL)
 		r->hub.dv->close(r->hub.engine);
 	if (r->hub.base != NULL)
@@ -581,6 +586,7 @@ close_all(struct relay_state *r)
 int
 relay_run(const struct relay_args *args)
 {
+	struct timeval beat = { .tv_sec = RELAY_BEAT };
 	struct relay_state *r = calloc(1, sizeof *r);
 	int status = 1;
 
@@ -591,7 +597,8 @@ relay_run(const struct relay_args *args)
 	r->hub.args = args;
 	if (open_all(r)) {
 		say(LOG_INFO, "relay: ready, %s", args->config);
-		send(args->control, "", 1, MSG_NOSIGNAL);
+		on_beat(-1, 0, r);
+		event_add(r->beat, &beat);
 		if (event_base_dispatch(r->hub.base) != -1 && r->ended)
 			status = 0;
 	}

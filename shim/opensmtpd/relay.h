@@ -9,7 +9,7 @@
  *	guard.c		guard_peer()	  is it smtpd's user who connects?
  *	session.c	session_new()	  the dialogue with smtpd, one enum
  *	peer.c		  dial_start()	    domain -> a judged upstream session
- *	  (module)	    start()	    domain -> hosts
+ *	  resolver.c	    resolver_start() domain -> hosts, asked elsewhere
  *	  starttls.c	    starttls_start() one host, one address
  *	command.c	  one command at a time,
  *	upstream.c	  and one reply
@@ -32,6 +32,7 @@
 
 #include "danevirke.h"
 #include "load.h"
+#include "resolver.h"
 #include "smtp.h"
 #include "starttls.h"
 #include "table.h"
@@ -90,7 +91,8 @@ enum count {
 struct hub {
 	struct event_base *base;
 	const struct danevirke_api *dv;
-	struct danevirke *engine;
+	struct danevirke *engine; /* for its settings: it asks nothing */
+	struct resolver *resolver;
 	const struct danevirke_settings *set;
 	const struct relay_args *args;
 	uid_t uid; /* smtpd's: who may connect */

@@ -26,8 +26,10 @@
  * - The soft limit of descriptors is raised to the hard one.
  *
  * What the child must do
- * - Write one octet to control when it could accept connections: after an
- *   update, this is when its predecessor is told to end.
+ * - Write one octet to control when it could accept connections (after an
+ *   update, this is when its predecessor is told to end), and from then on
+ *   each RELAY_BEAT seconds: a child that is silent for RELAY_SILENCE seconds
+ *   hangs, and is replaced as one that died.
  * - Read control before it accepts anything: an address may have changed hands
  *   and the parent has told so before it told smtpd.
  * - End of file on control: the parent is gone, _exit() at once.
@@ -39,7 +41,7 @@
  *   the domain that its address had when it was accepted.
  * It may exit or crash at any time: the parent starts another and hands over
  * all aliases again; connections wait in the listening sockets meanwhile.
- * The parent reads nothing else from control.
+ * The parent reads nothing from control but that there is something.
  */
 #ifndef TABLE_H
 #define TABLE_H
@@ -74,6 +76,8 @@ enum relay_op {
 };
 
 #define RELAY_DRAIN_MAX 3600 /* seconds; then the parent kills */
+#define RELAY_BEAT 2
+#define RELAY_SILENCE 10
 
 /* One datagram of control is exactly one of these. */
 struct relay_msg {
@@ -195,21 +199,23 @@ struct relays {
 	struct relay {
 		pid_t pid; /* 0: none */
 		int control;
-		uint64_t time; /* started; of an old one: to be killed */
-	} now, next, old[4];   /* next: not yet ready to take over; old: told to
+		uint64_t time;  /* started; of an old one: to be killed */
+		uint64_t heard; /* when it last showed that it lives */
+	} now, next, old[4]; /* next: not yet ready to take over; old: told to
 			      * end gracefully */
-	size_t untold;         /* aliases that now has not been told of */
-	uint64_t start;        /* when to start the next, if now has ended */
-	unsigned backoff;      /* seconds from an end to a start */
+	size_t untold;       /* aliases that now has not been told of */
+	uint64_t listened;   /* when the last tick was */
+	uint64_t start;      /* when to start the next, if now has ended */
+	unsigned backoff;    /* seconds from an end to a start */
 };
 
 /* Time is in seconds of CLOCK_MONOTONIC. */
 
 /* In a fresh child: signals, standard descriptors; closes the parent's. */
 void child_enter(struct relays *);
-/* Starts what is due, kills what is overdue. */
+/* Starts what is due, kills what is overdue or silent. */
 void relays_tick(struct relays *, uint64_t now);
-/* When to tick again; UINT64_MAX: no need. */
+/* When to tick again. */
 uint64_t relays_next(const struct relays *);
 /* A child has ended.  False: none of ours. */
 bool relays_ended(struct relays *, pid_t, int status, uint64_t now);
