@@ -112,9 +112,10 @@ void lint_verdict(struct report *);
 
 struct exam_options {
 	struct cli *cli;
-	struct danevirke *engine; /* on base */
+	struct danevirke *engine; /* for its settings */
 	struct event_base *base;
-	struct event *reader; /* of standard output, if it is a pipe */
+	struct resolver *resolver; /* on base: it answers */
+	struct event *reader;      /* of standard output, if it is a pipe */
 	const char *profile;
 	const char *helo;          /* NULL: this machine's name */
 	char own[256];             /* it */

@@ -28,6 +28,7 @@
 
 #include "danevirke.h"
 #include "load.h"
+#include "resolver.h"
 
 enum { EXIT_GOOD = 0, EXIT_PROBLEM = 1, EXIT_UNTESTED = 2 };
 
@@ -61,6 +62,8 @@ struct cli {
 	char *module_abs;   /* module, made absolute */
 	struct shim shim;
 	const struct danevirke_api *dv; /* NULL until cli_load() */
+	struct event_base *base;        /* of cli_ask(); NULL until then */
+	struct resolver *resolver;      /* likewise */
 };
 
 int cmd_check(struct cli *);
@@ -80,6 +83,15 @@ int cli_load(struct cli *);
 int cli_config(struct cli *);
 /* An engine on the configuration asked for; NULL: reported. */
 struct danevirke *cli_open(struct cli *, struct event_base *);
+/* Who answers questions by that configuration, in a process that can be killed
+ * (D16); NULL: reported. */
+struct resolver *
+cli_resolver(struct cli *, const struct danevirke *, struct event_base *);
+/* One question, answered within limit seconds; NULL: err says why not.  The
+ * caller releases the answer. */
+const struct danevirke_answer *cli_ask(struct cli *, const struct danevirke *,
+    const struct danevirke_question *, unsigned long limit,
+    struct danevirke_error *err);
 
 /* ---------------------------------------------------------------- option */
 

@@ -53,7 +53,7 @@ struct domain {
 	TAILQ_ENTRY(domain) entry;
 	struct exam *exam;
 	struct report *report;
-	struct danevirke_query *query;
+	struct resolver_query *query;
 	struct event *timer;
 	struct timespec from;
 	size_t left;  /* tasks */
@@ -88,7 +88,7 @@ clean(struct domain *d)
 			TAILQ_REMOVE(list[i], t, entry);
 			free(t);
 		}
-	d->exam->o.cli->dv->cancel(d->query);
+	resolver_cancel(d->query);
 	if (d->timer != NULL)
 		event_free(d->timer);
 	TAILQ_REMOVE(&d->exam->domains, d, entry);
@@ -397,8 +397,8 @@ doubt(struct domain *d)
 	struct danevirke_error err = { 0, "" };
 
 	d->doubted = a->outcome == DANEVIRKE_DEFER && a->n_hosts == 0 &&
-	    d->exam->o.cli->dv->start(
-		d->exam->o.engine, &q, on_probe, d, &d->query, &err) == 0;
+	    resolver_start(
+		d->exam->o.resolver, &q, on_probe, d, &d->query, &err) == 0;
 	return d->doubted;
 }
 
@@ -464,10 +464,10 @@ exam_add(struct exam *x, const char *name, unsigned long n)
 	d->report->dane = "none";
 	d->report->when = time(NULL);
 	clock_gettime(CLOCK_MONOTONIC, &d->from);
-	if (x->o.cli->dv->start(
-		x->o.engine, &q, on_answer, d, &d->query, &err) == 0)
+	if (resolver_start(x->o.resolver, &q, on_answer, d, &d->query, &err) ==
+	    0)
 		event_add(d->timer, &tv);
-	else { /* a bad name: the report says so, from the loop */
+	else { /* the report says so, from the loop */
 		d->report->error = strdup(err.text);
 		event_assign(d->timer, x->o.base, -1, 0, on_refused, d);
 		event_add(d->timer, &now);
@@ -604,7 +604,8 @@ exam_open(struct exam_options *o)
 		  o->base, STDOUT_FILENO, EV_READ, on_reader, o)) == NULL ||
 		event_add(o->reader, NULL) != 0))
 		return cli_error(c, "no event loop: out of memory");
-	if ((o->engine = cli_open(c, o->base)) == NULL)
+	if ((o->engine = cli_open(c, NULL)) == NULL ||
+	    (o->resolver = cli_resolver(c, o->engine, o->base)) == NULL)
 		return EXIT_UNTESTED;
 	if (c->dv->profile(o->engine, o->profile) == NULL)
 		return cli_error(c, "--profile %s: no such profile in %s",
@@ -625,6 +626,7 @@ exam_open(struct exam_options *o)
 void
 exam_close(struct exam_options *o)
 {
+	resolver_free(o->resolver);
 	if (o->engine != NULL)
 		o->cli->dv->close(o->engine);
 	if (o->reader != NULL)

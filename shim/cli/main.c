@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include "cli.h"
 
 static const struct command commands[] = {
@@ -93,6 +95,83 @@ cli_open(struct cli *c, struct event_base *base)
 		cli_error(c, "%s; danevirke conf lists every error", err.text);
 	c->opened = e != NULL;
 	return e;
+}
+
+struct resolver *
+cli_resolver(struct cli *c, const struct danevirke *e, struct event_base *base)
+{
+	struct resolver_options o = { .dv = c->dv,
+		.config = c->dv->settings(e)->config,
+		.log = on_log,
+		.arg = c };
+	struct danevirke_error err = { 0, "" };
+	struct resolver *r = resolver_new(base, &o, &err);
+
+	if (r == NULL)
+		cli_error(c, "%s", err.text);
+	return r;
+}
+
+struct asking {
+	bool done, late;
+	const struct danevirke_answer *answer;
+	struct danevirke_error *err;
+};
+
+static void
+on_done(void *arg, const struct danevirke_answer *a,
+    const struct danevirke_error *err)
+{
+	struct asking *ask = arg;
+
+	ask->done = true;
+	ask->answer = a;
+	if (a == NULL)
+		*ask->err = *err;
+}
+
+static void
+on_limit(int fd, short what, void *arg)
+{
+	struct asking *ask = arg;
+
+	(void)fd;
+	(void)what;
+	ask->late = true;
+}
+
+const struct danevirke_answer *
+cli_ask(struct cli *c, const struct danevirke *e,
+    const struct danevirke_question *q, unsigned long limit,
+    struct danevirke_error *err)
+{
+	struct timeval tv = { .tv_sec = (time_t)limit };
+	struct asking ask = { .err = err };
+	struct resolver_query *query;
+	struct event *timer = NULL;
+
+	snprintf(err->text, sizeof err->text, "out of memory");
+	err->code = DANEVIRKE_ENOMEM;
+	if ((c->base == NULL && (c->base = event_base_new()) == NULL) ||
+	    (c->resolver == NULL &&
+		(c->resolver = cli_resolver(c, e, c->base)) == NULL) ||
+	    (timer = evtimer_new(c->base, on_limit, &ask)) == NULL ||
+	    event_add(timer, &tv) != 0 ||
+	    resolver_start(c->resolver, q, on_done, &ask, &query, err) != 0) {
+		if (timer != NULL)
+			event_free(timer);
+		return NULL;
+	}
+	while (!ask.done && !ask.late &&
+	    event_base_loop(c->base, EVLOOP_ONCE) == 0)
+		continue;
+	if (!ask.done) {
+		resolver_cancel(query);
+		snprintf(err->text, sizeof err->text, "no answer within %lu s",
+		    limit);
+	}
+	event_free(timer);
+	return ask.answer;
 }
 
 static void
@@ -179,6 +258,9 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* out_end() sees to it */
 	environment(&c);
 	status = out_end(&c, run(&c, argc, argv));
+	resolver_free(c.resolver);
+	if (c.base != NULL)
+		event_base_free(c.base);
 	if (c.dv != NULL)
 		shim_unload(&c.shim);
 	free(c.config_abs);

@@ -43,6 +43,7 @@ static const struct opt opts[] = { { O_CERT, "cert", OPT_ONE },
 	{ O_AT, "at", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
 enum { EXIT_WAIT = 3 };
+#define LIMIT 120 /* seconds for the answer */
 #define TTL_UNKNOWN 86400
 
 /* The records of one usage, selector and matching type */
@@ -179,7 +180,7 @@ look(struct cli *c, struct job *job)
 
 	if ((e = cli_open(c, NULL)) == NULL)
 		return EXIT_UNTESTED;
-	job->answer = c->dv->ask(e, &q, &err);
+	job->answer = cli_ask(c, e, &q, LIMIT, &err);
 	c->dv->close(e);
 	if (job->answer == NULL)
 		return cli_error(

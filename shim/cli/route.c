@@ -16,6 +16,7 @@ const char usage_route[] =
     "  --host NAME         a relay host set by the administrator: no MX lookup\n"
     "  --port N            TCP port, 25 if not given\n"
     "  --profile NAME      profile of danevirke.conf, \"default\" if not given\n"
+    "  --limit SECONDS     for a name, 120 if not given\n"
     "  --json              one JSON object\n"
     "  --config FILE       danevirke.conf to use\n"
     "  --module FILE       danevirke.so to use\n"
@@ -23,15 +24,15 @@ const char usage_route[] =
     "Exit status: 0 every domain has a route, 1 mail to one of them would be\n"
     "delayed or returned, 2 could not be asked.\n";
 
-enum { O_HOST = 1, O_PORT, O_PROFILE };
+enum { O_HOST = 1, O_PORT, O_PROFILE, O_LIMIT };
 static const struct opt opts[] = { { O_HOST, "host", OPT_MANY },
 	{ O_PORT, "port", OPT_ONE }, { O_PROFILE, "profile", OPT_ONE },
-	{ 0, NULL, OPT_NONE } };
+	{ O_LIMIT, "limit", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
 struct job {
 	struct danevirke_question *q;
 	size_t n;
-	unsigned long port;
+	unsigned long port, limit;
 	const char *profile;
 };
 
@@ -285,7 +286,7 @@ print_answer(
 }
 
 static int
-ask_all(struct cli *c, struct danevirke *e, struct job *job)
+ask_all(struct cli *c, const struct danevirke *e, struct job *job)
 {
 	struct danevirke_error err = { 0, "" };
 	const struct danevirke_answer *a;
@@ -298,7 +299,8 @@ ask_all(struct cli *c, struct danevirke *e, struct job *job)
 		json_array(&j, "routes");
 	}
 	for (i = 0; i < job->n; i++) {
-		if ((a = c->dv->ask(e, &job->q[i], &err)) == NULL) {
+		a = cli_ask(c, e, &job->q[i], job->limit, &err);
+		if (a == NULL) {
 			cli_warn(c, "%s: %s", job->q[i].name, err.text);
 			if (c->json) {
 				json_object(&j, NULL);
@@ -376,7 +378,7 @@ int
 cmd_route(struct cli *c)
 {
 	struct optparse p = { .cli = c, .opts = opts };
-	struct job job = { .port = 25 };
+	struct job job = { .port = 25, .limit = 120 };
 	int id, bad = 0, status = EXIT_UNTESTED;
 
 	while (bad == 0 && (id = opt_next(&p)) >= 0) {
@@ -385,6 +387,9 @@ cmd_route(struct cli *c)
 		else if (id == O_PORT)
 			bad = opt_number(
 			    c, "port", p.value, 1, 65535, &job.port);
+		else if (id == O_LIMIT)
+			bad = opt_number(
+			    c, "limit", p.value, 1, 3600, &job.limit);
 		else if (id == O_PROFILE)
 			job.profile = p.value;
 		else
