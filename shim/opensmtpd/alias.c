@@ -3,10 +3,16 @@
  * Which loopback address stands for which mail domain.  Pure: no socket, no
  * clock; all memory is taken at the start.
  *
- * The address is a fixed hash of the domain, so that it is the same after a
- * restart.  Domains that meet at one address take the next free one.  The hash
- * needs no secret: who finds domains that collide makes a chain of at most as
- * many entries as the table has.
+ * The address is a hash of the domain under a key that is new with each start
+ * of the parent, so that nobody can be first at the address that a domain will
+ * get.  It need not outlive the parent: smtpd keeps what it was told in memory
+ * only, asks again for each recipient, and falls with the parent.  Domains that
+ * meet at one address take the next free one.
+ *
+ * An entry is served by the relay, or only held: its listening socket is open,
+ * so that nobody else can have the address, for which smtpd may still have
+ * mail.  Entries of another range or port than the present one stay, and are
+ * found again should that come back.
  */
 #include <sys/socket.h>
 
@@ -22,9 +28,15 @@
 
 struct aliases {
 	uint32_t first, range;
-	uint32_t newest, oldest;
+	uint16_t port;
+	uint64_t key[2];
+	struct order {
+		uint32_t newest, oldest, n;
+	} order[2];      /* held, served */
 	uint32_t unused; /* chain by .older */
-	uint32_t mask;   /* number of buckets - 1 */
+	uint32_t n_used; /* entries that were ever in use */
+	uint32_t max;
+	uint32_t mask; /* number of buckets - 1 */
 	uint32_t *by_domain, *by_addr;
 	struct alias entry[];
 };
@@ -105,25 +117,92 @@ alias_domain(const char *key, char out[DOMAIN_LEN], const char **why)
 	return *out != '\0';
 }
 
+/* ------------------------------------------------------------------- hash */
+
+static uint64_t
+rotate(uint64_t x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static void
+sip_rounds(uint64_t v[4], int n)
+{
+	while (n-- > 0) {
+		v[0] += v[1];
+		v[2] += v[3];
+		v[1] = rotate(v[1], 13) ^ v[0];
+		v[3] = rotate(v[3], 16) ^ v[2];
+		v[0] = rotate(v[0], 32);
+		v[2] += v[1];
+		v[0] += v[3];
+		v[1] = rotate(v[1], 17) ^ v[2];
+		v[3] = rotate(v[3], 21) ^ v[0];
+		v[2] = rotate(v[2], 32);
+	}
+}
+
+/* SipHash-2-4: without the key nobody can tell which domains share a chain, or
+ * an address. */
+static uint64_t
+hash_domain(const struct aliases *t, const char *s)
+{
+	uint64_t v[4] = { t->key[0] ^ 0x736f6d6570736575U,
+		t->key[1] ^ 0x646f72616e646f6dU,
+		t->key[0] ^ 0x6c7967656e657261U,
+		t->key[1] ^ 0x7465646279746573U };
+	uint64_t word = 0;
+	size_t i, n = strlen(s);
+
+	for (i = 0; i <= n; i++) {
+		if (i == n)
+			word |= (uint64_t)n << 56;
+		else
+			word |= (uint64_t)(unsigned char)s[i] << i % 8 * 8;
+		if (i % 8 == 7 || i == n) {
+			v[3] ^= word;
+			sip_rounds(v, 2);
+			v[0] ^= word;
+			word = 0;
+		}
+	}
+	v[2] ^= 0xff;
+	sip_rounds(v, 4);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 /* ------------------------------------------------------------------ chains */
 
-/* FNV-1a, and a finish that lets every bit count in the lower ones. */
 static uint32_t
-hash_domain(const char *s)
+index_of(const struct aliases *t, const struct alias *a)
 {
-	uint64_t h = 0xcbf29ce484222325U;
-
-	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3U;
-	h ^= h >> 32;
-	h *= 0x9e3779b97f4a7c15U;
-	return (uint32_t)(h >> 32);
+	return (uint32_t)(a - t->entry);
 }
 
 static uint32_t *
 domain_chain(struct aliases *t, const char *domain)
 {
-	return &t->by_domain[hash_domain(domain) & t->mask];
+	return &t->by_domain[hash_domain(t, domain) & t->mask];
+}
+
+static void
+domain_set(struct aliases *t, struct alias *a, const char *domain)
+{
+	uint32_t *chain = domain_chain(t, domain);
+
+	snprintf(a->domain, sizeof a->domain, "%s", domain);
+	a->same_domain = *chain;
+	*chain = index_of(t, a);
+}
+
+static void
+domain_clear(struct aliases *t, struct alias *a)
+{
+	uint32_t *p = domain_chain(t, a->domain);
+
+	while (&t->entry[*p] != a)
+		p = &t->entry[*p].same_domain;
+	*p = a->same_domain;
 }
 
 static uint32_t *
@@ -138,7 +217,7 @@ addr_taken(struct aliases *t, uint32_t addr)
 	uint32_t i;
 
 	for (i = *addr_chain(t, addr); i != NONE; i = t->entry[i].same_addr)
-		if (t->entry[i].addr == addr)
+		if (t->entry[i].addr == addr && t->entry[i].port == t->port)
 			return true;
 	return false;
 }
@@ -149,8 +228,9 @@ addr_set(struct aliases *t, struct alias *a, uint32_t addr)
 	uint32_t *chain = addr_chain(t, addr);
 
 	a->addr = addr;
+	a->port = t->port;
 	a->same_addr = *chain;
-	*chain = (uint32_t)(a - t->entry);
+	*chain = index_of(t, a);
 }
 
 static void
@@ -163,50 +243,53 @@ addr_clear(struct aliases *t, struct alias *a)
 	*p = a->same_addr;
 }
 
-/* The first free address from addr on, NONE after a whole round.  The table has
- * at most as many entries as the range has addresses, but a caller of
- * alias_move() may have used one up. */
+/* The first free address from first + at on, NONE after a whole round. */
 static uint32_t
-addr_free(struct aliases *t, uint32_t addr)
+addr_free(struct aliases *t, uint64_t at)
 {
 	uint32_t n;
 
-	for (n = 0; n < t->range; n++) {
-		if (!addr_taken(t, addr))
-			return addr;
-		addr = addr - t->first + 1 < t->range ? addr + 1 : t->first;
-	}
+	for (n = 0; n < t->range; n++, at++)
+		if (!addr_taken(t, t->first + (uint32_t)(at % t->range)))
+			return t->first + (uint32_t)(at % t->range);
 	return NONE;
 }
 
 static void
 order_out(struct aliases *t, struct alias *a)
 {
-	*(a->newer != NONE ? &t->entry[a->newer].older : &t->newest) = a->older;
-	*(a->older != NONE ? &t->entry[a->older].newer : &t->oldest) = a->newer;
+	struct order *o = &t->order[a->served];
+
+	*(a->newer != NONE ? &t->entry[a->newer].older : &o->newest) = a->older;
+	*(a->older != NONE ? &t->entry[a->older].newer : &o->oldest) = a->newer;
+	o->n--;
 }
 
 static void
-order_in(struct aliases *t, struct alias *a)
+order_in(struct aliases *t, struct alias *a, bool served)
 {
-	uint32_t i = (uint32_t)(a - t->entry);
+	struct order *o = &t->order[served];
+	uint32_t i = index_of(t, a);
 
+	a->served = served;
 	a->newer = NONE;
-	a->older = t->newest;
-	*(t->newest != NONE ? &t->entry[t->newest].newer : &t->oldest) = i;
-	t->newest = i;
+	a->older = o->newest;
+	*(o->newest != NONE ? &t->entry[o->newest].newer : &o->oldest) = i;
+	o->newest = i;
+	o->n++;
 }
 
 /* ------------------------------------------------------------------- table */
 
 struct aliases *
-alias_new(uint32_t first, uint32_t last, uint32_t max)
+alias_new(uint32_t max, const uint64_t key[2])
 {
 	struct aliases *t;
 	uint32_t i, buckets = 1;
 
 	while (buckets < max)
 		buckets *= 2;
+	/* what is never used costs no memory */
 	t = calloc(1, sizeof *t + (size_t)max * sizeof *t->entry);
 	if (t == NULL)
 		return NULL;
@@ -219,12 +302,11 @@ alias_new(uint32_t first, uint32_t last, uint32_t max)
 	for (i = 0; i < 2 * buckets; i++)
 		t->by_domain[i] = NONE;
 	t->mask = buckets - 1;
-	t->first = first;
-	t->range = last - first + 1;
-	t->newest = t->oldest = NONE;
-	t->unused = 0;
-	for (i = 0; i < max; i++)
-		t->entry[i].older = i + 1 < max ? i + 1 : NONE;
+	t->max = max;
+	memcpy(t->key, key, sizeof t->key);
+	for (i = 0; i < 2; i++)
+		t->order[i].newest = t->order[i].oldest = NONE;
+	t->unused = NONE;
 	return t;
 }
 
@@ -236,46 +318,72 @@ alias_free(struct aliases *t)
 	free(t);
 }
 
+void
+alias_range(struct aliases *t, uint32_t first, uint32_t last, uint16_t port)
+{
+	t->first = first;
+	t->range = last - first + 1;
+	t->port = port;
+}
+
+bool
+alias_present(const struct aliases *t, const struct alias *a)
+{
+	return a->port == t->port && a->addr - t->first < t->range;
+}
+
 struct alias *
 alias_find(struct aliases *t, const char *domain)
 {
+	struct alias *a;
 	uint32_t i;
 
-	for (i = *domain_chain(t, domain); i != NONE;
-	     i = t->entry[i].same_domain)
-		if (strcmp(t->entry[i].domain, domain) == 0)
-			return &t->entry[i];
+	for (i = *domain_chain(t, domain); i != NONE; i = a->same_domain) {
+		a = &t->entry[i];
+		if (strcmp(a->domain, domain) == 0 && alias_present(t, a))
+			return a;
+	}
 	return NULL;
+}
+
+bool
+alias_full(const struct aliases *t)
+{
+	return t->unused == NONE && t->n_used == t->max;
 }
 
 struct alias *
 alias_add(struct aliases *t, const char *domain, uint64_t now)
 {
 	struct alias *a;
-	uint32_t addr, *chain = domain_chain(t, domain);
+	uint32_t addr;
 
-	if (t->unused == NONE)
+	if (alias_full(t))
 		return NULL;
-	addr = addr_free(t, t->first + hash_domain(domain) % t->range);
+	addr = addr_free(t, hash_domain(t, domain) >> 32);
 	if (addr == NONE)
 		return NULL;
-	a = &t->entry[t->unused];
-	t->unused = a->older;
-	snprintf(a->domain, sizeof a->domain, "%s", domain);
-	a->same_domain = *chain;
-	*chain = (uint32_t)(a - t->entry);
+	if (t->unused != NONE) {
+		a = &t->entry[t->unused];
+		t->unused = a->older;
+	} else
+		a = &t->entry[t->n_used++];
+	domain_set(t, a, domain);
 	addr_set(t, a, addr);
-	order_in(t, a);
+	order_in(t, a, false);
 	a->used = now;
 	a->fd = -1;
 	a->told = false;
 	return a;
 }
 
+/* By strides that differ and are odd: a row of addresses that somebody has taken
+ * is left at once, and all of a small range, a power of two, are tried. */
 bool
-alias_move(struct aliases *t, struct alias *a)
+alias_move(struct aliases *t, struct alias *a, unsigned n)
 {
-	uint32_t addr = addr_free(t, a->addr);
+	uint64_t h = hash_domain(t, a->domain);
+	uint32_t addr = addr_free(t, (h >> 32) + n * ((h & 0xffff) | 1));
 
 	if (addr == NONE)
 		return false;
@@ -288,34 +396,75 @@ void
 alias_use(struct aliases *t, struct alias *a, uint64_t now)
 {
 	order_out(t, a);
-	order_in(t, a);
+	order_in(t, a, true);
 	a->used = now;
 }
 
-struct alias *
-alias_oldest(struct aliases *t)
+void
+alias_hold(struct aliases *t, struct alias *a)
 {
-	return t->oldest != NONE ? &t->entry[t->oldest] : NULL;
+	order_out(t, a);
+	order_in(t, a, false);
+}
+
+void
+alias_wake(struct aliases *t, struct alias *a)
+{
+	struct order *o = &t->order[true];
+	uint32_t i = index_of(t, a);
+
+	order_out(t, a);
+	a->served = true;
+	a->older = NONE;
+	a->newer = o->oldest;
+	*(o->oldest != NONE ? &t->entry[o->oldest].older : &o->newest) = i;
+	o->oldest = i;
+	o->n++;
+}
+
+void
+alias_rename(struct aliases *t, struct alias *a, const char *domain)
+{
+	domain_clear(t, a);
+	domain_set(t, a, domain);
 }
 
 void
 alias_remove(struct aliases *t, struct alias *a)
 {
-	uint32_t *p = domain_chain(t, a->domain);
-
-	while (&t->entry[*p] != a)
-		p = &t->entry[*p].same_domain;
-	*p = a->same_domain;
+	domain_clear(t, a);
 	addr_clear(t, a);
 	order_out(t, a);
 	a->older = t->unused;
-	t->unused = (uint32_t)(a - t->entry);
+	t->unused = index_of(t, a);
+}
+
+uint32_t
+alias_count(const struct aliases *t, bool served)
+{
+	return t->order[served].n;
+}
+
+static struct alias *
+entry_at(struct aliases *t, uint32_t i)
+{
+	return i != NONE ? &t->entry[i] : NULL;
 }
 
 struct alias *
-alias_next(struct aliases *t, const struct alias *a)
+alias_oldest(struct aliases *t, bool served)
 {
-	uint32_t i = a == NULL ? t->newest : a->older;
+	return entry_at(t, t->order[served].oldest);
+}
 
-	return i != NONE ? &t->entry[i] : NULL;
+struct alias *
+alias_newer(struct aliases *t, const struct alias *a)
+{
+	return entry_at(t, a->newer);
+}
+
+struct alias *
+alias_next(struct aliases *t, bool served, const struct alias *a)
+{
+	return entry_at(t, a == NULL ? t->order[served].newest : a->older);
 }

@@ -42,9 +42,11 @@ child_enter(struct relays *r)
 		_exit(1);
 	if (fd > 2)
 		close(fd);
-	if (r->aliases != NULL)
-		for (a = NULL; (a = alias_next(r->aliases, a)) != NULL;)
+	for (i = 0; r->aliases != NULL && i < 2; i++)
+		for (a = NULL; (a = alias_next(r->aliases, i, a)) != NULL;)
 			close(a->fd);
+	if (r->held != -1)
+		close(r->held);
 	if (r->now.pid != 0)
 		close(r->now.control);
 	if (r->next.pid != 0)
@@ -172,7 +174,8 @@ relays_renew(struct relays *r)
 	struct alias *a;
 
 	r->untold = 0;
-	for (a = NULL; (a = alias_next(r->aliases, a)) != NULL; r->untold++)
+	for (a = NULL; (a = alias_next(r->aliases, true, a)) != NULL;
+	     r->untold++)
 		a->told = false;
 	say(LOG_INFO, "relay: process %ld, %zu domains", (long)r->now.pid,
 	    r->untold);
@@ -299,8 +302,10 @@ tell(struct relay *to, enum relay_op op, const struct alias *a)
 	struct iovec io = { &m, sizeof m };
 	struct msghdr msg = { .msg_iov = &io, .msg_iovlen = 1 };
 
-	if (a != NULL)
+	if (a != NULL) {
 		m.addr = a->addr;
+		m.port = a->port;
+	}
 	if (op == RELAY_ADD) {
 		memcpy(m.domain, a->domain, sizeof m.domain);
 		u.align.cmsg_level = SOL_SOCKET;
@@ -327,7 +332,7 @@ relays_tell(struct relays *r)
 	int n;
 
 	for (a = NULL;
-	     r->untold > 0 && (a = alias_next(r->aliases, a)) != NULL;) {
+	     r->untold > 0 && (a = alias_next(r->aliases, true, a)) != NULL;) {
 		if (a->told)
 			continue;
 		if ((n = tell(&r->now, RELAY_ADD, a)) == 0)

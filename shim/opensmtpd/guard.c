@@ -142,7 +142,8 @@ owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
 }
 
 bool
-guard_peer(const struct hub *hub, int fd, uint32_t addr, char *why, size_t len)
+guard_peer(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
+    char *why, size_t len)
 {
 	struct sockaddr_in from, to;
 	socklen_t n = sizeof to;
@@ -151,8 +152,7 @@ guard_peer(const struct hub *hub, int fd, uint32_t addr, char *why, size_t len)
 
 	if (getsockname(fd, (struct sockaddr *)&to, &n) == -1 ||
 	    n != sizeof to || to.sin_family != AF_INET ||
-	    ntohl(to.sin_addr.s_addr) != addr || addr < hub->args->first ||
-	    addr > hub->args->last || ntohs(to.sin_port) != hub->args->port) {
+	    ntohl(to.sin_addr.s_addr) != addr || ntohs(to.sin_port) != port) {
 		snprintf(why, len, "not to an alias");
 		return false;
 	}

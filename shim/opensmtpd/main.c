@@ -95,9 +95,7 @@ lookup(const struct request *r)
 		answer(r, REPLY_YES, "");
 		return;
 	}
-	if ((a = alias_find(s.relays.aliases, domain)) != NULL)
-		alias_use(s.relays.aliases, a, s.now);
-	else if ((a = address_new(&s.relays, domain, s.now)) == NULL) {
+	if ((a = address_of(&s.relays, domain, s.now)) == NULL) {
 		answer(r, REPLY_ERROR, "no address is free, see the log");
 		return;
 	}
@@ -246,26 +244,22 @@ static bool
 take(const struct checked *c)
 {
 	struct checked *old = &s.relays.conf;
-	struct aliases *t = s.relays.aliases;
-	bool same;
+	char why[200];
 
-	same = s.serving && c->first == old->first && c->last == old->last &&
-	    c->port == old->port && c->max == old->max;
-	if (!same && (t = alias_new(c->first, c->last, c->max)) == NULL) {
-		check_failed("out of memory");
+	if (!s.serving && !addresses_open(&s.relays, c)) {
+		check_failed(strerror(errno));
+		return false;
+	}
+	if (!addresses_range(&s.relays, c, s.now, why, sizeof why)) {
+		check_failed(why);
 		return false;
 	}
 	if (s.serving && !relays_swap(&s.relays, s.now)) {
-		if (!same)
-			alias_free(t);
+		addresses_range(&s.relays, old, s.now, why, sizeof why);
 		check_failed("the relay is busy: try again");
 		return false;
 	}
-	if (!same) {
-		if (s.relays.aliases != NULL)
-			addresses_close(s.relays.aliases);
-		s.relays.aliases = t;
-	}
+	addresses_settle(&s.relays, s.now);
 	*old = *c;
 	say_open(c);
 	return true;
@@ -362,7 +356,8 @@ clock_now(void)
 static void
 wait_for_something(const sigset_t *mask)
 {
-	struct pollfd p[3] = { { .fd = 0 }, { .fd = -1 }, { .fd = -1 } };
+	struct pollfd p[4] = { { .fd = 0 }, { .fd = -1 }, { .fd = -1 },
+		{ .fd = s.relays.held, .events = POLLIN } };
 	uint64_t next = s.serving ? relays_next(&s.relays) : UINT64_MAX;
 	struct timespec t = { 0 };
 
@@ -382,9 +377,14 @@ wait_for_something(const sigset_t *mask)
 		if (s.check_ends < next)
 			next = s.check_ends;
 	}
+	if (s.now < s.relays.wake) {
+		p[3].fd = -1;
+		if (s.relays.wake < next)
+			next = s.relays.wake;
+	}
 	if (next != UINT64_MAX && next > s.now)
 		t.tv_sec = (time_t)(next - s.now);
-	if (ppoll(p, 3, next != UINT64_MAX ? &t : NULL, mask) == -1)
+	if (ppoll(p, 4, next != UINT64_MAX ? &t : NULL, mask) == -1)
 		memset(p, 0, sizeof p); /* EINTR; ENOMEM passes */
 	s.now = clock_now();
 	bury();
@@ -396,6 +396,8 @@ wait_for_something(const sigset_t *mask)
 		quit(0);
 	if (p[1].revents != 0 && s.relays.untold > 0)
 		relays_tell(&s.relays);
+	if (p[3].revents != 0)
+		addresses_wake(&s.relays, s.now);
 	if (!s.checking)
 		return;
 	if (s.relays.other == -1)
@@ -427,7 +429,7 @@ set_up(void)
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
 	fcntl(0, F_SETFL, O_RDWR | O_NONBLOCK);
-	s.relays.other = s.relays.exe = -1;
+	s.relays.held = s.relays.other = s.relays.exe = -1;
 #ifdef __linux__
 	s.relays.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 #endif

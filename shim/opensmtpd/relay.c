@@ -61,12 +61,6 @@ boottime(void)
 
 /* --------------------------------------------------------------- domains */
 
-static struct domain **
-bucket_of(struct relay_state *r, uint32_t addr)
-{
-	return &r->bucket[addr % BUCKETS];
-}
-
 static void
 domain_unref(struct domain *d)
 {
@@ -86,17 +80,28 @@ domain_close(struct domain *d)
 }
 
 static void
-domain_remove(struct relay_state *r, uint32_t addr)
+domain_remove(struct relay_state *r, uint32_t addr, uint32_t port)
 {
 	struct domain **p, *d;
 
-	for (p = bucket_of(r, addr); (d = *p) != NULL; p = &d->next)
-		if (d->addr == addr) {
+	for (p = &r->bucket[addr % BUCKETS]; (d = *p) != NULL; p = &d->next)
+		if (d->addr == addr && d->port == port) {
 			*p = d->next;
 			domain_close(d);
 			domain_unref(d);
 			return;
 		}
+}
+
+static void
+domains_remove(struct relay_state *r)
+{
+	struct domain *d;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		while ((d = r->bucket[i]) != NULL)
+			domain_remove(r, d->addr, d->port);
 }
 
 /* The limits, anew. */
@@ -224,7 +229,7 @@ accept_one(struct relay_state *r, struct domain *d)
 			short_of(r, errno);
 		return false; /* EAGAIN, or gone before it was accepted */
 	}
-	if (!guard_peer(&r->hub, fd, d->addr, why, sizeof why)) {
+	if (!guard_peer(&r->hub, fd, d->addr, d->port, why, sizeof why)) {
 		stranger(r, d, fd, why);
 		return true;
 	}
@@ -267,8 +272,8 @@ add(struct relay_state *r, const struct relay_msg *m, int fd)
 {
 	struct domain *d = NULL, **p;
 
-	if (m->addr >= r->hub.args->first && m->addr <= r->hub.args->last &&
-	    m->domain[0] != '\0' && !r->hub.draining)
+	if (m->addr >> 24 == IN_LOOPBACKNET && m->domain[0] != '\0' &&
+	    !r->hub.draining)
 		d = calloc(1, sizeof *d);
 	if (d == NULL) {
 		say(LOG_ERR, "control: an alias of no use, for \"%s\"",
@@ -276,9 +281,10 @@ add(struct relay_state *r, const struct relay_msg *m, int fd)
 		close(fd);
 		return;
 	}
-	domain_remove(r, m->addr);
+	domain_remove(r, m->addr, m->port);
 	d->hub = &r->hub;
 	d->addr = m->addr;
+	d->port = (uint16_t)m->port;
 	snprintf(d->name, sizeof d->name, "%s", m->domain);
 	d->fd = fd;
 	d->refs = 1;
@@ -291,7 +297,7 @@ add(struct relay_state *r, const struct relay_msg *m, int fd)
 		free(d);
 		return;
 	}
-	p = bucket_of(r, d->addr);
+	p = &r->bucket[d->addr % BUCKETS];
 	d->next = *p;
 	*p = d;
 	domain_listen(r, d);
@@ -312,14 +318,11 @@ static void
 drain(struct relay_state *r)
 {
 	struct timeval tv = { .tv_sec = RELAY_DRAIN_MAX - LINGER };
-	size_t i;
 
 	if (r->hub.draining)
 		return;
 	r->hub.draining = true;
-	for (i = 0; i < BUCKETS; i++)
-		while (r->bucket[i] != NULL)
-			domain_remove(r, r->bucket[i]->addr);
+	domains_remove(r);
 	say(LOG_INFO, "relay: ending when %u sessions have ended",
 	    r->hub.sessions);
 	event_add(r->end, &tv);
@@ -338,7 +341,7 @@ on_message(struct relay_state *r, const struct relay_msg *m, int fd)
 			add(r, m, fd);
 		return;
 	case RELAY_REMOVE:
-		domain_remove(r, m->addr);
+		domain_remove(r, m->addr, m->port);
 		break;
 	case RELAY_DRAIN:
 		drain(r);
@@ -556,11 +559,7 @@ open_all(struct relay_state *r)
 static void
 close_all(struct relay_state *r)
 {
-	size_t i;
-
-	for (i = 0; i < BUCKETS; i++)
-		while (r->bucket[i] != NULL)
-			domain_remove(r, r->bucket[i]->addr);
+	domains_remove(r);
 	if (r->control != NULL)
 		event_free(r->control);
 	if (r->usr1 != NULL)

@@ -58,6 +58,7 @@ struct domain {
 	struct domain *next;
 	struct hub *hub;
 	uint32_t addr; /* host order */
+	uint16_t port;
 	char name[DOMAIN_LEN];
 	int fd;               /* listening, -1: no more */
 	struct event *accept; /* NULL: no more */
@@ -119,8 +120,8 @@ const struct refusal *domain_failure(const struct domain *);
 int guard_open(struct hub *);
 /* Did uid connect to addr:port?  Everything else, not known included, no: why
  * (one line). */
-bool
-guard_peer(const struct hub *, int fd, uint32_t addr, char *why, size_t len);
+bool guard_peer(const struct hub *, int fd, uint32_t addr, uint16_t port,
+    char *why, size_t len);
 /* After everything is opened: no root, no new privileges, no files, no core.
  * 0, or -1 and the log says why; a kernel without Landlock is only logged. */
 int guard_close(const struct hub *);

@@ -62,7 +62,8 @@ struct relay_args {
 	const char *config;   /* absolute path of the configuration */
 	uint32_t first, last; /* alias range, IPv4, host order, */
 	uint16_t port;        /* and port, as the parent uses them: these count
-			       * should the file have changed since */
+			       * should the file have changed since; an alias
+			       * may be of a former range or port */
 	uint32_t max;         /* aliases at most, likewise */
 };
 
@@ -70,9 +71,9 @@ enum relay_op {
 	RELAY_ADD = 1, /* with one descriptor: a listening TCP socket,
 			* non-blocking, cloexec, bound to addr:port; the
 			* address is not known to the child yet */
-	RELAY_REMOVE,  /* addr is given up: close its listening socket; its
+	RELAY_REMOVE,  /* addr is only held: close its listening socket; its
 			* sessions go on.  domain is empty */
-	RELAY_DRAIN    /* end gracefully; addr 0, domain empty */
+	RELAY_DRAIN    /* end gracefully; addr and port 0, domain empty */
 };
 
 #define RELAY_DRAIN_MAX 3600 /* seconds; then the parent kills */
@@ -81,8 +82,9 @@ enum relay_op {
 
 /* One datagram of control is exactly one of these. */
 struct relay_msg {
-	uint32_t op;             /* enum relay_op */
-	uint32_t addr;           /* host order */
+	uint32_t op;   /* enum relay_op */
+	uint32_t addr; /* host order */
+	uint32_t port;
 	char domain[DOMAIN_LEN]; /* as alias_domain() writes it */
 };
 
@@ -96,32 +98,49 @@ bool alias_domain(const char *key, char out[DOMAIN_LEN], const char **why);
 struct alias {
 	char domain[DOMAIN_LEN];
 	uint32_t addr; /* host order */
+	uint16_t port;
+	bool served;   /* the relay listens, or is to; else it is only held */
 	int fd;        /* the owner's to open and close; -1 in a new one */
 	bool told;     /* the owner's: the relay knows of it */
-	uint64_t used; /* seconds, of the last alias_use() */
+	uint64_t used; /* seconds, of the last alias_use(), or as the owner
+			* says */
 
-	uint32_t newer, older;           /* order of use */
+	uint32_t newer, older;           /* of the held, or of the served */
 	uint32_t same_domain, same_addr; /* hash chains */
 };
 
 struct aliases;
 
-/* At most max of them, 1 to 65536, in [first, last], which must have that many.
- * All memory is taken here; NULL: there is none. */
-struct aliases *alias_new(uint32_t first, uint32_t last, uint32_t max);
+/* At most max of them, 1 to 65536.  All memory is taken here; NULL: there is
+ * none.  key: random, and nobody else's. */
+struct aliases *alias_new(uint32_t max, const uint64_t key[2]);
 void alias_free(struct aliases *); /* closes nothing; NULL is allowed */
-/* NULL: not in the table.  domain as alias_domain() wrote it. */
+/* The present range and port: to be set before anything else.  Entries of
+ * another stay where they are. */
+void
+alias_range(struct aliases *, uint32_t first, uint32_t last, uint16_t port);
+bool alias_present(const struct aliases *, const struct alias *);
+/* A present one; NULL: none.  domain as alias_domain() wrote it. */
 struct alias *alias_find(struct aliases *, const char *domain);
-/* A new one, as used now.  Its address depends on domain alone unless another
- * has that one: then the next free.  NULL: the table is full. */
+bool alias_full(const struct aliases *);
+/* A new one, held.  Its address depends on domain and key alone unless another
+ * has that one: then the next free.  NULL: the table or the range is full. */
 struct alias *alias_add(struct aliases *, const char *domain, uint64_t now);
-/* To the next free address: this one cannot be bound.  False: none. */
-bool alias_move(struct aliases *, struct alias *);
-void alias_use(struct aliases *, struct alias *, uint64_t now);
-struct alias *alias_oldest(struct aliases *); /* NULL: the table is empty */
+/* This one cannot be bound: to the n-th other place.  False: none is free. */
+bool alias_move(struct aliases *, struct alias *, unsigned n);
+void alias_use(struct aliases *, struct alias *, uint64_t now); /* is served */
+void alias_hold(struct aliases *, struct alias *);
+/* Is served, though nobody has asked for it: as the oldest. */
+void alias_wake(struct aliases *, struct alias *);
+/* Its address is another domain's from now on. */
+void alias_rename(struct aliases *, struct alias *, const char *domain);
 void alias_remove(struct aliases *, struct alias *);
+uint32_t alias_count(const struct aliases *, bool served);
+/* In order of use, as they came to be served or held.  NULL: no more. */
+struct alias *alias_oldest(struct aliases *, bool served);
+struct alias *alias_newer(struct aliases *, const struct alias *);
 /* Each in turn, newest first: NULL, the newest, ... NULL */
-struct alias *alias_next(struct aliases *, const struct alias *);
+struct alias *alias_next(struct aliases *, bool served, const struct alias *);
 
 /* ----------------------------------------------------------- protocols */
 
@@ -191,6 +210,8 @@ struct relays {
 	const char *table, *config; /* argv of this program */
 	struct checked conf;
 	struct aliases *aliases; /* all of them listening; told is ours */
+	int held;                /* epoll: those that no relay listens at */
+	uint64_t wake;           /* not before: there was no room */
 	int other;               /* one more descriptor that children must not
 				  * have; -1: none */
 	uint64_t complained;     /* of a full table; 0: never */
@@ -242,10 +263,21 @@ void relay_main(char **argv) __attribute__((noreturn));
 #define ADDRESS_LEN 16
 
 void address_text(uint32_t addr, char buf[ADDRESS_LEN]);
-/* An alias for a domain that has none, listening; the relay is told.  NULL: the
- * log says why. */
-struct alias *address_new(struct relays *, const char *domain, uint64_t now);
-void addresses_close(struct aliases *); /* and frees them */
+/* The table, empty.  False: there is no memory or the like, see errno. */
+bool addresses_open(struct relays *, const struct checked *);
+/* Range and port of a configuration are the present ones, and it is sure that
+ * nobody else can listen on all addresses of that port.  False, and why, if
+ * somebody does already: nothing has changed. */
+bool addresses_range(struct relays *, const struct checked *, uint64_t now,
+    char *why, size_t len);
+/* Those of another range or port are only held: the relay that served them has
+ * been told to end. */
+void addresses_settle(struct relays *, uint64_t now);
+/* smtpd has connected to some that are held: they are served again. */
+void addresses_wake(struct relays *, uint64_t now);
+/* The alias of a domain, served; the relay is told of a new one.  NULL: the log
+ * says why. */
+struct alias *address_of(struct relays *, const char *domain, uint64_t now);
 /* As many aliases as configured, or as descriptors allow that the relay needs
  * for sessions, too; then with a warning. */
 uint32_t address_limit(const struct checked *);

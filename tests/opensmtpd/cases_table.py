@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from fd0 import (alive, both, comm, CONF, descriptors, DIR, greeting, Lines,
-                 LOG, processes, refused, same, SAN, test, UID, wait_for, write)
+from fd0 import (alive, both, comm, CONF, descriptors, DIR, greeting,
+                 Lines, LOG, processes, same, SAN, test, UID, wait_for, write)
 
 
 # -------------------------------------------------------------------- lookups
@@ -30,19 +30,6 @@ def lookup(P):
         same(t.address(d), where)
     for where in list(seen)[::37]:
         greeting(where)
-
-
-@both
-def same_address_after_a_restart(P):
-    names = ["d%d.example" % i for i in range(50)]
-    t = P()
-    first = [t.address(d) for d in names]
-    t.stop()
-    t = P()
-    same([t.address(d) for d in names], first)
-    t.stop()
-    t = P()                             # and whatever came before it
-    same([t.address(d) for d in reversed(names)], first[::-1])
 
 
 @both
@@ -183,14 +170,19 @@ def later(seconds):
     os.rename(DIR + "/clock.new", DIR + "/clock")
 
 
-def later_table(conf=""):
+def later_by(seconds):
+    with open(DIR + "/clock") as f:
+        later(int(f.read()) + seconds)
+
+
+def later_table(conf="", **more):
     """A table whose clock obeys later()."""
     with open(DIR + "/clock.c", "w") as f:
         f.write(CLOCK)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", DIR + "/clock.so",
                     DIR + "/clock.c"], check=True)
     later(0)
-    return Lines(conf, env={"LD_PRELOAD": DIR + "/clock.so"})
+    return Lines(conf, env={"LD_PRELOAD": DIR + "/clock.so"}, **more)
 
 
 @test
@@ -205,7 +197,7 @@ def idle_addresses_are_given_again():
     later(601)
     d = t.address("d.example")          # b was idle for the longest
     greeting(d)
-    wait_for("b's address to close", lambda: d == b or refused(b))
+    assert d not in (a, b, c), d
     same(t.address("c.example"), c)
     same(t.address("a.example"), a)
     assert t.lookup("e.example") is False
@@ -215,7 +207,6 @@ def idle_addresses_are_given_again():
     os.kill(t.relay(), signal.SIGKILL)
     for where in (a, c, d):
         greeting(where)
-    assert d == b or refused(b)
 
 
 @test

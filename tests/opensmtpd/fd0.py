@@ -41,6 +41,7 @@ class Table:
         self.fd.settimeout(15)
         args = [self.NAME, CONF] if argv is None else argv
         cmd = list(wrap) + (["/usr/bin/env", "-i"] if wrap else [])
+        cmd += ["%s=%s" % x for x in dict(SAN, **env or {}).items() if wrap]
         with contextlib.ExitStack() as stack:
             err = open(STDERR, "ab")
             stack.callback(err.close)
@@ -357,14 +358,6 @@ def greeting(where, seconds=5):
             data += more
     assert data.startswith(b"220 "), data
     return data.decode()
-
-
-def refused(where):
-    try:
-        connect(where).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def descriptors(pid):

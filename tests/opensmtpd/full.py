@@ -37,6 +37,7 @@ import opensmtpd                                        # noqa: E402
 import play                                             # noqa: E402
 import scenario                                         # noqa: E402
 import world                                            # noqa: E402
+from other import Other                                 # noqa: E402
 from play import Die, Upstream, same, until             # noqa: E402
 
 INSIDE = "DV_FULL_INSIDE"
@@ -66,6 +67,10 @@ class Driver(opensmtpd.Driver):
 
     def danevirke_conf(self, profile, more=MORE):
         return super().danevirke_conf(profile, more)
+
+    def start(self, text=None):
+        self.began = self.log.mark()
+        super().start(text)
 
 
 # ------------------------------------------------------------------ messages
@@ -143,10 +148,12 @@ def schedule():
 
 
 def address(ident):
-    """The relay's address of a domain that mail was sent to."""
-    line = D.log.wait(r"^table-danevirke\S+ %s is at " % re.escape(
-        domain(ident)), 10)
-    return line.split()[-1], RELAY_PORT
+    """The relay's address of a domain that mail was sent to: another after
+    each start, and in each range."""
+    known = r"^table-danevirke\S+ %s is at " % re.escape(domain(ident))
+    D.log.wait(known, 10, D.began)
+    rows = [x for x in D.log.since(D.began) if re.search(known, x)]
+    return rows[-1].split()[-1], RELAY_PORT
 
 
 def smtpd_ids():
@@ -325,6 +332,78 @@ def stalled():
         assert time.monotonic() - began < 4, time.monotonic() - began
         same(len(waiting("stalled")), 40)
         stop.set()
+
+
+@test
+def moved():
+    """another range: smtpd goes on at the old address, and nobody else is there
+    """
+    path, stop = D.dir + "/default.conf", threading.Event()
+    with open(path) as f:
+        good = f.read()
+    mids = ["moved%d" % n for n in range(40)]
+    with Upstream("stalled", on={
+            "connect": lambda *_: stop.wait(60) and None,
+            "mail": "451 4.3.0 later"}) as u, Other() as other:
+        submit([(message(m, b"x\r\n")[0], [rcpt("stalled", m)])
+                for m in mids])
+        until(lambda: u.peers, 10)
+        where, old = address("stalled"), relays()
+        with open(path, "w") as f:
+            f.write(good.replace("127.64.0.0/16", "127.80.0.0/16"))
+        same(D.control("update", "table", "dv_default").returncode, 0)
+        same(other.ways(*where), [])
+        # refused ten times, smtpd quits, and comes back to where it was
+        mark = D.log.mark()
+        stop.set()
+        assert D.log.wait("mta host-rejects-all-mails", 15, mark)
+        u.on.clear()
+        assert D.log.wait("mta connecting address=smtp.notls://%s:" %
+                          re.escape(where[0]), 15, mark)
+        same(other.ways(*where), [])
+        until(lambda: not relays() & old, 20)
+        same(other.ways(*where), [])
+        end = time.monotonic() + 30
+        while waiting("stalled") and time.monotonic() < end:
+            schedule()                  # those that were refused
+            time.sleep(1)
+        got = [re.search(rb"Message-ID: <(\w+)@", m)[1].decode()
+               for m in u.messages]
+        same(sorted(m for m in got if m in mids), sorted(mids))
+    with open(path, "w") as f:
+        f.write(good)
+    D.renew()
+
+
+@test
+def other_user_first():
+    """another user at 0.0.0.0: smtpd does not start, and says why"""
+    D.stop()
+    mark = D.log.mark()
+    with Other() as other:
+        same(other.bind("0.0.0.0", RELAY_PORT, ("SO_REUSEADDR",)), "")
+        try:
+            D.start()
+            raise AssertionError("smtpd has started")
+        except RuntimeError:
+            D.stop()
+    assert D.log.wait(r"not started: relay\.port: cannot listen on .* port "
+                      r"10025: Address already in use: another program "
+                      r"listens", 5, mark)
+    D.start()
+
+
+@test
+def backup():
+    """`backup` on the action: smtpd refuses to start, as the manual says"""
+    for extra in ("", " backup", " backup mx mx1.lab.alpha"):
+        path = D.write_config(re.sub(r"( relay domain <\w+>)", r"\1" + extra,
+                                     D.config()))
+        p = subprocess.run([opensmtpd.SMTPD, "-n", "-f", path], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        same(("mutually exclusive" in p.stdout, p.returncode != 0),
+             (extra != "", extra != ""), p.stdout)
+    D.write_config()
 
 
 @test

@@ -25,6 +25,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import cases_address                                    # noqa: E402, F401
 import cases_conf                                       # noqa: E402, F401
 import cases_table                                      # noqa: E402, F401
 import cases_wrong                                      # noqa: E402, F401

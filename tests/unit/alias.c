@@ -18,6 +18,9 @@
 
 #define FIRST 0x7f400000
 #define LAST 0x7f40ffff
+#define PORT 10025
+
+static const uint64_t secret[2] = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
 
 static void
 test_names(void **state)
@@ -112,13 +115,27 @@ test_name_lengths(void **state)
 	assert_false(alias_domain(key, out, &why));
 }
 
+static struct aliases *
+table(uint32_t first, uint32_t last, uint32_t max)
+{
+	struct aliases *t = alias_new(max, secret);
+
+	assert_non_null(t);
+	alias_range(t, first, last, PORT);
+	return t;
+}
+
 static struct alias *
 add(struct aliases *t, unsigned i, uint64_t now)
 {
 	char domain[40];
 
+	struct alias *a;
+
 	snprintf(domain, sizeof domain, "d%u.example", i);
-	return alias_add(t, domain, now);
+	if ((a = alias_add(t, domain, now)) != NULL)
+		alias_use(t, a, now);
+	return a;
 }
 
 static struct alias *
@@ -130,35 +147,42 @@ find(struct aliases *t, unsigned i)
 	return alias_find(t, domain);
 }
 
-/* Written down once: an address must not change from release to release. */
+/* SipHash-2-4 of the domain, as another program has computed it. */
 static void
-test_addresses_are_fixed(void **state)
+test_addresses(void **state)
 {
-	struct aliases *t = alias_new(FIRST, LAST, 10);
+	static const struct {
+		const char *domain;
+		uint32_t addr, next;
+	} d[] = { { "example.org", 0x7f40d85b, 0x7f40a998 },
+		{ "example.com", 0x7f40fc69, 0x7f40cb48 },
+		{ "[192.0.2.1]", 0x7f404ee1, 0x7f40c4ae },
+		{ "xn--bcher.exampl", 0x7f40f20f, 0x7f40e6a8 },
+		{ "d.exampl", 0x7f40bee7, 0x7f4015da } };
+	struct aliases *t = table(FIRST, LAST, 10);
 	struct alias *a;
+	size_t i;
 
 	(void)state;
-	assert_non_null(t);
-	assert_non_null(a = alias_add(t, "example.org", 1));
-	assert_int_equal(a->addr, 0x7f40795c);
-	assert_non_null(a = alias_add(t, "example.com", 1));
-	assert_int_equal(a->addr, 0x7f40278e);
-	assert_non_null(a = alias_add(t, "[192.0.2.1]", 1));
-	assert_int_equal(a->addr, 0x7f40fb93);
+	for (i = 0; i < sizeof d / sizeof *d; i++) {
+		assert_non_null(a = alias_add(t, d[i].domain, 1));
+		assert_int_equal(a->addr, d[i].addr);
+		assert_int_equal(a->port, PORT);
+		assert_true(alias_move(t, a, 1));
+		assert_int_equal(a->addr, d[i].next);
+	}
 	alias_free(t);
 }
 
-/* After a restart the order of lookups is another. */
+/* Whatever the order of lookups. */
 static void
-test_same_after_a_restart(void **state)
+test_same_key_same_address(void **state)
 {
-	struct aliases *t = alias_new(FIRST, LAST, 4096);
-	struct aliases *u = alias_new(FIRST, LAST, 4096);
+	struct aliases *t = table(FIRST, LAST, 4096);
+	struct aliases *u = table(FIRST, LAST, 4096);
 	unsigned i, same = 0;
 
 	(void)state;
-	assert_non_null(t);
-	assert_non_null(u);
 	for (i = 0; i < 1000; i++) {
 		assert_non_null(add(t, i, 1));
 		assert_non_null(add(u, 999 - i, 1));
@@ -171,16 +195,33 @@ test_same_after_a_restart(void **state)
 	alias_free(u);
 }
 
+/* Who does not know the key cannot be there first. */
+static void
+test_other_key_other_address(void **state)
+{
+	struct aliases *t = table(FIRST, LAST, 1000), *u;
+	uint64_t other[2] = { secret[0], secret[1] ^ 1ULL << 63 };
+	unsigned i, same = 0;
+
+	(void)state;
+	assert_non_null(u = alias_new(1000, other));
+	alias_range(u, FIRST, LAST, PORT);
+	for (i = 0; i < 1000; i++)
+		same += add(t, i, 1)->addr == add(u, i, 1)->addr;
+	assert_true(same < 5);
+	alias_free(t);
+	alias_free(u);
+}
+
 static void
 test_probing(void **state)
 {
 	bool seen[8] = { false };
-	struct aliases *t = alias_new(FIRST + 8, FIRST + 15, 8);
+	struct aliases *t = table(FIRST + 8, FIRST + 15, 8);
 	struct alias *a;
 	unsigned i;
 
 	(void)state;
-	assert_non_null(t);
 	for (i = 0; i < 8; i++) {
 		assert_non_null(a = add(t, i, 1));
 		assert_in_range(a->addr, FIRST + 8, FIRST + 15);
@@ -190,78 +231,195 @@ test_probing(void **state)
 		assert_false(a->told);
 	}
 	assert_null(add(t, 8, 1));
-	assert_false(alias_move(t, a)); /* there is nowhere to go */
+	assert_false(alias_move(t, a, 1)); /* there is nowhere to go */
 	alias_free(t);
-	assert_non_null(t = alias_new(FIRST, FIRST, 1)); /* a range of one */
+	t = table(FIRST, FIRST, 1); /* a range of one */
 	assert_non_null(a = add(t, 1, 1));
 	assert_int_equal(a->addr, FIRST);
-	assert_false(alias_move(t, a));
+	assert_false(alias_move(t, a, 1));
 	assert_null(add(t, 2, 1));
 	alias_remove(t, a);
 	assert_non_null(add(t, 2, 1));
 	alias_free(t);
 }
 
+/* Of a small range, each place that is free is tried. */
 static void
 test_move(void **state)
 {
-	struct aliases *t = alias_new(FIRST, FIRST + 7, 7);
+	struct aliases *t;
 	struct alias *a, *b;
-	unsigned i;
+	unsigned i, k, places;
 
 	(void)state;
-	assert_non_null(t);
-	for (i = 0; i < 6; i++)
-		assert_non_null(add(t, i, 1));
-	assert_non_null(a = find(t, 3));
-	for (i = 0; i < 20; i++) {
-		assert_true(alias_move(t, a)); /* two places are free */
-		assert_in_range(a->addr, FIRST, FIRST + 7);
-		assert_ptr_equal(find(t, 3), a);
+	for (k = 0; k < 50; k++) {
+		t = table(FIRST, FIRST + 7, 7);
+		for (i = 0; i < 6; i++)
+			assert_non_null(add(t, k * 10 + i, 1));
+		assert_non_null(a = find(t, k * 10 + 3));
+		places = 1U << (a->addr & 7);
+		for (i = 1; i < 16; i++) {
+			assert_true(alias_move(t, a, i));
+			assert_in_range(a->addr, FIRST, FIRST + 7);
+			assert_ptr_equal(find(t, k * 10 + 3), a);
+			places |= 1U << (a->addr & 7);
+		}
+		assert_int_equal(__builtin_popcount(places), 3);
+		assert_non_null(b = add(t, k * 10 + 6, 1));
+		assert_true(a->addr != b->addr);
+		for (i = 0; i < 7; i++)
+			assert_non_null(find(t, k * 10 + i));
+		alias_free(t);
 	}
-	assert_non_null(b = add(t, 6, 1));
-	assert_true(a->addr != b->addr);
-	for (i = 0; i < 7; i++)
-		assert_non_null(find(t, i));
+}
+
+/* A neighbour is not the next: rows of addresses can be taken by others. */
+static void
+test_move_far(void **state)
+{
+	struct aliases *t = table(FIRST, LAST, 100);
+	struct alias *a;
+	uint32_t was;
+	unsigned i, near = 0;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		assert_non_null(a = add(t, i, 1));
+		was = a->addr;
+		assert_true(alias_move(t, a, 1));
+		near += a->addr - was < 100;
+	}
+	assert_true(near < 5);
 	alias_free(t);
 }
 
 static void
 test_order(void **state)
 {
-	struct aliases *t = alias_new(FIRST, LAST, 5);
+	struct aliases *t = table(FIRST, LAST, 5);
 	struct alias *a = NULL;
 	unsigned i;
 
 	(void)state;
-	assert_non_null(t);
-	assert_null(alias_oldest(t));
-	assert_null(alias_next(t, NULL));
+	assert_null(alias_oldest(t, true));
+	assert_null(alias_next(t, true, NULL));
 	for (i = 0; i < 5; i++)
 		assert_non_null(add(t, i, 10 + i));
-	assert_ptr_equal(alias_oldest(t), find(t, 0));
+	assert_ptr_equal(alias_oldest(t, true), find(t, 0));
 	for (i = 5; i-- > 0;) /* newest first */
-		assert_ptr_equal(a = alias_next(t, a), find(t, i));
-	assert_null(alias_next(t, a));
+		assert_ptr_equal(a = alias_next(t, true, a), find(t, i));
+	assert_null(alias_next(t, true, a));
 	alias_use(t, find(t, 0), 20);
 	assert_int_equal(find(t, 0)->used, 20);
-	assert_ptr_equal(alias_oldest(t), find(t, 1));
-	assert_ptr_equal(alias_next(t, NULL), find(t, 0));
+	assert_ptr_equal(alias_oldest(t, true), find(t, 1));
+	assert_ptr_equal(alias_next(t, true, NULL), find(t, 0));
 	alias_use(t, find(t, 3), 21); /* from the middle */
 	alias_use(t, find(t, 3), 22); /* and the newest again */
-	assert_ptr_equal(alias_next(t, NULL), find(t, 3));
+	assert_ptr_equal(alias_next(t, true, NULL), find(t, 3));
 	alias_remove(t, find(t, 1)); /* the oldest */
-	assert_ptr_equal(alias_oldest(t), find(t, 2));
+	assert_ptr_equal(alias_oldest(t, true), find(t, 2));
 	alias_remove(t, find(t, 3)); /* the newest */
-	assert_ptr_equal(alias_next(t, NULL), find(t, 0));
+	assert_ptr_equal(alias_next(t, true, NULL), find(t, 0));
 	assert_null(find(t, 1));
 	assert_null(find(t, 3));
-	for (i = 0; (a = alias_oldest(t)) != NULL; i++)
+	for (i = 0; (a = alias_oldest(t, true)) != NULL; i++)
 		alias_remove(t, a);
 	assert_int_equal(i, 3);
-	assert_null(alias_next(t, NULL));
+	assert_null(alias_next(t, true, NULL));
 	for (i = 0; i < 5; i++)
 		assert_non_null(add(t, i, 1));
+	alias_free(t);
+}
+
+/* Served, held, and served again at the same address. */
+static void
+test_held(void **state)
+{
+	struct aliases *t = table(FIRST, LAST, 5);
+	struct alias *a, *b;
+	uint32_t addr;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		assert_non_null(add(t, i, 10 + i));
+	assert_non_null(a = alias_add(t, "", 1)); /* new ones are held */
+	assert_false(a->served);
+	assert_ptr_equal(alias_find(t, ""), a);
+	assert_true(alias_full(t));
+	assert_int_equal(alias_count(t, true), 4);
+	assert_int_equal(alias_count(t, false), 1);
+	b = find(t, 1);
+	addr = b->addr;
+	alias_hold(t, b);
+	assert_false(b->served);
+	assert_int_equal(b->used, 11);
+	assert_int_equal(alias_count(t, true), 3);
+	assert_ptr_equal(alias_oldest(t, false), a);
+	assert_ptr_equal(alias_newer(t, a), b);
+	assert_null(alias_newer(t, b));
+	assert_null(add(t, 9, 1)); /* its place is not free */
+	assert_ptr_equal(find(t, 1), b);
+	alias_use(t, b, 20);
+	assert_true(b->served);
+	assert_int_equal(b->addr, addr);
+	assert_int_equal(alias_count(t, true), 4);
+	alias_hold(t, b);
+	alias_wake(t, b); /* served, but nobody has asked */
+	assert_true(b->served);
+	assert_int_equal(b->used, 20);
+	assert_ptr_equal(alias_oldest(t, true), b);
+	assert_ptr_equal(alias_newer(t, b), find(t, 0));
+	alias_hold(t, b);
+	for (i = 0; i < 4; i++)
+		if (find(t, i)->served)
+			alias_hold(t, find(t, i));
+	assert_null(alias_oldest(t, true));
+	alias_wake(t, b); /* the only one */
+	assert_ptr_equal(alias_next(t, true, NULL), b);
+	assert_ptr_equal(alias_oldest(t, true), b);
+	assert_null(alias_next(t, true, b));
+	alias_rename(t, a, "d9.example");
+	assert_null(alias_find(t, ""));
+	assert_ptr_equal(find(t, 9), a);
+	alias_remove(t, a);
+	assert_false(alias_full(t));
+	assert_null(find(t, 9));
+	assert_int_equal(alias_count(t, false), 3);
+	alias_free(t);
+}
+
+/* Those of a former range keep their places, and are found when it is back. */
+static void
+test_another_range(void **state)
+{
+	struct aliases *t = table(FIRST, FIRST + 7, 16);
+	struct alias *a, *b, *c;
+	uint32_t addr;
+	unsigned i;
+
+	(void)state;
+	assert_non_null(a = add(t, 1, 1));
+	addr = a->addr;
+	alias_range(t, FIRST, FIRST + 7, PORT + 1);
+	assert_false(alias_present(t, a));
+	assert_null(find(t, 1));
+	assert_non_null(b = add(t, 1, 1)); /* another port: it meets nobody */
+	assert_int_equal(b->addr, addr);
+	assert_int_equal(b->port, PORT + 1);
+	assert_ptr_equal(find(t, 1), b);
+	alias_range(t, FIRST + 8, FIRST + 15, PORT);
+	assert_null(find(t, 1));
+	assert_non_null(c = add(t, 1, 1));
+	assert_in_range(c->addr, FIRST + 8, FIRST + 15);
+	alias_range(t, FIRST, FIRST + 7, PORT);
+	assert_ptr_equal(find(t, 1), a);
+	assert_true(alias_present(t, a));
+	for (i = 2; i < 9; i++) { /* and its place was never free */
+		assert_non_null(b = add(t, i, 1));
+		assert_true(b->addr != addr);
+	}
+	assert_null(add(t, 9, 1));
 	alias_free(t);
 }
 
@@ -275,14 +433,13 @@ test_against_a_list(void **state)
 		uint32_t addr;
 		uint64_t used;
 	} list[NAMES] = { { 0 } };
-	struct aliases *t = alias_new(FIRST, FIRST + RANGE - 1, MAX);
+	struct aliases *t = table(FIRST, FIRST + RANGE - 1, MAX);
 	uint32_t seed = 1;
 	struct alias *a;
 	unsigned i, j, k, n = 0;
 	uint64_t now;
 
 	(void)state;
-	assert_non_null(t);
 	for (now = 1; now < 500000; now++) {
 		seed = seed * 1103515245 + 12345;
 		i = (seed >> 16) % NAMES;
@@ -297,7 +454,8 @@ test_against_a_list(void **state)
 					    (!list[j].have ||
 						list[k].used < list[j].used))
 						j = k;
-				assert_ptr_equal(alias_oldest(t), find(t, j));
+				assert_ptr_equal(
+				    alias_oldest(t, true), find(t, j));
 				alias_remove(t, find(t, j));
 				list[j].have = false;
 				n--;
@@ -322,11 +480,10 @@ test_against_a_list(void **state)
 static void
 test_largest(void **state)
 {
-	struct aliases *t = alias_new(FIRST, LAST, 65536);
+	struct aliases *t = table(FIRST, LAST, 65536);
 	unsigned i;
 
 	(void)state;
-	assert_non_null(t);
 	for (i = 0; i < 65536; i++)
 		assert_non_null(add(t, i, i));
 	assert_null(add(t, i, i));
@@ -343,11 +500,15 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_names),
 		cmocka_unit_test(test_name_lengths),
-		cmocka_unit_test(test_addresses_are_fixed),
-		cmocka_unit_test(test_same_after_a_restart),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_same_key_same_address),
+		cmocka_unit_test(test_other_key_other_address),
 		cmocka_unit_test(test_probing),
 		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_move_far),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_another_range),
 		cmocka_unit_test(test_against_a_list),
 		cmocka_unit_test(test_largest),
 	};
