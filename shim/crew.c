@@ -378,10 +378,11 @@ query_convict(struct worker *w, const char *how)
 	struct danevirke_error err;
 
 	resolver_fail(&err, DANEVIRKE_EDNS,
-	    "%.255s: the DNS data cannot be looked up safely: the process that "
-	    "did so %s",
-	    q->name, how);
-	resolver_say(w->resolver, LOG_WARNING, "resolver: %s", err.text);
+	    "its DNS data cannot be looked up safely: the process that did so "
+	    "%s",
+	    how);
+	resolver_say(
+	    w->resolver, LOG_NOTICE, "resolver: %.255s: %s", q->name, err.text);
 	if (!w->killed) /* else it may be this machine that is slow */
 		convict_add(w->resolver, q->name);
 	query_end(q, NULL, &err);
@@ -425,7 +426,7 @@ worker_ended(struct worker *w, int status)
 	    w->given == 1)
 		query_convict(w, how);
 	else {
-		resolver_say(r, LOG_WARNING, "resolver: a process %s%s", how,
+		resolver_say(r, LOG_NOTICE, "resolver: a process %s%s", how,
 		    TAILQ_EMPTY(&w->queries) ?
 			"" :
 			": its questions are asked again");

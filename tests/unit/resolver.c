@@ -361,7 +361,7 @@ test_several_evil(void **state)
 	run(w, q, 40, 120);
 	for (i = 0; i < 40; i++)
 		if (i % 9 == 0)
-			is_bad(&q[i], "the DNS data cannot be looked up");
+			is_bad(&q[i], "its DNS data cannot be looked up");
 		else if (i % 10 == 0)
 			is_bad(&q[i], "ended with status 7");
 		else
