@@ -231,6 +231,10 @@ struct danevirke_answer {
  * whatever profile and destinations say, and hosts that are ourselves stay in
  * the list. */
 #define DANEVIRKE_TEST 0x02
+/* Nobody is asked: every lookup must be in the store of this process's user,
+ * or the question fails at once (EDNS).  No resolver is made for it, so what
+ * it costs does not depend on what a stranger's zone holds (D16). */
+#define DANEVIRKE_STORED 0x04
 
 struct danevirke_question {
 	size_t size; /* sizeof q */
@@ -323,6 +327,7 @@ struct danevirke_settings {
 	unsigned relay_max_per_domain;
 	unsigned relay_max_domains;
 	unsigned relay_failure_ttl; /* a failed verdict is kept */
+	unsigned resolver_timeout;  /* seconds for one question, 1 to 300 */
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */

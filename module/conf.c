@@ -413,6 +413,7 @@ finish(struct walk *w, const config_t *cfg)
 			    c->timeout);
 		c->query_timeout = c->timeout;
 	}
+	t->resolver_timeout = c->timeout;
 	if (t->relay_max_domains > range) {
 		s = config_lookup(cfg, "relay.limits.domains");
 		if (s != NULL)

@@ -38,6 +38,9 @@ struct danevirke_query {
 #define OPTIONS_MIN offsetof(struct danevirke_options, log_arg) + sizeof(void *)
 #define QUESTION_MIN \
 	offsetof(struct danevirke_question, flags) + sizeof(uint32_t)
+#define FLAGS \
+	(uint32_t)( \
+	    DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED)
 
 static int
 engine_check(const struct danevirke *e, struct danevirke_error *err)
@@ -213,7 +216,7 @@ begin(struct danevirke *e, const struct danevirke_question *question,
 		    "question.kind: %d: want 0 "
 		    "or 1",
 		    (int)question->kind);
-	if (question->flags & ~(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST))
+	if (question->flags & ~FLAGS)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "question.flags: 0x%x: has bits that mean nothing",
 		    (unsigned)question->flags);

@@ -532,14 +532,13 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		done(done_arg, result);
 }
 
-struct dns_query *
-dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
+static struct dns_query *
+query_new(struct dns *dns, struct arena *arena, const char *name, int type,
     dns_done *done, void *arg, struct danevirke_error *err)
 {
 	struct timeval limit = { dns->conf->query_timeout, 0 };
 	struct dns_query *q;
 	struct wire wire;
-	int rc;
 
 	if (!wire_parse(name, &wire)) {
 		fail(err, DANEVIRKE_EINVAL, "\"%.300s\" is not a domain name",
@@ -569,6 +568,33 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
+	return q;
+}
+
+struct dns_query *
+dns_stored(struct dns *dns, struct arena *arena, const char *name, int type,
+    dns_done *done, void *arg, struct danevirke_error *err)
+{
+	struct dns_query *q;
+
+	q = query_new(dns, arena, name, type, done, arg, err);
+	if (q == NULL || from_store(q))
+		return q;
+	query_free(q);
+	fail(err, DANEVIRKE_EDNS, "%.300s: not in the store", name);
+	return NULL;
+}
+
+struct dns_query *
+dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
+    dns_done *done, void *arg, struct danevirke_error *err)
+{
+	struct dns_query *q;
+	int rc;
+
+	q = query_new(dns, arena, name, type, done, arg, err);
+	if (q == NULL)
+		return NULL;
 	if (done != NULL && from_store(q)) /* needs no resolver */
 		return q;
 	if (ready(dns, err) != DANEVIRKE_OK) {

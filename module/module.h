@@ -200,6 +200,9 @@ int dns_open(struct dns *, struct danevirke_error *err);
  * enforced here (an ERROR with a why).  NULL: err. */
 struct dns_query *dns_start(struct dns *, struct arena *, const char *name,
     int type, dns_done *done, void *arg, struct danevirke_error *err);
+/* The same from the store alone: EDNS where it has no answer. */
+struct dns_query *dns_stored(struct dns *, struct arena *, const char *name,
+    int type, dns_done *done, void *arg, struct danevirke_error *err);
 void dns_cancel(struct dns_query *);
 
 /* Pure and public for tests and fuzzing: a packet to a result.  sec as

@@ -3,7 +3,8 @@
  * One question in flight: asks what policy.c wants until it wants no more.
  * MX (and its aliases) first, then all hosts in parallel, each its addresses,
  * perhaps its own CNAME, its TLSA records.  What has not been answered when
- * the time is over counts as ERROR, so that decided hosts are still used.
+ * the time is over counts as ERROR, so that decided hosts are still used.  A
+ * question for the store alone (DANEVIRKE_STORED) is all there, or fails.
  */
 #include <sys/random.h>
 
@@ -35,7 +36,8 @@ struct route {
 	size_t pending;
 	struct event *timer; /* time limit; start; finish */
 	bool expired, nomem;
-	uint64_t until; /* when the first of the results ends (D15) */
+	bool stored, missing; /* nobody may be asked; not all is there */
+	uint64_t until;       /* when the first of the results ends (D15) */
 	danevirke_log *log;
 	void *log_arg;
 	danevirke_done *done;
@@ -155,7 +157,7 @@ finish(struct route *q)
 	uint64_t now = store_now();
 	void *arg = q->arg;
 
-	if (!q->nomem)
+	if (!q->nomem && !q->missing)
 		draft = policy_decide(&q->arena, &q->facts);
 	if (draft != NULL && now != UINT64_MAX) {
 		/* D15: a TTL also runs while other lookups are waited for */
@@ -166,7 +168,10 @@ finish(struct route *q)
 		draft->expires = now + draft->ttl;
 		answer = answer_make(draft);
 	}
-	if (answer == NULL)
+	if (q->missing)
+		fail(&err, DANEVIRKE_EDNS, "%s: not all of it is in the store",
+		    q->facts.domain);
+	else if (answer == NULL)
 		fail(&err, DANEVIRKE_ENOMEM, "%s: out of memory",
 		    q->facts.domain);
 	query_free(q);
@@ -224,8 +229,12 @@ lookup_start(struct route *q, struct host_facts *h, const struct want *w)
 	l->route = q;
 	l->host = h;
 	l->slot = w->slot;
-	l->dns = dns_start(
+	l->dns = (q->stored ? dns_stored : dns_start)(
 	    q->dns, &q->arena, w->name, w->type, lookup_done, l, &err);
+	if (l->dns == NULL && q->stored && err.code == DANEVIRKE_EDNS) {
+		q->missing = true;
+		return;
+	}
 	if (l->dns == NULL) {
 		*w->slot = failed_result(q, w->name, err.text);
 		return;
@@ -246,8 +255,8 @@ host_go(struct route *q, struct host_facts *h)
 	for (l = q->lookups; l != NULL; l = l->next)
 		if (l->host == h && l->dns != NULL)
 			return; /* its other lookup is out */
-	while (
-	    !q->nomem && (n = policy_next(&q->arena, &q->facts, h, want)) > 0) {
+	while (!q->nomem && !q->missing &&
+	    (n = policy_next(&q->arena, &q->facts, h, want)) > 0) {
 		size_t before = q->pending;
 
 		for (i = 0; i < n; i++)
@@ -451,6 +460,7 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	if (set_name(q, question, err) != DANEVIRKE_OK)
 		goto bad;
 	set_level(q, question->flags);
+	q->stored = (question->flags & DANEVIRKE_STORED) != 0;
 	if (q->facts.level == DANEVIRKE_LEVEL_OFF &&
 	    (question->flags & DANEVIRKE_NO_LOOKUP_IF_OFF))
 		q->facts.failed = "level off, nothing looked up";

@@ -257,6 +257,7 @@ test_sizes(void **state)
 		struct danevirke_question q;
 		char newer[64];
 	} big = { .q = { .size = sizeof big, .name = "[192.0.2.1]" } };
+	char buf[1];
 	const struct danevirke_answer *a;
 	struct danevirke *e;
 
@@ -287,6 +288,17 @@ test_sizes(void **state)
 	q.flags = 0x80;
 	assert_null(dv->ask(e, &q, &err));
 	assert_non_null(strstr(err.text, "flags: 0x80"));
+	/* D16: nobody is asked, and it fails at once */
+	q.flags = DANEVIRKE_STORED;
+	assert_null(dv->ask(e, &q, &err));
+	assert_int_equal(err.code, DANEVIRKE_EDNS);
+	assert_non_null(strstr(err.text, "store"));
+	assert_int_equal(recv(silent, buf, 1, MSG_DONTWAIT), -1);
+	q.name = "[192.0.2.1]"; /* for which there is nothing to ask */
+	assert_non_null(a = dv->ask(e, &q, &err));
+	assert_true(a->outcome == DANEVIRKE_ROUTE);
+	dv->release(a);
+	assert_int_equal(dv->settings(e)->resolver_timeout, 2);
 	/* root, and whoever has no directory of its own, has no store */
 	assert_int_equal(
 	    dv->store_flush(e, NULL, NULL, &err), DANEVIRKE_EINVAL);

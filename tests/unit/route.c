@@ -5,6 +5,7 @@
  * failures at once.
  */
 #define dns_start fake_start
+#define dns_stored fake_stored
 #define dns_cancel fake_cancel
 #include "../../module/route.c"
 
@@ -32,6 +33,8 @@ static struct fake {
 	size_t refuse_from; /* dns_start() fails from this one on */
 	const char *silent; /* keys holding this never answer */
 	const char *slow;   /* and these after two seconds */
+	const char *stored; /* NULL, or all but keys holding this */
+	int code;           /* of done()'s error */
 	bool mx_insecure;
 	unsigned done;
 	const struct danevirke_answer *answer;
@@ -124,6 +127,20 @@ fake_start(struct dns *dns, struct arena *arena, const char *name, int type,
 	return q;
 }
 
+struct dns_query *
+fake_stored(struct dns *dns, struct arena *arena, const char *name, int type,
+    dns_done *done, void *arg, struct danevirke_error *err)
+{
+	char key[300];
+
+	snprintf(key, sizeof key, "%s/%d", name, type);
+	assert_non_null(fake.stored);
+	if (*fake.stored == '\0' || strstr(key, fake.stored) == NULL)
+		return fake_start(dns, arena, name, type, done, arg, err);
+	fail(err, DANEVIRKE_EDNS, "not there");
+	return NULL;
+}
+
 void
 fake_cancel(struct dns_query *q)
 {
@@ -139,7 +156,9 @@ on_answer(void *arg, const struct danevirke_answer *answer,
 {
 	assert_ptr_equal(arg, &fake);
 	assert_false(fake.in_start);
-	assert_null(err);
+	fake.code = err != NULL ? err->code : DANEVIRKE_OK;
+	assert_true(fake.code == DANEVIRKE_OK || fake.stored != NULL);
+	assert_int_equal(answer == NULL, fake.code != DANEVIRKE_OK);
 	fake.done++;
 	fake.answer = answer;
 }
@@ -440,6 +459,41 @@ test_test(void **state)
 	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_AUTHENTICATE);
 }
 
+/* D16: all is there, or the question fails, and the network is left alone. */
+static void
+stored(const char *missing, enum danevirke_code code)
+{
+	struct danevirke_question q = {
+		.size = sizeof q, .name = "d", .flags = DANEVIRKE_STORED
+	};
+	struct danevirke_error err;
+
+	fake.stored = missing;
+	fake.done = 0;
+	assert_non_null(route_start(&fake.conf, (struct dns *)(void *)&fake,
+	    fake.base, &q, NULL, NULL, on_answer, &fake, &err));
+	assert_int_equal(fake.done, 0);
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.code, code);
+}
+
+static void
+test_stored(void **state)
+{
+	static const char *const missing[] = { "d/15", "mx1", "mx2", "/1",
+		"/28", "/52", "_25._tcp.mx2" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof missing / sizeof *missing; i++)
+		stored(missing[i], DANEVIRKE_EDNS);
+	stored("", DANEVIRKE_OK);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->n_hosts, 2);
+	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+}
+
 int
 main(void)
 {
@@ -458,6 +512,7 @@ main(void)
 		T(test_bad),
 		T(test_off),
 		T(test_test),
+		T(test_stored),
 	};
 
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);

@@ -4,6 +4,7 @@
  * whatever becomes of the file, of other processes, or of the directory.
  */
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <setjmp.h>
@@ -446,6 +447,51 @@ test_kill(void **state) /* readers never see what a dead writer half did */
 	}
 }
 
+/* D16: a lookup from the store alone, or an error; no resolver, so no anchor
+ * and no root that could be asked. */
+static void
+found(void *arg, const struct dns_result *r)
+{
+	*(int *)arg = r->state == DANEVIRKE_INSECURE && r->n_rr == 1 ? 1 : -1;
+}
+
+static void
+test_lookup(void **state)
+{
+	static const uint8_t packet[] = "\0\0\201\200\0\1\0\1\0\0\0\0"
+					"\1a\7example\0\0\1\0\1"
+					"\300\014\0\1\0\1\0\0\0\074\0\4"
+					"\300\0\2\1";
+	struct event_base *base = event_base_new();
+	struct store *s = open_it();
+	struct danevirke_error err = { 0, "" };
+	struct arena a = { NULL };
+	struct dns *dns;
+	int got = 0;
+
+	(void)state;
+	conf.query_timeout = 10;
+	assert_non_null(dns = dns_new(&conf, base, s, 0, &err));
+	assert_null(
+	    dns_stored(dns, &a, "a.example", TYPE_A, found, &got, &err));
+	assert_int_equal(err.code, DANEVIRKE_EDNS);
+	assert_non_null(strstr(err.text, "a.example: not in the store"));
+	store_put(s, "a.example", TYPE_A, 0, packet, sizeof packet - 1, 60);
+	assert_non_null(
+	    dns_stored(dns, &a, "A.example", TYPE_A, found, &got, &err));
+	assert_int_equal(got, 0); /* from the loop */
+	event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(got, 1);
+	assert_null(
+	    dns_stored(dns, &a, "a.example", TYPE_MX, found, &got, &err));
+	assert_null(dns_stored(dns, &a, "a..b", TYPE_A, found, &got, &err));
+	assert_int_equal(err.code, DANEVIRKE_EINVAL);
+	dns_free(dns);
+	store_close(s);
+	arena_free(&a);
+	event_base_free(base);
+}
+
 static int
 setup(void **state)
 {
@@ -468,6 +514,7 @@ main(void)
 		T(test_conf),
 		T(test_directory),
 		T(test_list),
+		T(test_lookup),
 		T(test_kill),
 	};
 	struct passwd *pw;
