@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Answers: asked for, kept, handed over.  As root nothing is asked here: a
- * child that has become Exim's user does it, and what it sends back over a
- * pipe is checked by unpack() offset by offset.
+ * Answers: asked for, here or by a child, and handed over.
+ *
+ * What libraries compute for a stranger's zone may take as long as its keys
+ * are large, and no timer of the same process ends it (D16).  So this process
+ * takes only what the store of its user holds, which needs no resolver; all
+ * else is asked by a child that time limits kill.  As root nothing is asked
+ * here: the child becomes Exim's user first.  What it sends back over a pipe
+ * is checked by unpack() offset by offset.
  */
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -13,35 +22,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
 
-#define MAX_KNOWN 65536 /* next hops in one process */
-#define MAX_PACKED (4u << 20)
-#define CHILD_SECONDS 320 /* resolver.timeout is 300 at most */
+#define GRACE 2       /* seconds over resolver.timeout */
+#define CPU_SECONDS 2 /* 200 times what a question takes */
+#define HURRY 5       /* seconds, once others have taken theirs */
 
 /* Exim loads this library once in a process and calls it from one thread. */
 static struct shim shim;
 static struct danevirke *engine;
 static pid_t engine_pid;
-static struct known *known;
-static size_t n_known;
-
-/* Where this process has been.  A session may still be open: Exim does not
- * tell, when it holds one for more recipients. */
-static struct used {
-	char *name, *address;
-	struct used *next;
-} * used;
+static bool quiet; /* the parent has said it */
 
 static void
 on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
-	if (level <= 4) /* warnings and worse */
+	if (level <= 4 && !quiet) /* warnings and worse */
 		say("%s", text);
 }
 
@@ -121,22 +121,26 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 
 /* ------------------------------------------------------------- asking */
 
+/* code (may be NULL): enum danevirke_code of a failure */
 static const struct danevirke_answer *
-ask(const struct hop *h, char *why)
+ask(const struct hop *h, uint32_t flags, int *code, char *why)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.kind = h->kind,
 		.name = h->host,
 		.port = h->port,
 		.profile = h->profile,
-		.flags = DANEVIRKE_NO_LOOKUP_IF_OFF };
+		.flags = flags | DANEVIRKE_NO_LOOKUP_IF_OFF };
 	const struct danevirke_answer *a;
 	struct danevirke_error err;
 
 	if (engine_get(why) == NULL)
 		return NULL;
-	if ((a = shim.dv->ask(engine, &q, &err)) == NULL)
+	if ((a = shim.dv->ask(engine, &q, &err)) == NULL) {
 		snprintf(why, TEXT_LEN, "%.1000s", err.text);
+		if (code != NULL)
+			*code = err.code;
+	}
 	return a;
 }
 
@@ -169,21 +173,41 @@ become(const struct passwd *pw)
 	    setuid(0) == -1 && seteuid(0) == -1;
 }
 
-/* In the child: 'A' and an answer, or 'E' and a text. */
+/* D16: these signals kill whatever is being computed, and need no parent. */
 static void
-child(const struct hop *h, const struct passwd *pw, int fd)
+child_limits(unsigned seconds)
+{
+	static const struct itimerval cpu = { .it_value = { CPU_SECONDS, 0 } };
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGALRM, SIG_DFL);
+	signal(SIGPROF, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigaddset(&set, SIGPROF);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	alarm(seconds);
+	if (setitimer(ITIMER_PROF, &cpu, NULL) == -1)
+		_exit(1);
+}
+
+/* In the child: 'A' and an answer, or 'E' and a text.  pw: whom to become, or
+ * NULL. */
+static void
+child(const struct hop *h, const struct passwd *pw, unsigned limit, int fd)
 {
 	const struct danevirke_answer *a = NULL;
 	char why[TEXT_LEN] = "", *buf = NULL;
 	size_t len = 0;
 
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGALRM, SIG_DFL);
-	alarm(CHILD_SECONDS);
-	if (!become(pw))
+	child_limits(limit);
+	quiet = pw == NULL;
+	if (pw != NULL && !become(pw))
 		snprintf(why, sizeof why, "cannot become %s: %s", pw->pw_name,
 		    strerror(errno));
-	else if ((a = ask(h, why)) != NULL) {
+	else if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+	    (a = ask(h, 0, NULL, why)) != NULL) {
 		len = shim.dv->pack(a, NULL, 0);
 		if (len > MAX_PACKED || (buf = malloc(len)) == NULL ||
 		    shim.dv->pack(a, buf, len) != len) {
@@ -198,8 +222,7 @@ child(const struct hop *h, const struct passwd *pw, int fd)
 	_exit(1);
 }
 
-/* Seconds; whoever sets the machine's clock does not change them. */
-static time_t
+time_t
 ticks(void)
 {
 	struct timespec ts = { 0, 0 };
@@ -208,23 +231,23 @@ ticks(void)
 	return ts.tv_sec;
 }
 
-/* All that the child says, at most max, until the deadline; or -1. */
+/* All that the child says, at most max, for so many seconds; or -1. */
 static ssize_t
-read_all(int fd, char *buf, size_t max)
+read_all(int fd, char *buf, size_t max, unsigned seconds, bool *late)
 {
 	struct pollfd p = { fd, POLLIN, 0 };
-	time_t end = ticks() + CHILD_SECONDS + 5, now;
+	time_t end = ticks() + (time_t)seconds, now;
 	size_t len = 0;
 	ssize_t n;
 
 	for (;;) {
-		if ((now = ticks()) >= end || len == max)
+		if ((*late = (now = ticks()) >= end) || len == max)
 			return -1;
 		n = poll(&p, 1, (int)(end - now) * 1000);
-		if (n == 0 || (n == -1 && errno != EINTR))
-			return -1;
-		if (n == -1)
+		if (n == 0 || (n == -1 && errno == EINTR))
 			continue;
+		if (n == -1)
+			return -1;
 		if ((n = read(fd, buf + len, max - len)) == 0)
 			return (ssize_t)len;
 		if (n == -1 && errno != EINTR)
@@ -234,36 +257,92 @@ read_all(int fd, char *buf, size_t max)
 	}
 }
 
+/* status: as waitpid() tells */
 static const struct danevirke_answer *
-take(const char *buf, ssize_t len, char *why)
+take(const char *buf, ssize_t len, int status, char *why)
 {
 	const struct danevirke_answer *a = NULL;
 	struct danevirke_error err;
 
-	if (len > 1 && buf[0] == 'A') {
-		a = shim.dv->unpack(buf + 1, (size_t)len - 1, &err);
-		if (a == NULL)
-			snprintf(why, TEXT_LEN, "%.1000s", err.text);
-	} else if (len > 1 && buf[0] == 'E')
-		snprintf(why, TEXT_LEN, "%.*s", (int)(len - 1), buf + 1);
-	else
+	if (WIFSIGNALED(status) || len < 2 || (buf[0] != 'A' && buf[0] != 'E'))
 		snprintf(why, TEXT_LEN,
 		    "the process that asks DNS died or "
 		    "gave no answer");
+	else if (buf[0] == 'E')
+		snprintf(why, TEXT_LEN, "%.*s", (int)(len - 1), buf + 1);
+	else if ((a = shim.dv->unpack(buf + 1, (size_t)len - 1, &err)) == NULL)
+		snprintf(why, TEXT_LEN, "%.1000s", err.text);
 	return a;
 }
 
-/* As root: parses no packet and starts no resolver itself. */
+/* The child's answer; there is no child afterwards. */
 static const struct danevirke_answer *
-ask_as_user(const struct hop *h, char *why)
+collect(pid_t pid, int fd, unsigned limit, char *why)
 {
 	const struct danevirke_answer *a = NULL;
+	char *buf = malloc(MAX_PACKED + 2);
+	ssize_t len = -1;
+	bool late = false;
+	int status = 0;
+
+	if (buf != NULL)
+		len = read_all(fd, buf, MAX_PACKED + 2, limit + 1, &late);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	if (late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM))
+		snprintf(why, TEXT_LEN,
+		    "the lookups took more than %u s: given up", limit);
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
+		snprintf(why, TEXT_LEN,
+		    "the lookups took more than %d s of processor time: "
+		    "given up",
+		    CPU_SECONDS);
+	else
+		a = take(buf, len, status, why);
+	free(buf);
+	return a;
+}
+
+static const struct danevirke_answer *
+ask_child(const struct hop *h, const struct passwd *pw, bool hurry, char *why)
+{
+	unsigned limit = shim.dv->settings(engine)->resolver_timeout + GRACE;
+	const struct danevirke_answer *a = NULL;
 	sigset_t block, old;
-	struct passwd *pw;
-	const char *user;
-	char *buf = NULL;
 	int fd[2];
 	pid_t pid;
+
+	if (hurry && limit > HURRY)
+		limit = HURRY;
+	if (pipe2(fd, O_CLOEXEC) == -1) {
+		snprintf(why, TEXT_LEN, "pipe: %s", strerror(errno));
+		return NULL;
+	}
+	/* Exim's handler must not reap the child before we do */
+	sigemptyset(&block);
+	sigaddset(&block, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &block, &old);
+	if ((pid = fork()) == 0) {
+		close(fd[0]);
+		child(h, pw, limit, fd[1]);
+	}
+	close(fd[1]);
+	if (pid == -1)
+		snprintf(why, TEXT_LEN, "fork: %s", strerror(errno));
+	else
+		a = collect(pid, fd[0], limit, why);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	close(fd[0]);
+	return a;
+}
+
+/* As root: parses no packet, opens no store, starts no resolver itself. */
+static const struct danevirke_answer *
+ask_as_root(const struct hop *h, bool hurry, char *why)
+{
+	const struct passwd *pw;
+	const char *user;
 
 	if (engine_get(why) == NULL)
 		return NULL;
@@ -275,181 +354,24 @@ ask_as_user(const struct hop *h, char *why)
 		    user);
 		return NULL;
 	}
-	if (pipe2(fd, O_CLOEXEC) == -1) {
-		snprintf(why, TEXT_LEN, "pipe: %s", strerror(errno));
-		return NULL;
-	}
-	/* Exim's handler must not reap the child before we do */
-	sigemptyset(&block);
-	sigaddset(&block, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &block, &old);
-	if ((pid = fork()) == 0) {
-		close(fd[0]);
-		child(h, pw, fd[1]);
-	}
-	close(fd[1]);
-	if (pid == -1)
-		snprintf(why, TEXT_LEN, "fork: %s", strerror(errno));
-	else {
-		if ((buf = malloc(MAX_PACKED + 2)) != NULL)
-			a = take(
-			    buf, read_all(fd[0], buf, MAX_PACKED + 2), why);
-		kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-			;
-	}
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	close(fd[0]);
-	free(buf);
-	return a;
+	return ask_child(h, pw, hurry, why);
 }
 
-/* ------------------------------------------------------------ keeping */
-
-static struct known *
-find(const struct hop *h)
-{
-	struct known *k;
-
-	for (k = known; k != NULL; k = k->next)
-		if (strcmp(k->name, h->name) == 0 &&
-		    strcmp(k->profile, h->profile) == 0)
-			break;
-	return k;
-}
-
-const struct danevirke_answer *
-answer_known(const struct hop *h)
-{
-	const struct known *k = find(h);
-
-	return k == NULL ? NULL : k->answer;
-}
-
-/* D15 */
-static bool
-is_fresh(const struct known *k)
-{
-	struct timespec now;
-
-	return clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
-	    (uint64_t)now.tv_sec <= k->answer->expires;
-}
-
-static struct known *
-known_new(const struct hop *h)
-{
-	struct known *k = calloc(1, sizeof *k);
-
-	if (k == NULL)
-		return NULL;
-	k->name = strdup(h->name);
-	k->profile = strdup(h->profile);
-	if (k->name == NULL || k->profile == NULL) {
-		free(k->name);
-		free(k->profile);
-		free(k);
-		return NULL;
-	}
-	k->next = known;
-	known = k;
-	n_known++;
-	return k;
-}
-
-const struct danevirke_answer *
-answer_route(const struct hop *h, char *why)
+static const struct danevirke_answer *
+ask_as_user(const struct hop *h, bool hurry, char *why)
 {
 	const struct danevirke_answer *a;
-	struct known *k = find(h);
+	int code = DANEVIRKE_OK;
 
-	if (k != NULL && is_fresh(k))
-		return k->answer;
-	if (k == NULL && n_known >= MAX_KNOWN) {
-		snprintf(why, TEXT_LEN, "more than %d domains in one process",
-		    MAX_KNOWN);
-		return NULL;
-	}
-	a = geteuid() == 0 || getuid() == 0 ? ask_as_user(h, why) : ask(h, why);
-	if (a == NULL)
-		return NULL;
-	if (k == NULL && (k = known_new(h)) == NULL) {
-		shim.dv->release(a);
-		snprintf(why, TEXT_LEN, "out of memory");
-		return NULL;
-	}
-	shim.dv->release(k->answer);
-	k->answer = a;
+	a = ask(h, DANEVIRKE_STORED, &code, why);
+	if (a == NULL && code == DANEVIRKE_EDNS)
+		a = ask_child(h, NULL, hurry, why);
 	return a;
 }
 
 const struct danevirke_answer *
-answer_fresh(const struct hop *h, char *why)
+answer_ask(const struct hop *h, bool hurry, char *why)
 {
-	if (h->kind != DANEVIRKE_RELAY && find(h) == NULL) {
-		snprintf(why, TEXT_LEN,
-		    "not routed by danevirke_route in "
-		    "this process");
-		return NULL;
-	}
-	return answer_route(h, why);
-}
-
-bool
-answer_used(const struct hop *h, const char *address)
-{
-	struct used *u;
-
-	for (u = used; u != NULL; u = u->next)
-		if (strcmp(u->name, h->name) == 0 &&
-		    strcmp(u->address, address) == 0)
-			return true;
-	if ((u = calloc(1, sizeof *u)) == NULL)
-		return false;
-	u->name = strdup(h->name);
-	u->address = strdup(address);
-	if (u->name == NULL || u->address == NULL) {
-		free(u->name);
-		free(u->address);
-		free(u);
-		return false;
-	}
-	u->next = used;
-	used = u;
-	return true;
-}
-
-static bool
-has_address(const struct danevirke_answer *a, const char *address)
-{
-	size_t i, j;
-
-	for (i = 0; i < a->n_hosts; i++)
-		for (j = 0; j < a->hosts[i].n_addrs; j++)
-			if (strcmp(a->hosts[i].addrs[j].text, address) == 0)
-				return true;
-	return false;
-}
-
-static bool
-demands_tls(const struct danevirke_answer *a)
-{
-	size_t i;
-
-	for (i = 0; i < a->n_hosts; i++)
-		if (a->hosts[i].action == DANEVIRKE_ENCRYPT ||
-		    a->hosts[i].action == DANEVIRKE_AUTHENTICATE)
-			return true;
-	return false;
-}
-
-const char *
-answer_conflict(const struct hop *h, const struct danevirke_answer *a)
-{
-	const struct used *u;
-
-	for (u = demands_tls(a) ? used : NULL; u != NULL; u = u->next)
-		if (strcmp(u->name, h->name) != 0 && has_address(a, u->address))
-			return u->name;
-	return NULL;
+	return geteuid() == 0 || getuid() == 0 ? ask_as_root(h, hurry, why) :
+						 ask_as_user(h, hurry, why);
 }

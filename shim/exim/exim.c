@@ -8,8 +8,6 @@
  * returns OK with the text of a refusal; and danevirke_gate, in a hook that
  * fails closed, lets pass only what this very process has judged.
  */
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,42 +15,18 @@
 
 #include "shim.h"
 
-#define OK 0
-#define FAIL 2   /* the text in *yield */
-#define FORCED 4 /* "forcedfail" */
-
-#define MAX_CHAIN 100
-#define MAX_B64 100000
 #define LOG_MAIN 1
-
-typedef unsigned char uschar;
 
 int danevirke_route(uschar **, int, uschar **);
 int danevirke_unroutable(uschar **, int, uschar **);
 int danevirke_require_tls(uschar **, int, uschar **);
 int danevirke_sni(uschar **, int, uschar **);
 int danevirke_priority(uschar **, int, uschar **);
-int danevirke_event(uschar **, int, uschar **);
 int danevirke_gate(uschar **, int, uschar **);
 int danevirke_auth(uschar **, int, uschar **);
 
 /* Exim's; absent in a test, and in an Exim that does not export it. */
 extern void log_write(unsigned, int, const char *, ...) __attribute__((weak));
-
-/* The session that is being set up: what tls:cert saw and what came of it.
- * One process of Exim has one outgoing connection at a time. */
-static struct {
-	char profile[64], name[256], address[64];
-	char port[8];
-	uint8_t *der[MAX_CHAIN];
-	size_t len[MAX_CHAIN];
-	int n;            /* certificates announced, 0: none yet */
-	int next;         /* depth that must come next */
-	bool judged;      /* verify() said yes to leaf */
-	uint8_t leaf[32]; /* its SHA-256 */
-	char text[600];   /* how it was satisfied */
-	bool refused;     /* and the log says why */
-} live;
 
 void
 say(const char *fmt, ...)
@@ -68,7 +42,7 @@ say(const char *fmt, ...)
 }
 
 /* Text that Exim takes for untainted: malloc'd, and Exim's from now on. */
-static int __attribute__((format(printf, 3, 4)))
+int
 give(uschar **yield, int code, const char *fmt, ...)
 {
 	static char none[] = "danevirke: out of memory";
@@ -84,14 +58,14 @@ give(uschar **yield, int code, const char *fmt, ...)
 }
 
 /* argv[i], "" where there is none. */
-static const char *
+const char *
 arg(int argc, uschar **argv, int i)
 {
 	return i < argc && argv[i] != NULL ? (const char *)argv[i] : "";
 }
 
 /* The next hop for the log, as it is written there everywhere. */
-static const char *
+const char *
 hop_text(int argc, uschar **argv)
 {
 	const char *name = arg(argc, argv, 1);
@@ -133,7 +107,7 @@ host_at(const struct danevirke_answer *a, const char *address)
 	return best;
 }
 
-static void
+void
 say_verdict(const struct hop *h, const struct danevirke_answer *a,
     const struct danevirke_host *host, bool tls, bool verified,
     const char *verdict, const char *reason)
@@ -263,7 +237,7 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 
 /* The answer and host of a hook with {profile}{domain}{address}{port}; NULL:
  * why.  A host that the answer does not name is refused. */
-static const struct danevirke_host *
+const struct danevirke_host *
 hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
     uschar **argv, bool fresh, char *why)
 {
@@ -314,20 +288,13 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	}
 	*yield = (uschar *)(uintptr_t) "*";
 	/* Exim asks only where there is no TLS: this host is done with (T02) */
-	if (host != NULL && !live.refused) {
-		snprintf(why, sizeof why,
-		    "STARTTLS not offered, refused or "
-		    "failed: %.600s [%s]",
-		    host->reason,
-		    live.judged ? "validation-failure" :
-				  "starttls-not-supported");
-		say_verdict(&h, a, host, false, false, "deferred", why);
-		live.refused = true;
-	}
+	if (host != NULL)
+		session_no_tls(&h, a, host, arg(argc, argv, 2), NULL);
 	return OK;
 }
 
-/* {profile}{domain}{host_address}{host_port}: S01 */
+/* {profile}{domain}{host_address}{host_port}: S01.  Exim asks when the server
+ * has taken STARTTLS. */
 int
 danevirke_sni(uschar **yield, int argc, uschar **argv)
 {
@@ -340,6 +307,7 @@ danevirke_sni(uschar **yield, int argc, uschar **argv)
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
 		return give(yield, FAIL, "%s", why);
+	session_handshake();
 	return give(yield, OK, "%s", host->base != NULL ? host->base : "");
 }
 
@@ -362,204 +330,6 @@ danevirke_priority(uschar **yield, int argc, uschar **argv)
 		a->tls_priority);
 }
 
-/* --------------------------------------------------------------- the chain */
-
-static void
-live_clear(void)
-{
-	int i;
-
-	for (i = 0; i < MAX_CHAIN; i++)
-		free(live.der[i]);
-	memset(&live, 0, sizeof live);
-}
-
-/* The certificate in base64, as Exim gives it; NULL unless it is exactly one
- * DER SEQUENCE.  "No certificate" reaches us as other text, or none. */
-static uint8_t *
-decode(const char *b64, size_t *len)
-{
-	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
-		(unsigned)strnlen(b64, MAX_B64 + 1) },
-		       out = { NULL, 0 };
-	size_t head, n, body;
-	uint8_t *der = NULL;
-
-	if (in.size == 0 || in.size > MAX_B64 ||
-	    gnutls_base64_decode2(&in, &out) < 0)
-		return NULL;
-	if (out.size > 4 && out.data[0] == 0x30) {
-		n = out.data[1] & 0x80 ? out.data[1] & 0x7f : 0;
-		for (head = 2 + n, body = n ? 0 : out.data[1]; n > 0 && n < 4;
-		     n--)
-			body = body << 8 | out.data[head - n];
-		if (n == 0 && body == out.size - head &&
-		    (der = malloc(out.size)) != NULL) {
-			memcpy(der, out.data, out.size);
-			*len = out.size;
-		}
-	}
-	gnutls_free(out.data);
-	return der;
-}
-
-static bool
-same_session(const struct hop *h, int argc, uschar **argv)
-{
-	return strcmp(live.profile, h->profile) == 0 &&
-	    strcmp(live.name, h->name) == 0 &&
-	    strcmp(live.address, arg(argc, argv, 2)) == 0 &&
-	    strcmp(live.port, arg(argc, argv, 3)) == 0;
-}
-
-static bool
-session_begin(const struct hop *h, int argc, uschar **argv)
-{
-	live_clear();
-	if (strlen(h->profile) >= sizeof live.profile ||
-	    strlen(h->name) >= sizeof live.name ||
-	    strlen(arg(argc, argv, 2)) >= sizeof live.address ||
-	    strlen(arg(argc, argv, 3)) >= sizeof live.port)
-		return false;
-	strncpy(live.profile, h->profile, sizeof live.profile - 1);
-	strncpy(live.name, h->name, sizeof live.name - 1);
-	strncpy(live.address, arg(argc, argv, 2), sizeof live.address - 1);
-	strncpy(live.port, arg(argc, argv, 3), sizeof live.port - 1);
-	return true;
-}
-
-/* tcp:connect: may this host be used at all? */
-static int
-on_connect(uschar **yield, int argc, uschar **argv)
-{
-	const struct danevirke_answer *a = NULL;
-	const struct danevirke_host *host;
-	char why[TEXT_LEN] = "";
-	struct hop h;
-
-	live_clear(); /* a verdict never outlives its session */
-	host = hook_host(&h, &a, argc, argv, true, why);
-	if (host == NULL) {
-		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
-		    arg(argc, argv, 2), arg(argc, argv, 3), why);
-		return give(yield, OK, "%s", why);
-	}
-	if (host->action == DANEVIRKE_HOST_DEFER) {
-		say_verdict(
-		    &h, a, host, false, false, "deferred", host->reason);
-		return give(yield, OK, "%s", host->reason);
-	}
-	if (!session_begin(&h, argc, argv))
-		return give(yield, OK, "a name is too long");
-	return OK;
-}
-
-static int
-judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
-    const struct danevirke_host *host)
-{
-	struct danevirke_cert certs[MAX_CHAIN];
-	struct danevirke_chain chain = { certs, (size_t)live.n };
-	struct danevirke_verdict v;
-	char why[TEXT_LEN] = "", text[TEXT_LEN];
-	int i, code;
-
-	for (i = 0; i < live.n; i++) {
-		certs[i].der = live.der[i];
-		certs[i].len = live.len[i];
-	}
-	if (host->would != DANEVIRKE_AUTHENTICATE)
-		return OK;
-	code = api(why)->verify(host, &chain, NULL, &v);
-	if (code == 0 && v.verified == 1 &&
-	    gnutls_hash_fast(
-		GNUTLS_DIG_SHA256, live.der[0], live.len[0], live.leaf) == 0) {
-		live.judged = true;
-		snprintf(live.text, sizeof live.text, "%s", v.text);
-		return OK;
-	}
-	snprintf(text, sizeof text, "%.500s: %.400s [%s]", v.text, host->reason,
-	    api(why)->result_name(v.result));
-	say_verdict(h, a, host, true, false,
-	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
-						     "opportunistic-tls",
-	    text);
-	if (host->action != DANEVIRKE_AUTHENTICATE)
-		return OK; /* audit */
-	live.refused = true;
-	return give(yield, OK, "%s", v.text);
-}
-
-/* tls:cert: one call a certificate, depth N-1 down to 0, no gaps. */
-static int
-on_cert(uschar **yield, int argc, uschar **argv)
-{
-	const struct danevirke_answer *a = NULL;
-	const struct danevirke_host *host;
-	const char *depth_text = arg(argc, argv, 5);
-	char why[TEXT_LEN] = "", *end;
-	struct hop h;
-	size_t len;
-	long depth;
-
-	host = hook_host(&h, &a, argc, argv, false, why);
-	if (host == NULL)
-		return give(yield, OK, "%s", why);
-	if (!same_session(&h, argc, argv))
-		return give(yield, OK,
-		    "certificate of a session that was "
-		    "not begun");
-	depth = strtol(depth_text, &end, 10);
-	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
-	    depth >= MAX_CHAIN || live.judged ||
-	    (live.n != 0 && depth != live.next)) {
-		live_clear(); /* no verdict, whatever comes behind it */
-		return give(yield, OK,
-		    "certificate of depth \"%.10s\" out of "
-		    "order",
-		    depth_text);
-	}
-	if (live.n == 0) {
-		live.n = (int)depth + 1;
-		live.next = (int)depth;
-	}
-	free(live.der[depth]);
-	live.der[depth] = decode(arg(argc, argv, 6), &len);
-	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
-	if (len == 0) {
-		live_clear();
-		return give(yield, OK,
-		    "certificate of depth %ld cannot be "
-		    "read",
-		    depth);
-	}
-	live.next--;
-	return depth > 0 ? OK : judge(yield, &h, a, host);
-}
-
-/* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}:
- * for event_action.  OK always: a FAIL would be taken for consent. */
-int
-danevirke_event(uschar **yield, int argc, uschar **argv)
-{
-	const char *name = arg(argc, argv, 4);
-
-	*yield = (uschar *)(uintptr_t) "";
-	if (argc < 7)
-		give(yield, OK, "danevirke_event: want 7 arguments");
-	else if (strcmp(name, "tcp:connect") == 0)
-		on_connect(yield, argc, argv);
-	else if (strcmp(name, "tls:cert") == 0)
-		on_cert(yield, argc, argv);
-	else if (strcmp(name, "tcp:close") == 0) {
-		bool said = live.refused; /* Exim may still ask for TLS */
-
-		live_clear();
-		live.refused = said;
-	}
-	return OK;
-}
-
 /* -------------------------------------------------------------- the gate */
 
 /* Does the live session satisfy what this host demands?  S08, S05.  A refusal
@@ -569,22 +339,15 @@ passes(const struct hop *h, const struct danevirke_answer *a,
     const struct danevirke_host *host, int argc, uschar **argv, bool auth,
     char *why)
 {
-	const char *cipher = arg(argc, argv, 4);
-	uint8_t *der, leaf[32];
-	bool tls, verified;
+	const char *cipher = arg(argc, argv, 4), *how = "", *verdict;
+	bool tls = *cipher != '\0', verified = false;
 	char text[TEXT_LEN];
-	const char *verdict;
-	size_t len = 0;
 
-	der = decode(arg(argc, argv, 5), &len);
-	tls = *cipher != '\0';
-	verified = tls && der != NULL && live.judged &&
-	    same_session(h, argc, argv) &&
-	    gnutls_hash_fast(GNUTLS_DIG_SHA256, der, len, leaf) == 0 &&
-	    memcmp(leaf, live.leaf, 32) == 0;
-	if (tls && der == NULL && host->action != DANEVIRKE_OPPORTUNISTIC)
-		tls = false; /* no certificate: anonymous (S04) */
-	free(der);
+	/* without a certificate it is anonymous (S04) */
+	if (!session_cert(h, argc, argv, &how) &&
+	    host->action != DANEVIRKE_OPPORTUNISTIC)
+		tls = false;
+	verified = tls && how != NULL;
 	verdict = shim_verdict(a, host, tls, verified);
 	if (strcmp(verdict, "deferred") == 0) {
 		snprintf(why, TEXT_LEN, "%s: %.700s",
@@ -597,9 +360,8 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 	}
 	if (auth)
 		return true;
-	snprintf(text, sizeof text, "%s%s%.600s%s%.100s",
-	    verified ? live.text : "", verified ? ", " : "", host->reason,
-	    tls ? ", " : "", cipher);
+	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ? how : "",
+	    verified ? ", " : "", host->reason, tls ? ", " : "", cipher);
 	say_verdict(h, a, host, tls, verified, verdict, text);
 	return true;
 }

@@ -3,10 +3,11 @@
  * What the files of exim.so share.  The data path of one message:
  *
  *	exim.c	danevirke_route		router: domain -> addresses
- *	ask.c	  answer_route()	  engine, or a child that is not root
- *	exim.c	danevirke_event		tcp:connect: may this host be used?
+ *	keep.c	  answer_route()	  what this process knows
+ *	ask.c	    answer_ask()	  the store, or a child that asks
+ *	session.c danevirke_event	tcp:connect: may this host be used?
  *	exim.c	danevirke_require_tls, danevirke_sni, danevirke_priority
- *	exim.c	danevirke_event		tls:cert: the chain, judged at depth 0
+ *	session.c danevirke_event	tls:cert: the chain, judged at depth 0
  *	exim.c	danevirke_gate		before MAIL FROM: is there a verdict
  *					that this very session satisfies?
  *
@@ -19,11 +20,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "danevirke.h"
 #include "load.h"
 
+#define OK 0
+#define FAIL 2   /* the text in *yield */
+#define FORCED 4 /* "forcedfail" */
+
 #define TEXT_LEN 1024
+#define MAX_PACKED (4u << 20) /* octets of an answer */
+
+typedef unsigned char uschar; /* as Exim has it */
 
 /* One next hop: a mail domain, or "host=NAME:PORT" for a relay host. */
 struct hop {
@@ -34,18 +43,38 @@ struct hop {
 	uint16_t port;
 };
 
-struct known { /* an answer this process holds */
-	char *profile, *name;
-	const struct danevirke_answer *answer;
-	struct known *next;
-};
-
-/* log.c is Exim's: one line in its main log */
+/* exim.c: one line in Exim's main log */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_verdict(const struct hop *, const struct danevirke_answer *,
+    const struct danevirke_host *, bool tls, bool verified, const char *verdict,
+    const char *reason);
+int give(uschar **yield, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+const char *arg(int argc, uschar **argv, int i);
+const char *hop_text(int argc, uschar **argv);
+const struct danevirke_host *
+hook_host(struct hop *, const struct danevirke_answer **, int argc,
+    uschar **argv, bool fresh, char *why);
+
+/* session.c */
+void session_handshake(void); /* begins */
+/* Logs, once, why there is no TLS; detail: what Exim says, or NULL */
+void session_no_tls(const struct hop *, const struct danevirke_answer *,
+    const struct danevirke_host *, const char *address, const char *detail);
+/* Is there a certificate (argv[5])?  *how: how it was satisfied, if it is the
+ * one that was judged in this very session; else NULL */
+bool
+session_cert(const struct hop *, int argc, uschar **argv, const char **how);
 
 /* ask.c */
 const struct danevirke_api *api(char *why); /* NULL: why (TEXT_LEN) */
 bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
+/* Within resolver.timeout, or in a hurry within a few seconds (D16).  NULL: why */
+const struct danevirke_answer *
+answer_ask(const struct hop *, bool hurry, char *why);
+time_t ticks(void); /* seconds; who sets the clock does not change them */
+
+/* keep.c */
 /* For the router: the kept one within its TTL, else asked and kept.  NULL: why */
 const struct danevirke_answer *answer_route(const struct hop *, char *why);
 /* The kept one, NULL: none */

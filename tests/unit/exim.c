@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -635,15 +636,6 @@ test_tls_hooks(void **state)
 		    OK);
 		assert_string_equal(text, rows[i][3]);
 	}
-	/* T02, P07: said once a session */
-	event("tls.example", MX1, "tcp:connect", "", "");
-	log_clear();
-	CALL(danevirke_require_tls, "default", "tls.example", MX1, "25");
-	SEEN("tls.example via mx1.example:25: deferred: STARTTLS not offered");
-	SEEN("[starttls-not-supported]");
-	log_clear();
-	CALL(danevirke_require_tls, "default", "tls.example", MX1, "25");
-	assert_string_equal(logged, "");
 	/* a host that the answer does not name */
 	refuses_all("default", "tls.example", "192.0.2.77", "25", CIPHER,
 	    base64("leaf"));
@@ -657,6 +649,123 @@ test_tls_hooks(void **state)
 	refuses_all(
 	    "default", "defer.example", MX2, "25", CIPHER, base64("leaf"));
 	no_tls_hooks("default", "defer.example", MX2, "25");
+}
+
+/* ------------------------------------------------------ no session with TLS */
+
+#define STARTS "tls.example via mx1.example:25: deferred: "
+#define NOT_SUPPORTED ": made up (" MX1 ") [starttls-not-supported]\n"
+#define FAILURE ": made up (" MX1 ") [validation-failure]\n"
+
+/* As Exim's events come: '+' the handshake begins, "-" the connection is
+ * closed, "?" Exim asks whether it may go on in the clear, "!TEXT" it defers;
+ * else a reply to EHLO. */
+static void
+play(const char *const *step)
+{
+	event("tls.example", MX1, "tcp:connect", "", "");
+	log_clear();
+	for (; *step != NULL; step++)
+		if (**step == '+')
+			CALL(
+			    danevirke_sni, "default", "tls.example", MX1, "25");
+		else if (**step == '-')
+			event("tls.example", MX1, "tcp:close", "", "");
+		else if (**step == '?') {
+			CALL(danevirke_require_tls, "default", "tls.example",
+			    MX1, "25");
+			assert_string_equal(text, "*");
+		} else if (**step == '!')
+			event("tls.example", MX1, "msg:host:defer", *step + 1,
+			    "");
+		else
+			event("tls.example", MX1, "smtp:ehlo", *step, "");
+}
+
+/* T02, P07: the words of the relay, once a session. */
+static void
+test_no_tls(void **state)
+{
+#define WITH "250-mx1\n250-SIZE\n250-STARTTLS\n250 PIPELINING"
+	static const struct {
+		const char *steps[8], *says;
+	} rows[] = {
+		{ { "250-mx1\n250 SIZE", "?", "-",
+		      "!a TLS session is required" },
+		    "STARTTLS is not offered" NOT_SUPPORTED },
+		/* not the greeting, not a longer word */
+		{ { "250-STARTTLS\n250-STARTTLSX\n250 XSTARTTLS", "?" },
+		    "STARTTLS is not offered" NOT_SUPPORTED },
+		{ { "250 mx1", "?" }, "STARTTLS is not offered" NOT_SUPPORTED },
+		{ { "", "?" }, "STARTTLS is not offered" NOT_SUPPORTED },
+		{ { "250-mx1\n250 starttls", "?" },
+		    "STARTTLS is not offered in capitals, and Exim takes no "
+		    "other" NOT_SUPPORTED },
+		{ { WITH, "?", "-", "!a TLS session is required", "?" },
+		    "STARTTLS refused" NOT_SUPPORTED },
+		{ { "250-mx1\r\n250 STARTTLS\r\n", "?" },
+		    "STARTTLS refused" NOT_SUPPORTED },
+		{ { WITH, "-",
+		      "!SMTP error from remote mail server after STARTTLS: "
+		      "454 not today" },
+		    "STARTTLS refused: 454 not today" NOT_SUPPORTED },
+		{ { WITH, "-", "!SMTP timeout after STARTTLS: timed out" },
+		    "STARTTLS: SMTP timeout after STARTTLS: timed out" FAILURE },
+		{ { WITH, "+", "-",
+		      "!TLS session: (gnutls_handshake): Handshake failed",
+		      "?" },
+		    "TLS handshake: Handshake failed" FAILURE },
+		{ { WITH, "+", "-", "!TLS session: no parentheses\n\a", "?" },
+		    "TLS handshake: no parentheses??" FAILURE },
+		/* a callout has no such event */
+		{ { WITH, "+", "-", "?", "?" },
+		    "TLS handshake: failed" FAILURE },
+		/* TLS from the first octet */
+		{ { "+", "-", "!TLS session: (gnutls_handshake): timed out" },
+		    "TLS handshake: timed out" FAILURE },
+		{ { "?" }, "no session with TLS" NOT_SUPPORTED },
+		/* it is another trouble, in a session with TLS or before */
+		{ { WITH, "+", "250 mx1", "-", "!451 not today" }, NULL },
+		{ { "-", "!554 not today" }, NULL },
+	};
+	char want[600];
+	size_t i;
+
+	(void)state;
+	routed("tls.example");
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		play(rows[i].steps);
+		snprintf(want, sizeof want, "danevirke: " STARTS "%s",
+		    rows[i].says != NULL ? rows[i].says : "");
+		assert_string_equal(logged, rows[i].says != NULL ? want : "");
+	}
+	/* a host from which nothing is demanded, or that is none */
+	event("tls.example", MX2, "tcp:connect", "", "");
+	log_clear();
+	event("tls.example", MX2, "smtp:ehlo", WITH, "");
+	event("tls.example", MX2, "msg:host:defer", "TLS session: x", "");
+	event("tls.example", "192.0.2.77", "msg:host:defer", "TLS session: x",
+	    "");
+	assert_string_equal(logged, "");
+	/* a refused certificate is said once, with its own type */
+	event("tls.example", MX1, "tcp:connect", "", "");
+	event("tls.example", MX1, "smtp:ehlo", WITH, "");
+	CALL(danevirke_sni, "default", "tls.example", MX1, "25");
+	assert_true(*chain("tls.example", MX1, "0:int") != '\0');
+	SEEN(": made up (" MX1 ") [");
+	log_clear();
+	event("tls.example", MX1, "tcp:close", "", "");
+	event("tls.example", MX1, "msg:host:defer",
+	    "TLS session: (gnutls_handshake): Error", "");
+	assert_string_equal(logged, "");
+	/* one that is none counts as a handshake that failed */
+	event("tls.example", MX1, "tcp:connect", "", "");
+	CALL(danevirke_sni, "default", "tls.example", MX1, "25");
+	assert_true(*chain("tls.example", MX1, "0:!MAA=") != '\0');
+	event("tls.example", MX1, "tcp:close", "", "");
+	event("tls.example", MX1, "msg:host:defer",
+	    "TLS session: (gnutls_handshake): Error", "");
+	SEEN(STARTS "TLS handshake: Error" FAILURE);
 }
 
 /* --------------------------------------------------------------- the chain */
@@ -834,6 +943,7 @@ test_fork(void **state)
 	(void)state;
 	routed("fork.example");
 	assert_int_equal(fake.asked, asked + 1);
+	opened = fake.opened;
 	session("fork.example");
 	assert_true((pid = fork()) != -1);
 	if (pid == 0) {
@@ -851,10 +961,10 @@ test_fork(void **state)
 		    CALL(danevirke_gate, "default", "fork.example", MX1, "25",
 			CIPHER, base64("leaf")) == OK;
 		good = good && fake.asked == asked + 1;
-		/* an engine of its own for what is new */
+		/* an engine of its own for what is new, and its child's */
 		good = good &&
 		    CALL(danevirke_route, "default", "fork2.example", "") == OK;
-		good = good && fake.opened == opened + 1;
+		good = good && fake.opened == opened + 2;
 		_exit(good ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -898,7 +1008,7 @@ test_child(void **state)
 		{ "spoilt.example", "451 4.4.3 " },
 		{ "huge.example", "the answer does not fit" }
 	};
-	int n_groups, asked = fake.asked;
+	int n_groups, asked = fake.asked, looked = fake.looked;
 	const struct passwd *nobody = getpwnam("nobody");
 	gid_t groups[64];
 	sigset_t before, after;
@@ -938,15 +1048,115 @@ test_child(void **state)
 	    sigismember(&after, SIGCHLD), sigismember(&before, SIGCHLD));
 	fake.root = false;
 	assert_int_equal(setgroups((size_t)n_groups, groups), 0);
-	/* none of them is left behind */
+	/* none of them is left behind; and root has no store */
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(fake.asked, asked);
+	assert_int_equal(fake.asked, asked + 7);
+	assert_int_equal(fake.looked, looked);
 	/* and what was handed over judges as well as one's own */
 	session("rooted.example");
 	PASSES("rooted.example", MX1, CIPHER, "leaf");
 	event("rooted.example", MX1, "tcp:connect", "", "");
 	assert_true(*chain("rooted.example", MX1, "0:int") != '\0');
 	REFUSES("rooted.example", MX1, CIPHER, "int");
+}
+
+/* -------------------------------------------------- D16: time and memory */
+
+/* What the store has costs no process; all else is asked by one that is gone
+ * when the answer is there. */
+static void
+test_stored(void **state)
+{
+	int forked = fake.forked, asked = fake.asked, looked = fake.looked;
+
+	(void)state;
+	routed("stored.example");
+	assert_int_equal(fake.looked, looked + 1);
+	assert_int_equal(fake.forked, forked);
+	assert_int_equal(fake.asked, asked);
+	session("stored.example");
+	PASSES("stored.example", MX1, CIPHER, "leaf");
+	routed("asked.example");
+	assert_int_equal(fake.looked, looked + 2);
+	assert_int_equal(fake.forked, forked + 1);
+	assert_int_equal(fake.asked, asked + 1);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Asked once: whoever waits for the same name does not wait again. */
+static void
+slow(const char *domain, const char *why, double at_least, double at_most)
+{
+	double began = seconds();
+	int asked = fake.asked;
+
+	log_clear();
+	assert_int_equal(CALL(danevirke_unroutable, "default", domain), FAIL);
+	SAYS(why);
+	assert_true(seconds() - began >= at_least);
+	assert_true(seconds() - began <= at_most);
+	began = seconds();
+	assert_int_equal(CALL(danevirke_route, "default", domain, ""), FAIL);
+	SAYS(why);
+	SEEN("deferred: the lookups took more than ");
+	assert_int_equal(fake.asked, asked + 1);
+	assert_true(seconds() - began < 0.5);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void
+test_limits(void **state)
+{
+	sigset_t alarms, old;
+
+	(void)state;
+	/* Exim may have these blocked and handled: the child has not */
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	sigaddset(&alarms, SIGPROF);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &alarms, &old), 0);
+	assert_true(signal(SIGALRM, SIG_IGN) != SIG_ERR);
+	slow("spins.example", "more than 2 s of processor time", 1.9, 40);
+	fake.timeout = 1;
+	slow("sleeps.example", "more than 3 s: given up", 2.9, 5);
+	assert_true(signal(SIGALRM, SIG_DFL) != SIG_ERR);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &old, NULL), 0);
+	if (hook_is_root()) {
+		fake.root = true;
+		slow("sleeps.root.example", "more than 3 s: given up", 2.9, 5);
+		fake.root = false;
+	}
+	fake.timeout = 60;
+	/* the next ones are asked as ever */
+	routed("quick.example");
+}
+
+/* Answers of 2 MB: so many of them, and small ones all the same. */
+static void
+test_memory(void **state)
+{
+	char name[64];
+	int i, code = OK;
+
+	(void)state;
+	for (i = 0; i < 40 && code == OK; i++) {
+		snprintf(name, sizeof name, "many.n%d.example", i);
+		code = CALL(danevirke_route, "default", name, "");
+	}
+	assert_int_equal(i, 34); /* 64 MiB hold 33 of them */
+	assert_int_equal(code, FAIL);
+	SAYS("does not fit into what one process keeps");
+	routed("few.example");
+	routed("many.n0.example");
 }
 
 int
@@ -967,12 +1177,16 @@ main(void)
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_beside),
 		cmocka_unit_test(test_tls_hooks),
+		cmocka_unit_test(test_no_tls),
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_long_chain),
 		cmocka_unit_test(test_no_domain),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_child),
+		cmocka_unit_test(test_stored),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, hook_setup, hook_teardown);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The module and Exim, made up: see hook.h. */
+#include <sys/mman.h>
+
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <pwd.h>
@@ -24,7 +26,7 @@
 #define KEPT 8192
 #define CODES 64
 
-struct fake fake = { .user = "nobody" };
+struct pretence *fake_shared;
 char text[4096], logged[8192];
 
 static struct danevirke_api module;
@@ -45,6 +47,8 @@ uid_t __real_geteuid(void);
 uid_t __real_getuid(void);
 uid_t __wrap_geteuid(void);
 uid_t __wrap_getuid(void);
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
 int __wrap_shim_load(struct shim *, const char *, struct danevirke_error *);
 int __real_vasprintf(char **, const char *, va_list)
     __attribute__((format(printf, 2, 0)));
@@ -80,6 +84,13 @@ uid_t
 __wrap_getuid(void)
 {
 	return seem(__real_getuid());
+}
+
+pid_t
+__wrap_fork(void)
+{
+	fake.forked++;
+	return __real_fork();
 }
 
 int
@@ -196,6 +207,7 @@ make(const struct danevirke_question *q)
 {
 	struct danevirke_answer a = { .outcome = DANEVIRKE_ROUTE };
 	struct danevirke_host h[N_HOSTS];
+	static char big[2000000];
 	char who[64];
 	size_t i;
 
@@ -226,6 +238,10 @@ make(const struct danevirke_question *q)
 	a.profile = q->profile;
 	if (a.reason == NULL)
 		a.reason = "";
+	if (is(q->name, "many")) {
+		memset(big, 'x', sizeof big - 1);
+		h[0].reason = big;
+	}
 	if (is(q->name, "uid")) {
 		snprintf(who, sizeof who, "asked by %ld, %d",
 		    (long)__real_geteuid(), getgroups(0, NULL));
@@ -264,15 +280,26 @@ fake_ask(struct danevirke *e, const struct danevirke_question *q,
 {
 	assert_non_null(e);
 	assert_int_equal(q->size, sizeof *q);
+	if (q->flags & DANEVIRKE_STORED) {
+		fake.looked++;
+		if (is(q->name, "stored") || is(q->name, "bare"))
+			return make(q);
+		err->code = DANEVIRKE_EDNS;
+		snprintf(err->text, sizeof err->text, "not in the store");
+		return NULL;
+	}
 	assert_int_equal(q->flags, DANEVIRKE_NO_LOOKUP_IF_OFF);
+	assert_true(getpid() != first); /* D16 */
 	fake.asked++;
 	snprintf(fake.asked_for, sizeof fake.asked_for, "%s %s %u %s",
 	    q->kind == DANEVIRKE_RELAY ? "relay" : "domain", q->name, q->port,
 	    q->profile);
-	if (is(q->name, "ends")) {
-		assert_true(getpid() != first);
+	if (is(q->name, "ends"))
 		raise(SIGKILL);
-	}
+	while (is(q->name, "spins"))
+		;
+	while (is(q->name, "sleeps"))
+		pause();
 	if (fake.mute)
 		snprintf(err->text, sizeof err->text, "no answer today");
 	else if (strcmp(q->profile, "default") != 0 &&
@@ -301,6 +328,7 @@ fake_settings(const struct danevirke *e)
 {
 	assert_non_null(e);
 	settings.exim_user = fake.user;
+	settings.resolver_timeout = fake.timeout;
 	return &settings;
 }
 
@@ -318,8 +346,12 @@ int
 hook_setup(void **state)
 {
 	(void)state;
-	if (certs_make() != 0)
+	fake_shared = mmap(NULL, sizeof fake, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (fake_shared == MAP_FAILED || certs_make() != 0)
 		return -1;
+	fake.user = "nobody";
+	fake.timeout = 60;
 	first = getpid();
 	digest("leaf", ee);
 	digest("root-ever", ta);

@@ -10,13 +10,17 @@
  *	off audit wait		levels; wait: audit that would defer
  *	insecure exception	as any other, with that beside it
  *	dead			a route without any host that may be used
- *	bare			an answer of zeros
+ *	bare			an answer of zeros, stored
  *	weak			as any other, all hosts opportunistic
  *	old			as any other, past its TTL
  *	ends			no answer: the process that asks dies
  *	spoilt huge		an answer that does not survive a pipe
  *	uid			defer, and the reason is who asked, and in how
  *				many other groups that is
+ *	spins sleeps		no answer: the process that asks computes
+ *				without end, or waits
+ *	stored			this process has it without asking
+ *	many			a route of 2,000,000 octets
  *	others			the hosts below
  *
  * MX1 and V6 are to be authenticated by the key of "leaf" (3 1 1), TA by that
@@ -47,15 +51,20 @@ hook danevirke_route, danevirke_unroutable, danevirke_require_tls;
 hook danevirke_sni, danevirke_priority, danevirke_event;
 hook danevirke_gate, danevirke_auth;
 
-struct fake {
+struct pretence {
 	bool unloadable, unopenable, mute; /* ask() fails */
 	bool full;                         /* no memory for texts */
 	bool root;                         /* we are, or seem to be */
 	const char *user;                  /* exim.user */
+	unsigned timeout;                  /* resolver.timeout */
 	int opened, closed, asked;
+	int looked;          /* into the store only; asked does not count it */
+	int forked;          /* by whomever */
 	char asked_for[512]; /* "KIND NAME PORT PROFILE", the last one */
 };
-extern struct fake fake;
+/* shared with the processes that the shim makes */
+extern struct pretence *fake_shared;
+#define fake (*fake_shared)
 extern char text[4096];   /* what the last call gave */
 extern char logged[8192]; /* what went to the log since log_clear() */
 

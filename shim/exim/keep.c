@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a process knows of its next hops, and where it has been.  A transport
+ * inherits it from the process that routed.
+ */
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shim.h"
+
+#define MAX_KNOWN 65536     /* next hops in one process */
+#define SMALL 4096          /* octets: answers of this size always fit */
+#define MAX_BIG (64u << 20) /* octets of all that are larger */
+#define PATIENCE 60         /* seconds for slow names and those that fail */
+#define SLOW 5              /* seconds */
+
+struct known {
+	char *profile, *name;
+	const struct danevirke_answer *answer; /* NULL: it failed, why */
+	size_t len;                            /* octets of answer */
+	time_t again;                          /* ticks(): a failure counts */
+	char *why;
+};
+
+static void *known; /* tree of struct known */
+static size_t n_known, n_big;
+/* Exim routes the recipients of a message one after the other: when slow names
+ * have had their time, the others do not wait as long for each (D16). */
+static time_t wasted; /* seconds */
+
+/* Where this process has been.  A session may still be open: Exim does not
+ * tell, when it holds one for more recipients. */
+static struct used {
+	char *name, *address;
+	struct used *next;
+} * used;
+
+static int
+known_order(const void *a, const void *b)
+{
+	const struct known *k = a, *l = b;
+	int n = strcmp(k->name, l->name);
+
+	return n != 0 ? n : strcmp(k->profile, l->profile);
+}
+
+static struct known *
+find(const struct hop *h)
+{
+	const struct known key = { .profile = (char *)(uintptr_t)h->profile,
+		.name = (char *)(uintptr_t)h->name };
+	struct known *const *k = tfind(&key, &known, known_order);
+
+	return k == NULL ? NULL : *k;
+}
+
+const struct danevirke_answer *
+answer_known(const struct hop *h)
+{
+	const struct known *k = find(h);
+
+	return k == NULL ? NULL : k->answer;
+}
+
+/* D15; a failure counts for as long again as it took, so that what waits for
+ * the same name in this process does not wait anew. */
+static bool
+is_fresh(const struct known *k)
+{
+	struct timespec now;
+
+	return ticks() < k->again ||
+	    (k->answer != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
+		(uint64_t)now.tv_sec <= k->answer->expires);
+}
+
+static struct known *
+known_new(const struct hop *h)
+{
+	struct known *k = calloc(1, sizeof *k);
+
+	if (k == NULL)
+		return NULL;
+	k->name = strdup(h->name);
+	k->profile = strdup(h->profile);
+	if (k->name == NULL || k->profile == NULL ||
+	    tsearch(k, &known, known_order) == NULL) {
+		free(k->name);
+		free(k->profile);
+		free(k);
+		return NULL;
+	}
+	n_known++;
+	return k;
+}
+
+/* Large ones share a space, so that they are not in the way of small ones. */
+static bool
+known_fits(const struct known *k, size_t len)
+{
+	return len <= SMALL ||
+	    (len <= MAX_PACKED &&
+		n_big - (k->len > SMALL ? k->len : 0) + len <= MAX_BIG);
+}
+
+/* The answer, or NULL and why, which took so many seconds. */
+static void
+known_set(struct known *k, const struct danevirke_answer *a, size_t len,
+    time_t took, const char *why)
+{
+	bool failed = a == NULL || a->outcome == DANEVIRKE_DEFER;
+
+	n_big -= k->len > SMALL ? k->len : 0;
+	n_big += len > SMALL ? len : 0;
+	free(k->why);
+	k->answer = a;
+	k->len = len;
+	k->why = a == NULL ? strdup(why) : NULL;
+	k->again = failed ? ticks() + took : 0;
+	wasted += failed || took >= SLOW ? took : 0;
+}
+
+const struct danevirke_answer *
+answer_route(const struct hop *h, char *why)
+{
+	const struct danevirke_api *dv = api(why);
+	const struct danevirke_answer *a;
+	struct known *k = find(h);
+	time_t began = ticks();
+	size_t len;
+
+	if (dv == NULL)
+		return NULL;
+	if (k != NULL && is_fresh(k)) {
+		if (k->answer == NULL)
+			snprintf(why, TEXT_LEN, "%s",
+			    k->why != NULL ? k->why : "out of memory");
+		return k->answer;
+	}
+	if (k == NULL && n_known >= MAX_KNOWN) {
+		snprintf(why, TEXT_LEN, "more than %d domains in one process",
+		    MAX_KNOWN);
+		return NULL;
+	}
+	if (k == NULL && (k = known_new(h)) == NULL) {
+		snprintf(why, TEXT_LEN, "out of memory");
+		return NULL;
+	}
+	a = answer_ask(h, wasted >= PATIENCE, why);
+	len = a == NULL ? 0 : dv->pack(a, NULL, 0);
+	if (!known_fits(k, len)) {
+		dv->release(a);
+		a = NULL;
+		len = 0;
+		snprintf(why, TEXT_LEN,
+		    "the answer does not fit into what one process keeps");
+	}
+	dv->release(k->answer);
+	known_set(k, a, len, ticks() - began, why);
+	return a;
+}
+
+const struct danevirke_answer *
+answer_fresh(const struct hop *h, char *why)
+{
+	if (h->kind != DANEVIRKE_RELAY && find(h) == NULL) {
+		snprintf(why, TEXT_LEN,
+		    "not routed by danevirke_route in "
+		    "this process");
+		return NULL;
+	}
+	return answer_route(h, why);
+}
+
+bool
+answer_used(const struct hop *h, const char *address)
+{
+	struct used *u;
+
+	for (u = used; u != NULL; u = u->next)
+		if (strcmp(u->name, h->name) == 0 &&
+		    strcmp(u->address, address) == 0)
+			return true;
+	if ((u = calloc(1, sizeof *u)) == NULL)
+		return false;
+	u->name = strdup(h->name);
+	u->address = strdup(address);
+	if (u->name == NULL || u->address == NULL) {
+		free(u->name);
+		free(u->address);
+		free(u);
+		return false;
+	}
+	u->next = used;
+	used = u;
+	return true;
+}
+
+static bool
+has_address(const struct danevirke_answer *a, const char *address)
+{
+	size_t i, j;
+
+	for (i = 0; i < a->n_hosts; i++)
+		for (j = 0; j < a->hosts[i].n_addrs; j++)
+			if (strcmp(a->hosts[i].addrs[j].text, address) == 0)
+				return true;
+	return false;
+}
+
+static bool
+demands_tls(const struct danevirke_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_hosts; i++)
+		if (a->hosts[i].action == DANEVIRKE_ENCRYPT ||
+		    a->hosts[i].action == DANEVIRKE_AUTHENTICATE)
+			return true;
+	return false;
+}
+
+const char *
+answer_conflict(const struct hop *h, const struct danevirke_answer *a)
+{
+	const struct used *u;
+
+	for (u = demands_tls(a) ? used : NULL; u != NULL; u = u->next)
+		if (strcmp(u->name, h->name) != 0 && has_address(a, u->address))
+			return u->name;
+	return NULL;
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The session that Exim sets up with one host, as its events tell: how far it
+ * came, the chain, and what was judged of it.  A verdict holds for this very
+ * session; none outlives it (S07, S08).
+ */
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+#define MAX_CHAIN 100
+#define MAX_B64 100000
+
+int danevirke_event(uschar **, int, uschar **);
+
+/* The session that is being set up: what tls:cert saw and what came of it.
+ * One process of Exim has one outgoing connection at a time. */
+static struct {
+	char profile[64], name[256], address[64];
+	char port[8];
+	uint8_t *der[MAX_CHAIN];
+	size_t len[MAX_CHAIN];
+	int n;            /* certificates announced, 0: none yet */
+	int next;         /* depth that must come next */
+	bool judged;      /* verify() said yes to leaf */
+	uint8_t leaf[32]; /* its SHA-256 */
+	char text[600];   /* how it was satisfied */
+	bool refused;     /* and the log says why */
+	enum stage {
+		UNTOLD = 0, /* an Exim without smtp:ehlo, or not that far */
+		ABSENT,     /* EHLO was answered without STARTTLS */
+		LOWER,      /* with it, written so that Exim does not see it */
+		OFFERED,
+		HANDSHAKE
+	} stage;
+} live;
+
+static void
+live_clear(void)
+{
+	int i;
+
+	for (i = 0; i < MAX_CHAIN; i++)
+		free(live.der[i]);
+	memset(&live, 0, sizeof live);
+}
+
+/* Nothing is judged any more; how far it came is still asked for. */
+static void
+session_end(bool refused)
+{
+	enum stage stage = live.stage;
+
+	live_clear();
+	live.stage = stage;
+	live.refused = refused;
+}
+
+/* The certificate in base64, as Exim gives it; NULL unless it is exactly one
+ * DER SEQUENCE.  "No certificate" reaches us as other text, or none. */
+static uint8_t *
+decode(const char *b64, size_t *len)
+{
+	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
+		(unsigned)strnlen(b64, MAX_B64 + 1) },
+		       out = { NULL, 0 };
+	size_t head, n, body;
+	uint8_t *der = NULL;
+
+	if (in.size == 0 || in.size > MAX_B64 ||
+	    gnutls_base64_decode2(&in, &out) < 0)
+		return NULL;
+	if (out.size > 4 && out.data[0] == 0x30) {
+		n = out.data[1] & 0x80 ? out.data[1] & 0x7f : 0;
+		for (head = 2 + n, body = n ? 0 : out.data[1]; n > 0 && n < 4;
+		     n--)
+			body = body << 8 | out.data[head - n];
+		if (n == 0 && body == out.size - head &&
+		    (der = malloc(out.size)) != NULL) {
+			memcpy(der, out.data, out.size);
+			*len = out.size;
+		}
+	}
+	gnutls_free(out.data);
+	return der;
+}
+
+static bool
+same_session(const struct hop *h, int argc, uschar **argv)
+{
+	return strcmp(live.profile, h->profile) == 0 &&
+	    strcmp(live.name, h->name) == 0 &&
+	    strcmp(live.address, arg(argc, argv, 2)) == 0 &&
+	    strcmp(live.port, arg(argc, argv, 3)) == 0;
+}
+
+static bool
+session_begin(const struct hop *h, int argc, uschar **argv)
+{
+	live_clear();
+	if (strlen(h->profile) >= sizeof live.profile ||
+	    strlen(h->name) >= sizeof live.name ||
+	    strlen(arg(argc, argv, 2)) >= sizeof live.address ||
+	    strlen(arg(argc, argv, 3)) >= sizeof live.port)
+		return false;
+	strncpy(live.profile, h->profile, sizeof live.profile - 1);
+	strncpy(live.name, h->name, sizeof live.name - 1);
+	strncpy(live.address, arg(argc, argv, 2), sizeof live.address - 1);
+	strncpy(live.port, arg(argc, argv, 3), sizeof live.port - 1);
+	return true;
+}
+
+/* ------------------------------------------- for hooks of the transport */
+
+void
+session_handshake(void)
+{
+	live.stage = HANDSHAKE;
+}
+
+/* Does Exim speak of a reply to STARTTLS? */
+static bool
+is_reply(const char *detail, const char **reply)
+{
+	static const char error[] = "SMTP error from remote mail server ",
+			  after[] = "after STARTTLS: ";
+	const char *p = strstr(detail, after);
+
+	if (p == NULL || strncmp(detail, error, sizeof error - 1) != 0)
+		return false;
+	*reply = p + sizeof after - 1;
+	return true;
+}
+
+/* T02, P04, P07: why there is no session with TLS, in the words of the relay;
+ * once for a session.  detail: what Exim says of an attempt that broke off. */
+void
+session_no_tls(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host, const char *address, const char *detail)
+{
+	static const char *const words[] = { "no session with TLS",
+		"STARTTLS is not offered",
+		"STARTTLS is not offered in capitals, and Exim takes no other",
+		"STARTTLS", "TLS handshake" };
+	const char *result = "starttls-not-supported", *colon = "", *reply;
+	char text[TEXT_LEN], *p;
+
+	if (live.refused)
+		return;
+	if (live.stage == OFFERED && detail == NULL)
+		colon = " refused";
+	else if (live.stage == OFFERED && is_reply(detail, &reply)) {
+		colon = " refused: ";
+		detail = reply;
+	} else if (live.stage >= OFFERED) {
+		colon = ": ";
+		result = "validation-failure";
+	}
+	if (live.stage == HANDSHAKE && detail == NULL)
+		detail = "failed";
+	snprintf(text, sizeof text, "%s%s%.200s: %.600s (%.60s) [%s]",
+	    words[live.stage], colon, detail != NULL ? detail : "",
+	    host->reason, address, result);
+	for (p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ')
+			*p = '?';
+	say_verdict(h, a, host, false, false, "deferred", text);
+	live.refused = true;
+}
+
+bool
+session_cert(const struct hop *h, int argc, uschar **argv, const char **how)
+{
+	uint8_t *der, leaf[32];
+	size_t len = 0;
+
+	*how = NULL;
+	if ((der = decode(arg(argc, argv, 5), &len)) == NULL)
+		return false;
+	if (live.judged && same_session(h, argc, argv) &&
+	    gnutls_hash_fast(GNUTLS_DIG_SHA256, der, len, leaf) == 0 &&
+	    memcmp(leaf, live.leaf, 32) == 0)
+		*how = live.text;
+	free(der);
+	return true;
+}
+
+/* ---------------------------------------------------------------- events */
+
+/* tcp:connect: may this host be used at all? */
+static int
+on_connect(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	live_clear(); /* a verdict never outlives its session */
+	host = hook_host(&h, &a, argc, argv, true, why);
+	if (host == NULL) {
+		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
+		    arg(argc, argv, 2), arg(argc, argv, 3), why);
+		return give(yield, OK, "%s", why);
+	}
+	if (host->action == DANEVIRKE_HOST_DEFER) {
+		say_verdict(
+		    &h, a, host, false, false, "deferred", host->reason);
+		return give(yield, OK, "%s", host->reason);
+	}
+	if (!session_begin(&h, argc, argv))
+		return give(yield, OK, "a name is too long");
+	return OK;
+}
+
+static int
+judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host)
+{
+	struct danevirke_cert certs[MAX_CHAIN];
+	struct danevirke_chain chain = { certs, (size_t)live.n };
+	struct danevirke_verdict v;
+	char why[TEXT_LEN] = "", text[TEXT_LEN];
+	int i, code;
+
+	for (i = 0; i < live.n; i++) {
+		certs[i].der = live.der[i];
+		certs[i].len = live.len[i];
+	}
+	if (host->would != DANEVIRKE_AUTHENTICATE)
+		return OK;
+	code = api(why)->verify(host, &chain, NULL, &v);
+	if (code == 0 && v.verified == 1 &&
+	    gnutls_hash_fast(
+		GNUTLS_DIG_SHA256, live.der[0], live.len[0], live.leaf) == 0) {
+		live.judged = true;
+		snprintf(live.text, sizeof live.text, "%s", v.text);
+		return OK;
+	}
+	snprintf(text, sizeof text, "%.500s: %.400s (%.60s) [%s]", v.text,
+	    host->reason, live.address, api(why)->result_name(v.result));
+	say_verdict(h, a, host, true, false,
+	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
+						     "opportunistic-tls",
+	    text);
+	if (host->action != DANEVIRKE_AUTHENTICATE)
+		return OK; /* audit */
+	live.refused = true;
+	return give(yield, OK, "%s", v.text);
+}
+
+/* tls:cert: one call a certificate, depth N-1 down to 0, no gaps. */
+static int
+on_cert(uschar **yield, int argc, uschar **argv)
+{
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	const char *depth_text = arg(argc, argv, 5);
+	char why[TEXT_LEN] = "", *end;
+	struct hop h;
+	size_t len;
+	long depth;
+
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL)
+		return give(yield, OK, "%s", why);
+	if (!same_session(&h, argc, argv))
+		return give(yield, OK,
+		    "certificate of a session that was "
+		    "not begun");
+	depth = strtol(depth_text, &end, 10);
+	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
+	    depth >= MAX_CHAIN || live.judged ||
+	    (live.n != 0 && depth != live.next)) {
+		session_end(false); /* no verdict, whatever comes behind it */
+		return give(yield, OK,
+		    "certificate of depth \"%.10s\" out of "
+		    "order",
+		    depth_text);
+	}
+	if (live.n == 0) {
+		live.n = (int)depth + 1;
+		live.next = (int)depth;
+	}
+	free(live.der[depth]);
+	live.der[depth] = decode(arg(argc, argv, 6), &len);
+	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
+	if (len == 0) {
+		session_end(false);
+		return give(yield, OK,
+		    "certificate of depth %ld cannot be "
+		    "read",
+		    depth);
+	}
+	live.next--;
+	return depth > 0 ? OK : judge(yield, &h, a, host);
+}
+
+/* smtp:ehlo: the whole reply.  What comes after the handshake is no news. */
+static void
+on_ehlo(int argc, uschar **argv)
+{
+	static const char keyword[] = "STARTTLS";
+	const char *line = arg(argc, argv, 5), *word;
+	size_t len = sizeof keyword - 1;
+
+	if (live.stage == HANDSHAKE)
+		return;
+	live.stage = ABSENT;
+	while ((line = strchr(line, '\n')) != NULL) {
+		line++;
+		word = line + strnlen(line, 4);
+		if (strncasecmp(word, keyword, len) != 0 ||
+		    strchr(" \r\n", word[len]) == NULL)
+			continue;
+		live.stage = strncmp(word, keyword, len) == 0 ? OFFERED : LOWER;
+		return;
+	}
+}
+
+/* msg:host:defer, once the connection is closed: why Exim goes on to the next
+ * host, such as "TLS session: (gnutls_handshake): timed out". */
+static void
+on_defer(int argc, uschar **argv)
+{
+	static const char tls[] = "TLS session: ";
+	const struct danevirke_answer *a = NULL;
+	const struct danevirke_host *host;
+	const char *text = arg(argc, argv, 5), *end;
+	bool broke_off = strncmp(text, tls, sizeof tls - 1) == 0;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	host = hook_host(&h, &a, argc, argv, false, why);
+	if (host == NULL || host->action == DANEVIRKE_OPPORTUNISTIC ||
+	    (live.stage == HANDSHAKE ? !broke_off : live.stage != OFFERED))
+		return;
+	if (broke_off)
+		text += sizeof tls - 1;
+	if (*text == '(' && (end = strstr(text, "): ")) != NULL)
+		text = end + 3;
+	session_no_tls(&h, a, host, arg(argc, argv, 2), text);
+}
+
+/* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}:
+ * for event_action.  OK always: a FAIL would be taken for consent. */
+int
+danevirke_event(uschar **yield, int argc, uschar **argv)
+{
+	const char *name = arg(argc, argv, 4);
+
+	*yield = (uschar *)(uintptr_t) "";
+	if (argc < 7)
+		give(yield, OK, "danevirke_event: want 7 arguments");
+	else if (strcmp(name, "tcp:connect") == 0)
+		on_connect(yield, argc, argv);
+	else if (strcmp(name, "tls:cert") == 0)
+		on_cert(yield, argc, argv);
+	else if (strcmp(name, "smtp:ehlo") == 0)
+		on_ehlo(argc, argv);
+	else if (strcmp(name, "tcp:close") == 0)
+		session_end(live.refused);
+	else if (strcmp(name, "msg:host:defer") == 0)
+		on_defer(argc, argv);
+	return OK;
+}
