@@ -616,3 +616,113 @@ def cutthrough_blind(w):
                    ["pair.alpha", "pair-c.alpha"],
                    "DATA", "Subject: x", "", "hello", ".")
     want(served(box, "pair-c.alpha"), sent)
+
+
+# ----------------------------------------------- D16: a hostile zone's keys
+
+GIVEN_UP = (r"%s: deferred: the lookups took more than "
+            r"(2 s of processor time|10 s): given up$")
+
+
+def hostile(w, root):
+    """Whatever a zone holds: other domains have their mail, before it and
+    behind it, and its own waits, by its time limit."""
+    box = with_store(w, exim.USER)
+    if not root:
+        box.main("deliver_drop_privilege = true")
+    box.main("queue_run_in_order = true").start()
+    several = ["u%d@bigkey.alpha" % n for n in range(5)]
+    for to in (["user@bigkey.alpha"], ["user@good.alpha"],
+               several + ["user@plain.alpha"]):
+        post(box, *to, how="-odq")
+    began = time.monotonic()
+    sent = look(box, box.run("-q"), "bigkey.alpha", "good.alpha",
+                "plain.alpha")
+    took = time.monotonic() - began
+    want(sent.result("good.alpha") == "delivered", sent)
+    want(sent.result("plain.alpha") == "delivered", sent)
+    want(set(sent.queue) == set(several + ["user@bigkey.alpha"]), sent)
+    want(found(GIVEN_UP % "bigkey.alpha", sent.log), sent)
+    want(box.read("panic") == "", sent)
+    # once for a message, however many recipients
+    want(took < 2 * 10 + 10, "%.1f s\n%s" % (took, sent))
+
+
+for root in (True, False):
+    add("D16 a zone of huge keys, a queue run %s root" % (
+        "as" if root else "that is not"), hostile, root)
+
+
+@case("D16 a zone of huge keys, immediate delivery by a user")
+def hostile_now(w):
+    box = with_store(w, exim.USER).main("deliver_drop_privilege = true")
+    began = time.monotonic()
+    sent = post(box.start(), "user@d1.bigkey.alpha", "user@good.alpha")
+    took = time.monotonic() - began
+    want(sent.result("good.alpha") == "delivered", sent)
+    want(sent.kept("d1.bigkey.alpha") and not sent.queue[1:], sent)
+    want(found(GIVEN_UP % "d1.bigkey.alpha", sent.log), sent)
+    want(took < 10 + 10, "%.1f s\n%s" % (took, sent))
+
+
+# --------------------------------- T02, P07: the words for a missing session
+
+def words(w, name, says, result):
+    sent = Box(w).start().send(name)
+    want(sent.kept(name) and not messages(sent.box), sent)
+    said = re.findall(r"danevirke: %s\.alpha via mx1\.%s\.alpha:25: deferred: "
+                      r"(.*)$" % (name, name), sent.log, re.M)
+    want(len(said) == 1, sent)
+    want(re.match(r"%s: .* \(198\.18\.\d+\.\d+\) \[%s\]$" % (says, result),
+                  said[0]), sent)
+
+
+NOT_SUPPORTED, FAILURE = "starttls-not-supported", "validation-failure"
+for name, says, result in (
+        ("no-offer", "STARTTLS is not offered", NOT_SUPPORTED),
+        ("no-capitals", "STARTTLS is not offered in capitals, and .*",
+         NOT_SUPPORTED),
+        ("no-454", "STARTTLS refused", NOT_SUPPORTED),
+        ("no-554", "STARTTLS refused", NOT_SUPPORTED),
+        ("no-answer", "STARTTLS: .*time.*", FAILURE),
+        ("no-handshake", "TLS handshake: Handshake failed", FAILURE),
+        ("no-end", "TLS handshake: timed out", FAILURE),
+        ("no-version", "TLS handshake: .*", FAILURE),
+        ("no-cipher", "TLS handshake: .*", FAILURE),
+        ("no-garbage", "TLS handshake: .*", FAILURE),
+        ("wrong", "no TLSA record matches.*", FAILURE)):
+    add("P07 the log: " + name, words, name, says, result)
+
+
+@case("P07 the log: a reply to STARTTLS that Exim takes for final")
+def words_reply(w):
+    box = option(Box(w), "tls_tempfail_tryclear = false").start()
+    sent = box.send("no-454")
+    want(found(r": deferred: STARTTLS refused: 454 no TLS today: .*"
+               r"\[starttls-not-supported\]$", sent.log), sent)
+
+
+# ----------------------------------------------------- M02: order of the hosts
+
+def order(w, *settings):
+    """The hosts in the order in which they were tried; first times only, for
+    Exim remembers those that failed."""
+    box = Box(w)
+    for pattern, new in settings:
+        box.edit(pattern, new)
+    sent = box.start().send("order")
+    want(sent.result("order") == "delivered", sent)
+    return [r["host"] for r in box.sessions("order") if r["what"] == "close"]
+
+
+@case("M02 hosts in the order of their preferences")
+def preferences(w):
+    got = order(w)
+    want(got == ["mx1", "mx2", "mx3", "mx4"], got)
+
+
+@case("M02 control: hosts_randomize would show")
+def randomized(w):
+    shuffle = (r"hosts_randomize = false", "hosts_randomize = true")
+    tries = [order(w, shuffle) for _ in range(4)]
+    want(any(t != ["mx1", "mx2", "mx3", "mx4"] for t in tries), tries)

@@ -64,6 +64,19 @@ def rdata(kind, text):
     raise ValueError("cannot write RDATA of " + kind)
 
 
+def key_tag(rdata):
+    """Of a DNSKEY: RFC 4034 appendix B."""
+    total = sum(b << 8 if i % 2 == 0 else b for i, b in enumerate(rdata))
+    return (total + (total >> 16 & 0xFFFF)) & 0xFFFF
+
+
+def big_key(octets=10000):
+    """DNSKEY RDATA: RSA with a modulus and an exponent of so many octets.  A
+    signature by it, which nobody can make, takes a validator half a minute."""
+    return (struct.pack("!HBB", 257, 3, 8) + b"\0" + struct.pack("!H", octets)
+            + b"\x7f" + b"\xff" * (octets - 1) + b"\xfd" * octets)
+
+
 class RR:
     def __init__(self, name, kind, cls, ttl, data):
         self.name, self.kind, self.cls = name, kind, cls

@@ -25,6 +25,7 @@ Actions, the first matching fault counts:
     empty           NOERROR without any record
     forge           the answer is replaced by rdata, unsigned
     setad           AD is set, signatures are removed (D05)
+    bigkey          keys and signatures are as of dnswire.big_key()
 """
 
 import asyncio
@@ -33,17 +34,27 @@ import os
 import struct
 import sys
 
-from dnswire import Message, RR, NUMBERS, RCODES, TYPES, name_text
+from dnswire import (Message, RR, NUMBERS, RCODES, TYPES, big_key, key_tag,
+                     name_text, read_name)
 
 SIGS = TYPES["RRSIG"]
 DENIAL = (TYPES["NSEC"], TYPES["NSEC3"])
 ACTIONS = set(RCODES) - {"notimp"} | {
     "drop", "garbage", "truncate", "notcp", "badsig", "badanswer", "stripsig",
-    "stripdenial", "remove", "empty", "forge", "setad"}
+    "stripdenial", "remove", "empty", "forge", "setad", "bigkey"}
 
 
 def corrupt(rr):
     rr.data = rr.data[:-1] + bytes([rr.data[-1] ^ 0x55])
+
+
+def enlarge(rr, key=big_key()):
+    if rr.kind == TYPES["DNSKEY"]:
+        rr.data = key
+    elif rr.kind == SIGS:       # algorithm, key tag, signature
+        at = len(read_name(rr.data, 18)[0]) + 18
+        rr.data = (rr.data[:2] + b"\x08" + rr.data[3:16] + struct.pack(
+            "!H", key_tag(key)) + rr.data[18:at] + b"\x01" * 10000)
 
 
 def mangle(msg, action, rdata):
@@ -70,6 +81,9 @@ def mangle(msg, action, rdata):
     elif action == "empty":
         msg.set_rcode(0)
         msg.keep(lambda i, rr: False)
+    elif action == "bigkey":
+        for rr in sum(msg.sections, []):
+            enlarge(rr)
     elif action == "forge":
         msg.set_rcode(0)
         msg.keep(lambda i, rr: False)

@@ -13,7 +13,7 @@ import faults
 
 ZONE_FLAGS = {"unsigned", "island", "nsec3", "optout", "expired", "future",
               "wrongds", "dsalg", "front", "dead", "halfdead", "lame",
-              "upward", "drop", "internal", "confinsecure"}
+              "upward", "drop", "internal", "confinsecure", "bigkey"}
 ZONE_KEYS = {"tld", "below", "label", "ttl"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
               "smtps", "hidden", "down", "self", "keep", "resume"}

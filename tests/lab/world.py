@@ -65,6 +65,12 @@ DAY = 86400
 ALGORITHM = 13
 
 
+def ds(zone, rdata, algorithm, more=b""):
+    digest = hashlib.sha256(dnswire.name_wire(zone) + rdata + more)
+    return "%d %d 2 %s" % (dnswire.key_tag(rdata), algorithm,
+                           digest.hexdigest())
+
+
 class Key:
     """An ECDSA P-256 key in the files that ldns-signzone reads."""
 
@@ -84,16 +90,8 @@ class Key:
                     "Algorithm: 13 (ECDSAP256SHA256)\nPrivateKey: %s\n"
                     % base64.b64encode(secret).decode())
 
-    def tag(self):
-        """RFC 4034 appendix B."""
-        total = sum(b << 8 if i % 2 == 0 else b
-                    for i, b in enumerate(self.rdata))
-        return (total + (total >> 16 & 0xFFFF)) & 0xFFFF
-
     def ds(self, algorithm=ALGORITHM, wrong=False):
-        digest = hashlib.sha256(dnswire.name_wire(self.zone) + self.rdata
-                                + (b"x" if wrong else b"")).hexdigest()
-        return "%d %d 2 %s" % (self.tag(), algorithm, digest)
+        return ds(self.zone, self.rdata, algorithm, b"x" if wrong else b"")
 
 
 class File:
@@ -115,7 +113,10 @@ class File:
     def delegate(self, child, servers):
         """NS and DS for a child File; servers are absolute names."""
         rows = ["%s 300 IN NS %s" % (child.zone, s) for s in servers]
-        if child.key and "island" not in child.flags:
+        if "bigkey" in child.flags:
+            self.lines += rows
+            self.add(child.zone, "DS", ds(child.zone, dnswire.big_key(), 8))
+        elif child.key and "island" not in child.flags:
             self.lines += rows
             self.add(child.zone, "DS", child.key.ds(
                 200 if "dsalg" in child.flags else ALGORITHM,
