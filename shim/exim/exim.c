@@ -41,7 +41,21 @@ say(const char *fmt, ...)
 		log_write(0, LOG_MAIN, "danevirke: %s", line);
 }
 
-/* Text that Exim takes for untainted: malloc'd, and Exim's from now on. */
+/* Text that Exim takes for untainted: malloc'd.  What is OK it copies at once,
+ * so that the next call may free it; to that of a failure it keeps pointing. */
+static int
+hand_over(uschar **yield, int code, char *text)
+{
+	static char *last;
+
+	if (code == OK) {
+		free(last);
+		last = text;
+	}
+	*yield = (uschar *)text;
+	return code;
+}
+
 int
 give(uschar **yield, int code, const char *fmt, ...)
 {
@@ -53,8 +67,10 @@ give(uschar **yield, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vasprintf(&s, fmt, ap);
 	va_end(ap);
-	*yield = (uschar *)(n == -1 ? none : s);
-	return n == -1 && code == OK ? FAIL : code;
+	if (n != -1)
+		return hand_over(yield, code, s);
+	*yield = (uschar *)none;
+	return code == OK ? FAIL : code;
 }
 
 /* argv[i], "" where there is none. */
@@ -160,8 +176,7 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 	if (list == NULL)
 		return give(
 		    yield, FAIL, "451 4.7.5 %s: %s", h->host, a->reason);
-	*yield = (uschar *)list;
-	return OK;
+	return hand_over(yield, OK, list);
 }
 
 /* {profile}{domain}{verify_mode}: the addresses, in order; never names. */

@@ -32,7 +32,8 @@ char text[4096], logged[8192];
 static struct danevirke_api module;
 static struct danevirke_settings settings;
 static uint8_t ee[32], ta[32]; /* SHA-256 of the keys */
-/* Exim's from now on; volatile, or the compiler sees that nobody reads them */
+/* texts of failures are Exim's from now on; volatile, or the compiler sees that
+ * nobody reads them */
 static unsigned char *volatile kept[KEPT];
 static size_t n_kept;
 static struct {
@@ -407,7 +408,8 @@ call(hook *f, const char *const *argv, size_t argc)
 	for (i = 0; text[i] != '\0'; i++)
 		assert_false((unsigned char)text[i] < ' ');
 	assert_true(n_kept < KEPT);
-	kept[n_kept++] = yield;
+	if (code != OK)
+		kept[n_kept++] = yield;
 	return code;
 }
 
