@@ -277,27 +277,28 @@ take(const char *buf, ssize_t len, int status, char *why)
 
 /* The child's answer; there is no child afterwards. */
 static const struct danevirke_answer *
-collect(pid_t pid, int fd, unsigned limit, char *why)
+collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
 {
 	const struct danevirke_answer *a = NULL;
 	char *buf = malloc(MAX_PACKED + 2);
 	ssize_t len = -1;
-	bool late = false;
-	int status = 0;
+	int status = 0, signal_no;
 
 	if (buf != NULL)
-		len = read_all(fd, buf, MAX_PACKED + 2, limit + 1, &late);
+		len = read_all(fd, buf, MAX_PACKED + 2, limit + 1, given_up);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
-	if (late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM))
-		snprintf(why, TEXT_LEN,
-		    "the lookups took more than %u s: given up", limit);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
+	signal_no = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	*given_up |= signal_no == SIGALRM || signal_no == SIGPROF;
+	if (signal_no == SIGPROF)
 		snprintf(why, TEXT_LEN,
 		    "the lookups took more than %d s of processor time: "
 		    "given up",
 		    CPU_SECONDS);
+	else if (*given_up)
+		snprintf(why, TEXT_LEN,
+		    "the lookups took more than %u s: given up", limit);
 	else
 		a = take(buf, len, status, why);
 	free(buf);
@@ -305,7 +306,8 @@ collect(pid_t pid, int fd, unsigned limit, char *why)
 }
 
 static const struct danevirke_answer *
-ask_child(const struct hop *h, const struct passwd *pw, bool hurry, char *why)
+ask_child(const struct hop *h, const struct passwd *pw, bool hurry,
+    bool *given_up, char *why)
 {
 	unsigned limit = shim.dv->settings(engine)->resolver_timeout + GRACE;
 	const struct danevirke_answer *a = NULL;
@@ -331,7 +333,7 @@ ask_child(const struct hop *h, const struct passwd *pw, bool hurry, char *why)
 	if (pid == -1)
 		snprintf(why, TEXT_LEN, "fork: %s", strerror(errno));
 	else
-		a = collect(pid, fd[0], limit, why);
+		a = collect(pid, fd[0], limit, given_up, why);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(fd[0]);
 	return a;
@@ -339,7 +341,7 @@ ask_child(const struct hop *h, const struct passwd *pw, bool hurry, char *why)
 
 /* As root: parses no packet, opens no store, starts no resolver itself. */
 static const struct danevirke_answer *
-ask_as_root(const struct hop *h, bool hurry, char *why)
+ask_as_root(const struct hop *h, bool hurry, bool *given_up, char *why)
 {
 	const struct passwd *pw;
 	const char *user;
@@ -354,24 +356,24 @@ ask_as_root(const struct hop *h, bool hurry, char *why)
 		    user);
 		return NULL;
 	}
-	return ask_child(h, pw, hurry, why);
+	return ask_child(h, pw, hurry, given_up, why);
 }
 
 static const struct danevirke_answer *
-ask_as_user(const struct hop *h, bool hurry, char *why)
+ask_as_user(const struct hop *h, bool hurry, bool *given_up, char *why)
 {
 	const struct danevirke_answer *a;
 	int code = DANEVIRKE_OK;
 
 	a = ask(h, DANEVIRKE_STORED, &code, why);
 	if (a == NULL && code == DANEVIRKE_EDNS)
-		a = ask_child(h, NULL, hurry, why);
+		a = ask_child(h, NULL, hurry, given_up, why);
 	return a;
 }
 
 const struct danevirke_answer *
-answer_ask(const struct hop *h, bool hurry, char *why)
+answer_ask(const struct hop *h, bool hurry, bool *given_up, char *why)
 {
-	return geteuid() == 0 || getuid() == 0 ? ask_as_root(h, hurry, why) :
-						 ask_as_user(h, hurry, why);
+	return (geteuid() == 0 || getuid() == 0 ? ask_as_root : ask_as_user)(
+	    h, hurry, given_up, why);
 }

@@ -3,7 +3,6 @@
  * What a process knows of its next hops, and where it has been.  A transport
  * inherits it from the process that routed.
  */
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,11 @@
 
 #include "shim.h"
 
-#define MAX_KNOWN 65536     /* next hops in one process */
+#define MAX_KNOWN 65536 /* next hops in one process */
+#define BUCKETS 4096
 #define SMALL 4096          /* octets: answers of this size always fit */
-#define MAX_BIG (64u << 20) /* octets of all that are larger */
-#define PATIENCE 60         /* seconds for slow names and those that fail */
+#define MAX_BIG (16u << 20) /* octets of all that are larger */
+#define PATIENCE 60         /* seconds that slow names take */
 #define SLOW 5              /* seconds */
 
 struct known {
@@ -23,9 +23,10 @@ struct known {
 	size_t len;                            /* octets of answer */
 	time_t again;                          /* ticks(): a failure counts */
 	char *why;
+	struct known *next;
 };
 
-static void *known; /* tree of struct known */
+static struct known *known[BUCKETS];
 static size_t n_known, n_big;
 /* Exim routes the recipients of a message one after the other: when slow names
  * have had their time, the others do not wait as long for each (D16). */
@@ -38,23 +39,26 @@ static struct used {
 	struct used *next;
 } * used;
 
-static int
-known_order(const void *a, const void *b)
+static struct known **
+bucket(const char *name)
 {
-	const struct known *k = a, *l = b;
-	int n = strcmp(k->name, l->name);
+	size_t n = 0;
 
-	return n != 0 ? n : strcmp(k->profile, l->profile);
+	while (*name != '\0')
+		n = n * 31 + (unsigned char)*name++;
+	return &known[n % BUCKETS];
 }
 
 static struct known *
 find(const struct hop *h)
 {
-	const struct known key = { .profile = (char *)(uintptr_t)h->profile,
-		.name = (char *)(uintptr_t)h->name };
-	struct known *const *k = tfind(&key, &known, known_order);
+	struct known *k;
 
-	return k == NULL ? NULL : *k;
+	for (k = *bucket(h->name); k != NULL; k = k->next)
+		if (strcmp(k->name, h->name) == 0 &&
+		    strcmp(k->profile, h->profile) == 0)
+			break;
+	return k;
 }
 
 const struct danevirke_answer *
@@ -65,8 +69,8 @@ answer_known(const struct hop *h)
 	return k == NULL ? NULL : k->answer;
 }
 
-/* D15; a failure counts for as long again as it took, so that what waits for
- * the same name in this process does not wait anew. */
+/* D15; a slow failure counts for as long again as it took, so that what waits
+ * for the same name in this process does not wait anew. */
 static bool
 is_fresh(const struct known *k)
 {
@@ -86,13 +90,14 @@ known_new(const struct hop *h)
 		return NULL;
 	k->name = strdup(h->name);
 	k->profile = strdup(h->profile);
-	if (k->name == NULL || k->profile == NULL ||
-	    tsearch(k, &known, known_order) == NULL) {
+	if (k->name == NULL || k->profile == NULL) {
 		free(k->name);
 		free(k->profile);
 		free(k);
 		return NULL;
 	}
+	k->next = *bucket(k->name);
+	*bucket(k->name) = k;
 	n_known++;
 	return k;
 }
@@ -106,21 +111,21 @@ known_fits(const struct known *k, size_t len)
 		n_big - (k->len > SMALL ? k->len : 0) + len <= MAX_BIG);
 }
 
-/* The answer, or NULL and why, which took so many seconds. */
+/* The answer, or NULL and why, and how long it took. */
 static void
 known_set(struct known *k, const struct danevirke_answer *a, size_t len,
-    time_t took, const char *why)
+    bool slow, time_t took, const char *why)
 {
-	bool failed = a == NULL || a->outcome == DANEVIRKE_DEFER;
-
 	n_big -= k->len > SMALL ? k->len : 0;
 	n_big += len > SMALL ? len : 0;
 	free(k->why);
 	k->answer = a;
 	k->len = len;
 	k->why = a == NULL ? strdup(why) : NULL;
-	k->again = failed ? ticks() + took : 0;
-	wasted += failed || took >= SLOW ? took : 0;
+	k->again = slow && (a == NULL || a->outcome == DANEVIRKE_DEFER) ?
+	    ticks() + took :
+	    0;
+	wasted += slow ? took : 0;
 }
 
 const struct danevirke_answer *
@@ -129,7 +134,8 @@ answer_route(const struct hop *h, char *why)
 	const struct danevirke_api *dv = api(why);
 	const struct danevirke_answer *a;
 	struct known *k = find(h);
-	time_t began = ticks();
+	time_t began = ticks(), took;
+	bool slow = false;
 	size_t len;
 
 	if (dv == NULL)
@@ -149,7 +155,8 @@ answer_route(const struct hop *h, char *why)
 		snprintf(why, TEXT_LEN, "out of memory");
 		return NULL;
 	}
-	a = answer_ask(h, wasted >= PATIENCE, why);
+	a = answer_ask(h, wasted >= PATIENCE, &slow, why);
+	took = ticks() - began;
 	len = a == NULL ? 0 : dv->pack(a, NULL, 0);
 	if (!known_fits(k, len)) {
 		dv->release(a);
@@ -159,7 +166,7 @@ answer_route(const struct hop *h, char *why)
 		    "the answer does not fit into what one process keeps");
 	}
 	dv->release(k->answer);
-	known_set(k, a, len, ticks() - began, why);
+	known_set(k, a, len, slow || took >= SLOW, took, why);
 	return a;
 }
 

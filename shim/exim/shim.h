@@ -69,9 +69,10 @@ session_cert(const struct hop *, int argc, uschar **argv, const char **how);
 /* ask.c */
 const struct danevirke_api *api(char *why); /* NULL: why (TEXT_LEN) */
 bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
-/* Within resolver.timeout, or in a hurry within a few seconds (D16).  NULL: why */
+/* Within resolver.timeout, or in a hurry within a few seconds; *given_up: it
+ * took longer (D16).  NULL: why */
 const struct danevirke_answer *
-answer_ask(const struct hop *, bool hurry, char *why);
+answer_ask(const struct hop *, bool hurry, bool *given_up, char *why);
 time_t ticks(void); /* seconds; who sets the clock does not change them */
 
 /* keep.c */

@@ -1105,12 +1105,10 @@ slow(const char *domain, const char *why, double at_least, double at_most)
 	SAYS(why);
 	assert_true(seconds() - began >= at_least);
 	assert_true(seconds() - began <= at_most);
-	began = seconds();
 	assert_int_equal(CALL(danevirke_route, "default", domain, ""), FAIL);
 	SAYS(why);
 	SEEN("deferred: the lookups took more than ");
 	assert_int_equal(fake.asked, asked + 1);
-	assert_true(seconds() - began < 0.5);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
@@ -1128,12 +1126,12 @@ test_limits(void **state)
 	assert_true(signal(SIGALRM, SIG_IGN) != SIG_ERR);
 	slow("spins.example", "more than 2 s of processor time", 1.9, 40);
 	fake.timeout = 1;
-	slow("sleeps.example", "more than 3 s: given up", 2.9, 5);
+	slow("sleeps.example", "more than 3 s: given up", 2.9, 30);
 	assert_true(signal(SIGALRM, SIG_DFL) != SIG_ERR);
 	assert_int_equal(sigprocmask(SIG_SETMASK, &old, NULL), 0);
 	if (hook_is_root()) {
 		fake.root = true;
-		slow("sleeps.root.example", "more than 3 s: given up", 2.9, 5);
+		slow("sleeps.root.example", "more than 3 s: given up", 2.9, 30);
 		fake.root = false;
 	}
 	fake.timeout = 60;
@@ -1153,11 +1151,41 @@ test_memory(void **state)
 		snprintf(name, sizeof name, "many.n%d.example", i);
 		code = CALL(danevirke_route, "default", name, "");
 	}
-	assert_int_equal(i, 34); /* 64 MiB hold 33 of them */
+	assert_int_equal(i, 9); /* 16 MiB hold 8 of them */
 	assert_int_equal(code, FAIL);
 	SAYS("does not fit into what one process keeps");
 	routed("few.example");
 	routed("many.n0.example");
+}
+
+/* A message to many slow names: when they have taken a minute, each further
+ * one has a few seconds, and quick ones are asked as ever.  The last test. */
+static void
+test_hurry(void **state)
+{
+	static const char *const names[] = { "drags.one.example",
+		"drags.two.example", "drags.three.example" };
+	int asked;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		asked = fake.asked;
+		assert_int_equal(
+		    CALL(danevirke_route, "default", names[i], ""), FAIL);
+		assert_int_equal(fake.asked, asked + 1);
+		/* its other recipients, although its TTL is over */
+		assert_int_equal(
+		    CALL(danevirke_route, "default", names[i], ""), FAIL);
+		assert_int_equal(fake.asked, asked + 1);
+	}
+	slow("sleeps.late.example", "more than 5 s: given up", 4.9, 30);
+	routed("quick.late.example");
+	/* and a failure is not for ever */
+	fake.ahead += 60;
+	asked = fake.asked;
+	assert_int_equal(CALL(danevirke_route, "default", names[0], ""), FAIL);
+	assert_int_equal(fake.asked, asked + 1);
 }
 
 /* Exim copies what it is given: many recipients of a domain cost no more. */
@@ -1209,6 +1237,7 @@ main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_no_leak),
+		cmocka_unit_test(test_hurry),
 	};
 
 	return cmocka_run_group_tests(tests, hook_setup, hook_teardown);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -50,6 +51,8 @@ uid_t __wrap_geteuid(void);
 uid_t __wrap_getuid(void);
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
+int __real_clock_gettime(clockid_t, struct timespec *);
+int __wrap_clock_gettime(clockid_t, struct timespec *);
 int __wrap_shim_load(struct shim *, const char *, struct danevirke_error *);
 int __real_vasprintf(char **, const char *, va_list)
     __attribute__((format(printf, 2, 0)));
@@ -92,6 +95,16 @@ __wrap_fork(void)
 {
 	fake.forked++;
 	return __real_fork();
+}
+
+int
+__wrap_clock_gettime(clockid_t clock, struct timespec *t)
+{
+	int rv = __real_clock_gettime(clock, t);
+
+	if (clock == CLOCK_MONOTONIC)
+		t->tv_sec += fake.ahead;
+	return rv;
 }
 
 int
@@ -234,7 +247,7 @@ make(const struct danevirke_question *q)
 	a.tls_priority = "SECURE192";
 	if (is(q->name, "bare"))
 		memset(&a, 0, sizeof a);
-	a.expires = is(q->name, "old") ? 0 : UINT64_MAX;
+	a.expires = is(q->name, "old") || is(q->name, "drags") ? 0 : UINT64_MAX;
 	a.domain = a.final = q->name;
 	a.profile = q->profile;
 	if (a.reason == NULL)
@@ -243,6 +256,8 @@ make(const struct danevirke_question *q)
 		memset(big, 'x', sizeof big - 1);
 		h[0].reason = big;
 	}
+	if (is(q->name, "drags"))
+		a.outcome = DANEVIRKE_DEFER;
 	if (is(q->name, "uid")) {
 		snprintf(who, sizeof who, "asked by %ld, %d",
 		    (long)__real_geteuid(), getgroups(0, NULL));
@@ -297,6 +312,8 @@ fake_ask(struct danevirke *e, const struct danevirke_question *q,
 	    q->profile);
 	if (is(q->name, "ends"))
 		raise(SIGKILL);
+	if (is(q->name, "drags"))
+		fake.ahead += 29;
 	while (is(q->name, "spins"))
 		;
 	while (is(q->name, "sleeps"))

@@ -19,6 +19,7 @@
  *				many other groups that is
  *	spins sleeps		no answer: the process that asks computes
  *				without end, or waits
+ *	drags			defer, and half a minute is over
  *	stored			this process has it without asking
  *	many			a route of 2,000,000 octets
  *	others			the hosts below
@@ -60,6 +61,7 @@ struct pretence {
 	int opened, closed, asked;
 	int looked;          /* into the store only; asked does not count it */
 	int forked;          /* by whomever */
+	int ahead;           /* seconds that CLOCK_MONOTONIC is */
 	char asked_for[512]; /* "KIND NAME PORT PROFILE", the last one */
 };
 /* shared with the processes that the shim makes */
