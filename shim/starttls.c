@@ -3,8 +3,8 @@
  * starttls.c - an SMTP client as far as a judged session
  *
  * Each state waits for one thing, under one timer: the socket, a whole reply,
- * or the handshake.  enter() alone changes the state, fail() and ready() alone
- * end it.
+ * or the handshake.  Another timer runs for the whole attempt.  enter() alone
+ * changes the state, fail() and ready() alone end it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,7 +45,7 @@ struct starttls {
 	enum starttls_state state;
 	int fd;    /* until stream owns it */
 	int error; /* errno of connect() */
-	struct event *connecting, *timer;
+	struct event *connecting, *timer, *total;
 	struct stream *stream;
 	bool secured; /* the handshake is over */
 	bool hello;   /* EHLO was refused, HELO was said */
@@ -114,6 +114,8 @@ destroy(struct starttls *s)
 		event_free(s->connecting);
 	if (s->timer != NULL)
 		event_free(s->timer);
+	if (s->total != NULL)
+		event_free(s->total);
 	if (s->fd != -1)
 		close(s->fd);
 	stream_free(s->stream);
@@ -147,6 +149,7 @@ finish(struct starttls *s, enum danevirke_result result)
 		r.tls_cipher = gnutls_cipher_get_name(gnutls_cipher_get(tls));
 	}
 	event_del(s->timer);
+	event_del(s->total);
 	s->ended = true;
 	if (s->state == STARTTLS_READY) {
 		r.code = 0;
@@ -428,15 +431,22 @@ on_readable(void *arg)
 		    starttls_state_name(s->state), LINE_LEN);
 }
 
+/* What the silence of a server means: whether it has TLS, or nothing. */
+static enum danevirke_result
+result_of_silence(const struct starttls *s)
+{
+	return s->state == STARTTLS_COMMAND || s->state == STARTTLS_HANDSHAKE ?
+	    DANEVIRKE_VALIDATION_FAILURE :
+	    DANEVIRKE_RESULT_NONE;
+}
+
 static void
 on_closed(void *arg, const char *why)
 {
 	struct starttls *s = arg;
-	bool tls = s->state == STARTTLS_COMMAND ||
-	    s->state == STARTTLS_HANDSHAKE;
 
-	fail(s, tls ? DANEVIRKE_VALIDATION_FAILURE : DANEVIRKE_RESULT_NONE,
-	    "%s: %s", starttls_state_name(s->state), why);
+	fail(s, result_of_silence(s), "%s: %s", starttls_state_name(s->state),
+	    why);
 }
 
 static void
@@ -445,6 +455,18 @@ on_timeout(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	on_closed(arg, STREAM_TIMED_OUT);
+}
+
+/* A server that answers always just in time ends here. */
+static void
+on_total(int fd, short what, void *arg)
+{
+	struct starttls *s = arg;
+
+	(void)fd;
+	(void)what;
+	fail(s, result_of_silence(s), "%s: " STREAM_TIMED_OUT " (%u s for all)",
+	    starttls_state_name(s->state), s->t.total_timeout);
 }
 
 static const struct stream_ops ops = {
@@ -570,6 +592,7 @@ starttls_start(struct event_base *base, const struct danevirke_api *dv,
     const struct starttls_target *t, starttls_done *done, void *arg)
 {
 	struct starttls *s = calloc(1, sizeof *s);
+	struct timeval tv = { .tv_sec = (time_t)t->total_timeout };
 	bool ok = true;
 
 	if (s == NULL)
@@ -592,7 +615,9 @@ starttls_start(struct event_base *base, const struct danevirke_api *dv,
 	s->priority = copy(t->priority, &ok);
 	s->source = copy(t->source, &ok);
 	s->timer = event_new(base, -1, 0, on_timeout, s);
-	if (!ok || s->timer == NULL)
+	s->total = event_new(base, -1, 0, on_total, s);
+	if (!ok || s->timer == NULL || s->total == NULL ||
+	    (t->total_timeout > 0 && event_add(s->total, &tv) != 0))
 		goto err;
 	if (dial(s) == -1)
 		s->error = errno;

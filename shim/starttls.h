@@ -56,7 +56,11 @@ struct starttls_target {
 	 * in the session; NULL: any certificate, or none, will do. */
 	const struct danevirke_host *host;
 	unsigned connect_timeout; /* seconds; 0 = 30 */
-	unsigned command_timeout; /* seconds for each reply; 0 = 300 */
+	unsigned command_timeout; /* seconds for each reply, from its request to
+				   * its last line, and for the handshake;
+				   * 0 = 300 */
+	unsigned total_timeout;   /* seconds for all of it; 0 = no limit but
+				   * those */
 };
 
 /* Valid during done() only, but for stream. */

@@ -10,6 +10,7 @@
  *	=END	close the connection
  *	=WAIT	do nothing until the client has gone
  *	=DRAIN	the same, whatever it may send
+ *	=DRIP T	send T and CRLF over and over, an octet each 50 ms
  *
  * The process ends by SIGTERM if all went as written and the client left in
  * the end; what the client says that the script does not have is a failure.
@@ -43,6 +44,9 @@
 #define NO_OFFER HELLO "250 SIZE 1000\n"
 #define GREET "220 mx.example ESMTP\n<EHLO me.example\n"
 #define TLS "<STARTTLS\n220 go\n=TLS\n"
+
+/* The front of a TLS record of a handshake, with a ServerHello of 4,000 */
+#define LONG_RECORD "\x16\x03\x03\x10\x04\x02\x01\x0f\xa0"
 
 enum judge { NOBODY = 0, GOOD, WRONG };
 
@@ -158,6 +162,29 @@ static const struct test tests[] = {
 	    STARTTLS_COMMAND, "timed out", BAD, false, NULL },
 	{ "silent in the handshake", GREET OFFER "<STARTTLS\n220 go\n=DRAIN\n",
 	    REQ, GOOD, STARTTLS_HANDSHAKE, "timed out", BAD, false, NULL },
+	/* S09: a limit is for the reply, not for its octets */
+	{ "silent but for drops", "=DRIP 220-x\n", REQ, GOOD, STARTTLS_BANNER,
+	    "banner: timed out", 0, false, NULL },
+	{ "silent but for drops, EHLO", GREET "=DRIP 250-x\n", REQ, GOOD,
+	    STARTTLS_EHLO, "EHLO: timed out", 0, false, NULL },
+	{ "silent but for drops, STARTTLS",
+	    GREET OFFER "<STARTTLS\n=DRIP 220-x\n", REQ, GOOD, STARTTLS_COMMAND,
+	    "STARTTLS: timed out", BAD, false, NULL },
+	{ "silent but for drops, handshake",
+	    GREET OFFER "<STARTTLS\n220 go\n=DRIP " LONG_RECORD "\n", REQ, GOOD,
+	    STARTTLS_HANDSHAKE, "TLS handshake: timed out", BAD, false, NULL },
+	{ "silent but for drops, EHLO again",
+	    GREET OFFER TLS "<EHLO me.example\n=DRIP 250-x\n", REQ, GOOD,
+	    STARTTLS_EHLO_AGAIN, "EHLO after STARTTLS: timed out", 0, true,
+	    NULL },
+	/* T11: and all has a limit, whatever happens */
+	{ "total, banner", "=WAIT\n", REQ, GOOD, STARTTLS_BANNER,
+	    "banner: timed out (1 s for all)", 0, false, NULL },
+	{ "total, handshake", GREET OFFER "<STARTTLS\n220 go\n=DRAIN\n", REQ,
+	    GOOD, STARTTLS_HANDSHAKE, "TLS handshake: timed out (1 s", BAD,
+	    false, NULL },
+	{ "total, late and ready", GREET NO_OFFER "=WAIT\n", MAY, NOBODY,
+	    STARTTLS_READY, NULL, 0, false, NULL },
 };
 
 /* ------------------------------------------------------------ the server */
@@ -224,6 +251,18 @@ shake(int fd)
 	return tls;
 }
 
+static int
+drip(gnutls_session_t tls, int fd, const char *text)
+{
+	size_t n = strlen(text) + 2, i;
+	char line[200];
+
+	snprintf(line, sizeof line, "%s\r\n", text);
+	for (i = 0; say(tls, fd, line + i % n, 1) == 1; i++)
+		usleep(50000);
+	return 0;
+}
+
 /* The exit status. */
 static int
 serve(int fd, const char *script)
@@ -252,7 +291,9 @@ serve(int fd, const char *script)
 			while (read(fd, heard, sizeof heard) > 0)
 				;
 			return 0;
-		} else if (n > 0 && line[n - 1] == '&')
+		} else if (strncmp(line, "=DRIP ", 6) == 0)
+			return drip(tls, fd, line + 6);
+		else if (n > 0 && line[n - 1] == '&')
 			snprintf(out, sizeof out, "%.*s\r\n", (int)n - 1, line);
 		else if (n > 0 && line[n - 1] == '%')
 			snprintf(out, sizeof out, "%.*s", (int)n - 1, line);
@@ -358,7 +399,8 @@ test_one(void **state)
 		.host = t->judge == NOBODY ? NULL : &host,
 		.source = "127.0.0.1",
 		.connect_timeout = 5,
-		.command_timeout = strncmp(t->id, "silent", 6) == 0 ? 1 : 20 };
+		.command_timeout = strncmp(t->id, "silent", 6) == 0 ? 1 : 20,
+		.total_timeout = strncmp(t->id, "total", 5) == 0 ? 1 : 0 };
 	struct event_base *base = event_base_new();
 	int fd = listen_here(&target.port), conn, status;
 	pid_t pid;
