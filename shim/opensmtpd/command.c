@@ -13,18 +13,44 @@
 
 /* --------------------------------------------------------------- upstream */
 
-static void
+/* RFC 5321 4.5.3.2 grants minutes to a reply, but smtpd waits for one only that
+ * long: while another host may get the message, this one has its share (T11).
+ */
+static unsigned
+reply_wait(const struct session *s)
+{
+	unsigned command = s->hub->set->relay_command_timeout, wait;
+	uint64_t now = boottime();
+	size_t others = s->mail != NULL ? dial_rest(s->dial) : 0;
+
+	wait = turn_share(
+	    s->patience > now ? s->patience - now : 1, others + 1);
+	return wait < command ? wait : command;
+}
+
+void
 hand_on(struct session *s, enum verb verb, const char *line)
 {
+	struct refusal r;
+
 	s->verb = verb;
 	reply_reset(&s->reply);
 	if (!stream_write(s->peer, line, strlen(line)) ||
 	    !stream_write(s->peer, "\r\n", 2)) {
+		refusal_make(&r, 451, "4.3.0", "out of memory");
 		peer_leave(s, false);
-		session_line(s, "451 4.3.0 out of memory");
+		mail_refuse(s, &r);
 		return;
 	}
+	s->wait = reply_wait(s);
 	session_enter(s, SESSION_REPLY);
+}
+
+static void
+rcpt_forget(struct session *s)
+{
+	free(s->rcpt);
+	s->rcpt = NULL;
 }
 
 void
@@ -32,26 +58,41 @@ mail_forget(struct session *s)
 {
 	free(s->mail);
 	s->mail = NULL;
+	rcpt_forget(s);
+}
+
+/* If smtpd has its 250 to MAIL already, the recipients hear it. */
+void
+mail_refuse(struct session *s, const struct refusal *why)
+{
+	if (s->rcpt != NULL) {
+		s->transaction = false;
+		s->lost = true;
+		s->refusal = *why;
+	}
+	mail_forget(s);
+	session_enter(s, SESSION_COMMAND);
+	session_refuse(s, why);
 }
 
 /* MAIL with an upstream that may be used. */
 static void
 mail_hand_on(struct session *s)
 {
+	struct refusal r;
 	const char *lost;
 
 	/* EHLO promised more than this one keeps: the message might need it,
 	 * and would bounce */
 	lost = extensions_lost(&s->shown, &s->ext);
-	if (lost != NULL) {
-		session_line(s,
-		    "451 4.3.3 %s offers less %s than the host before it",
-		    s->host, lost);
-		mail_forget(s);
-		session_enter(s, SESSION_COMMAND);
+	if (lost == NULL) {
+		hand_on(s, VERB_MAIL, s->mail);
 		return;
 	}
-	hand_on(s, VERB_MAIL, s->mail);
+	refusal_make(&r, 451, "4.3.3",
+	    "%s offers less %s than the host before it", s->host, lost);
+	if (!upstream_next(s, &r, false))
+		mail_refuse(s, &r);
 }
 
 static void
@@ -78,7 +119,6 @@ on_dialed(void *arg, const struct dialed *r)
 {
 	struct session *s = arg;
 
-	s->dial = NULL;
 	if (r->stream != NULL) {
 		s->peer = r->stream;
 		stream_set(s->peer, &upstream_ops, s);
@@ -89,18 +129,30 @@ on_dialed(void *arg, const struct dialed *r)
 		s->used = false;
 		reply_reset(&s->reply);
 		s->domain->failure.code = 0;
-	} else
-		domain_failed(s->hub, s->domain, &r->refusal);
+	} else {
+		dial_cancel(s->dial);
+		s->dial = NULL;
+		/* a host that was there may take the next message */
+		if (!s->fresh)
+			domain_failed(s->hub, s->domain, &r->refusal);
+	}
 	session_enter(s, SESSION_COMMAND);
 	if (s->mail == NULL)
 		ehlo_reply(s, r->stream != NULL);
 	else if (r->stream != NULL)
 		mail_hand_on(s);
-	else {
-		mail_forget(s);
-		session_refuse(s, &r->refusal);
-	}
+	else
+		mail_refuse(s, &r->refusal);
 	session_run(s);
+}
+
+/* Within what is left of smtpd's patience. */
+static uint64_t
+dial_end(const struct session *s)
+{
+	uint64_t end = boottime() + s->hub->set->relay_ehlo_budget;
+
+	return end < s->patience ? end : s->patience;
 }
 
 void
@@ -108,10 +160,12 @@ upstream_dial(struct session *s)
 {
 	const struct danevirke_settings *set = s->hub->set;
 
+	dial_cancel(s->dial);
+	s->fresh = false;
 	s->dial = dial_start(s->hub, s->domain->name,
 	    set->relay_helo != NULL ? set->relay_helo : s->helo,
 	    s->source4[0] != '\0' ? s->source4 : set->relay_source4,
-	    set->relay_source6, on_dialed, s);
+	    set->relay_source6, dial_end(s), on_dialed, s);
 	if (s->dial != NULL) {
 		session_enter(s, SESSION_DIAL);
 		return;
@@ -124,12 +178,32 @@ upstream_dial(struct session *s)
 	mail_forget(s);
 }
 
+/* What smtpd was told stays as it is: recipients that this host refused are
+ * not said again, and that MAIL was taken is true of the next host, or no
+ * recipient is taken. */
+bool
+upstream_next(struct session *s, const struct refusal *why, bool fault)
+{
+	if (s->mail == NULL || (s->verb != VERB_MAIL && s->verb != VERB_RCPT))
+		return false;
+	if (fault)
+		dial_failed(s->dial);
+	if (s->dial == NULL || !dial_next(s->dial, dial_end(s), why, !fault))
+		return false;
+	peer_leave(s, !fault);
+	s->lost = false;
+	s->fresh = true;
+	session_enter(s, SESSION_DIAL);
+	return true;
+}
+
 /* --------------------------------------------------------------- commands */
 
 static void
 do_ehlo(struct session *s, const char *line, bool esmtp)
 {
 	s->transaction = s->lost = false;
+	mail_forget(s);
 	peer_leave(s, true);
 	if (!ehlo_name(line, s->helo, sizeof s->helo)) {
 		s->helo[0] = '\0';
@@ -181,7 +255,7 @@ no_transaction(struct session *s)
 	if (s->transaction)
 		return false;
 	if (s->lost)
-		session_line(s, "451 4.4.2 %s: the session was lost", s->host);
+		session_refuse(s, &s->refusal);
 	else
 		session_line(s, "503 5.5.1 MAIL first");
 	return true;
@@ -193,9 +267,10 @@ static void
 do_rcpt(struct session *s, const char *line)
 {
 	char domain[DOMAIN_LEN], plain[DOMAIN_LEN];
+	struct refusal lost = s->refusal;
 	const char *why;
 
-	if (no_transaction(s))
+	if ((!s->lost || s->mail == NULL) && no_transaction(s))
 		return;
 	if (!rcpt_domain(line, domain, sizeof domain) ||
 	    !alias_domain(domain, plain, &why) ||
@@ -205,7 +280,13 @@ do_rcpt(struct session *s, const char *line)
 		    s->domain->name);
 		return;
 	}
-	hand_on(s, VERB_RCPT, line);
+	rcpt_forget(s);
+	if (s->mail != NULL && (s->rcpt = strdup(line)) == NULL)
+		session_line(s, "451 4.3.0 out of memory");
+	else if (!s->lost)
+		hand_on(s, VERB_RCPT, line);
+	else if (!upstream_next(s, &lost, true))
+		mail_refuse(s, &lost);
 }
 
 static void
@@ -222,6 +303,7 @@ command(struct session *s, const char *line)
 {
 	enum verb verb = verb_parse(line);
 
+	s->verb = verb;
 	switch (verb) {
 	case VERB_EHLO:
 	case VERB_HELO:
@@ -239,8 +321,10 @@ command(struct session *s, const char *line)
 		break;
 	case VERB_RSET:
 	case VERB_NOOP:
-		if (verb == VERB_RSET)
+		if (verb == VERB_RSET) {
 			s->lost = false;
+			mail_forget(s);
+		}
 		if (s->peer != NULL)
 			hand_on(s, verb, verb == VERB_RSET ? "RSET" : "NOOP");
 		else
@@ -275,6 +359,7 @@ session_run(struct session *s)
 	    (line = stream_line(s->client, SMTP_LINE, &len, &too_long)) !=
 		NULL) {
 		session_enter(s, SESSION_COMMAND); /* the clock, anew */
+		s->patience = s->progress + PATIENCE;
 		command(s, line);
 		free(line);
 		if (s->state == SESSION_DATA)

@@ -16,6 +16,7 @@
 void
 data_begin(struct session *s)
 {
+	mail_forget(s);
 	s->dot = (struct dot){ 0 };
 	session_enter(s, SESSION_DATA);
 }
@@ -63,9 +64,9 @@ data_pump(struct session *s)
 void
 data_fail(struct session *s, const struct refusal *r)
 {
-	s->refusal = *r;
 	peer_leave(s, false); /* without the dot */
 	s->lost = false;      /* smtpd hears of it at the end of the message */
+	s->refusal = *r;
 	session_enter(s, SESSION_DISCARD);
 	/* what is read from here on goes nowhere; the caller runs
 	 * data_discard() for what is there */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A mail domain to an upstream session that may be used: ask the module, then
- * the hosts and their addresses in the answer's order, until one satisfies
- * what its action demands.  What the module decided is obeyed here and nowhere
+ * the hosts and their addresses in the answer's order, but those that failed
+ * lately last, until one satisfies what its action demands.  Each has its share
+ * of the time (T11), as turn.h says.  What the module decided is obeyed here and nowhere
  * changed: ENCRYPT and AUTHENTICATE hosts get TLS or nothing (T02, T03),
  * OPPORTUNISTIC ones TLS if it works (T04).
  */
@@ -15,7 +16,14 @@
 
 #include "relay.h"
 
-#define TEXT_LEN 900
+/* Whose refusal smtpd hears, if there are several: the greater, else the last;
+ * but the first of DANE. */
+enum rank {
+	RANK_NONE = 0,
+	RANK_OTHER, /* not reached, closed */
+	RANK_DANE,  /* a host's that needs TLS (P04) */
+	RANK_SAID   /* a host's own answer to the message */
+};
 
 struct dial {
 	struct hub *hub;
@@ -23,15 +31,18 @@ struct dial {
 	dial_done *done;
 	void *arg;
 	struct event *timer;
-	uint64_t end; /* boottime() */
+	/* boottime(): the end of all, of this host's share (0: it has not begun)
+	 * and of this address's */
+	uint64_t end, host_end, addr_end;
 	struct resolver_query *query;
 	const struct danevirke_answer *answer;
-	size_t host, addr;
+	size_t *hosts, *addrs; /* indexes in the order of turn.h */
+	size_t host, addr;     /* places in these */
 	struct starttls *attempt;
-	bool in_clear;          /* this attempt is without TLS, because */
-	char tls_why[TEXT_LEN]; /* TLS failed at the same address */
-	struct refusal refusal; /* so far */
-	bool dane;              /* refusal is a host's that needs TLS */
+	bool in_clear;             /* this attempt is without TLS, because */
+	char tls_why[VERDICT_LEN]; /* TLS failed at the same address */
+	struct refusal refusal;    /* so far */
+	enum rank rank;            /* of refusal */
 };
 
 /* ------------------------------------------------------------------- end */
@@ -45,6 +56,7 @@ dial_free(struct dial *d)
 	d->hub->dv->release(d->answer);
 	if (d->timer != NULL)
 		event_free(d->timer);
+	free(d->hosts); /* and addrs */
 	free(d->domain);
 	free(d->helo);
 	free(d->source4);
@@ -58,8 +70,6 @@ dial_cancel(struct dial *d)
 	if (d != NULL)
 		dial_free(d);
 }
-
-static void finish(struct dial *, struct dialed *);
 
 static void __attribute__((format(printf, 4, 5)))
 refuse(struct dial *d, int code, const char *enhanced, const char *fmt, ...)
@@ -75,6 +85,7 @@ refuse(struct dial *d, int code, const char *enhanced, const char *fmt, ...)
 	text_clean(r->text);
 }
 
+/* The dial may be gone afterwards. */
 static void
 finish(struct dial *d, struct dialed *result)
 {
@@ -85,7 +96,6 @@ finish(struct dial *d, struct dialed *result)
 		result->refusal = d->refusal;
 	}
 	d->done(d->arg, result);
-	dial_free(d);
 }
 
 static void
@@ -96,56 +106,42 @@ give_up(struct dial *d)
 	finish(d, &none);
 }
 
-/* ------------------------------------------------------------------- log */
-
-static void
-say_host(struct dial *d, const struct danevirke_host *h, bool tls,
-    bool verified, const char *verdict, const char *text)
-{
-	char beside[300];
-
-	shim_beside(d->answer, h, tls, verified, beside, sizeof beside);
-	say(LOG_INFO, "%s via %s:%u: %s%s: %s", d->answer->domain, h->name,
-	    h->port, verdict, beside, text);
-}
-
-static void
-say_domain(struct dial *d, const char *verdict)
-{
-	char beside[300];
-
-	shim_beside(d->answer, NULL, 0, 0, beside, sizeof beside);
-	say(LOG_INFO, "%s: %s%s: %s", d->answer->domain, verdict, beside,
-	    d->answer->reason);
-}
-
-static void
-count_verdict(struct hub *hub, const char *verdict)
-{
-	static const struct {
-		const char *word;
-		enum count count;
-	} words[] = { { "dane", COUNT_DANE },
-		{ "dane-insecure-mx", COUNT_DANE_INSECURE_MX },
-		{ "encrypt", COUNT_ENCRYPT },
-		{ "opportunistic-tls", COUNT_TLS }, { "clear", COUNT_CLEAR } };
-	size_t i;
-
-	hub->count[COUNT_UPSTREAM]++;
-	for (i = 0; i < sizeof words / sizeof *words; i++)
-		if (strcmp(words[i].word, verdict) == 0)
-			hub->count[words[i].count]++;
-}
-
 /* --------------------------------------------------------- one host failed */
 
-/* P04, P07.  The first failure of a host that needs TLS is what smtpd hears;
- * without one, the last. */
+static const struct danevirke_host *
+host_now(const struct dial *d)
+{
+	return &d->answer->hosts[d->hosts[d->host]];
+}
+
+static const struct danevirke_addr *
+addr_now(const struct dial *d)
+{
+	return &host_now(d)->addrs[d->addrs[d->addr]];
+}
+
+static uint64_t
+time_left(uint64_t end)
+{
+	uint64_t now = boottime();
+
+	return end > now ? end - now : 0;
+}
+
+/* T11: it comes last for a while. */
+static void
+addr_failed(struct dial *d)
+{
+	turn_failed_add(&d->hub->failed, host_now(d), addr_now(d),
+	    boottime() + d->hub->set->relay_failure_ttl);
+}
+
+/* P04, P07. */
 static void
 host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
     const char *enhanced, enum danevirke_result result, const char *text)
 {
-	char line[TEXT_LEN];
+	char line[VERDICT_LEN];
 
 	if (result == DANEVIRKE_RESULT_NONE)
 		snprintf(line, sizeof line, "%s", text);
@@ -153,10 +149,10 @@ host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 		snprintf(line, sizeof line, "%s [%s]", text,
 		    d->hub->dv->result_name(result));
 	d->hub->count[COUNT_DEFERRED]++;
-	say_host(d, h, false, false, "deferred", line);
-	if (d->dane)
+	verdict_host(d->answer, h, false, false, "deferred", line);
+	if (d->rank >= RANK_DANE)
 		return;
-	d->dane = dane;
+	d->rank = dane ? RANK_DANE : RANK_OTHER;
 	refuse(d, 451, enhanced, "%s:%u: %s", h->name, h->port, line);
 }
 
@@ -165,7 +161,7 @@ attempt_failed(struct dial *d, const struct danevirke_host *h,
     const struct starttls_result *r)
 {
 	const char *enhanced = "4.4.1";
-	char text[TEXT_LEN];
+	char text[VERDICT_LEN];
 	bool dane;
 
 	/* T10: what a host that needs TLS says in the clear counts as DANE's
@@ -178,10 +174,11 @@ attempt_failed(struct dial *d, const struct danevirke_host *h,
 		enhanced = "4.4.2";
 	if (dane)
 		snprintf(text, sizeof text, "%.400s: %.300s (%s)", r->text,
-		    h->reason, h->addrs[d->addr].text);
+		    h->reason, addr_now(d)->text);
 	else
 		snprintf(text, sizeof text, "%.400s (%s)", r->text,
-		    h->addrs[d->addr].text);
+		    addr_now(d)->text);
+	addr_failed(d);
 	host_failed(d, h, dane, enhanced, dane ? r->result : 0, text);
 }
 
@@ -195,6 +192,15 @@ next_addr(struct dial *d)
 {
 	d->in_clear = false;
 	d->addr++;
+}
+
+static void
+next_host(struct dial *d)
+{
+	d->in_clear = false;
+	d->addr = 0;
+	d->host_end = 0;
+	d->host++;
 }
 
 /* Under audit a host may be used that level dane would have left: judged all
@@ -230,36 +236,10 @@ satisfied(const struct danevirke_host *h, const struct starttls_result *r,
 }
 
 static void
-say_success(struct dial *d, const struct danevirke_host *h,
-    const struct starttls_result *r, const struct danevirke_verdict *v)
-{
-	const struct danevirke_tlsa *t;
-	char text[TEXT_LEN], with[160] = "";
-	const char *verdict;
-
-	verdict = shim_verdict(d->answer, h, r->tls, v->verified);
-	if (r->tls && v->verified && v->index >= 0 &&
-	    (size_t)v->index < h->n_tlsa) {
-		t = &h->tlsa[v->index];
-		snprintf(with, sizeof with, " (%s, %s, TLSA %u %u %u, no. %d)",
-		    r->tls_version, r->tls_cipher, t->usage, t->selector,
-		    t->matching, v->index + 1);
-	} else if (r->tls)
-		snprintf(with, sizeof with, " (%s, %s)", r->tls_version,
-		    r->tls_cipher);
-	snprintf(text, sizeof text, "%.300s%s%.300s%s%.160s%s", v->text,
-	    v->text[0] != '\0' ? ", " : "", h->reason,
-	    d->in_clear ? "; TLS failed: " : "", d->in_clear ? d->tls_why : "",
-	    with);
-	say_host(d, h, r->tls, v->verified, verdict, text);
-	count_verdict(d->hub, verdict);
-}
-
-static void
 on_attempt(void *arg, const struct starttls_result *r)
 {
 	struct dial *d = arg;
-	const struct danevirke_host *h = &d->answer->hosts[d->host];
+	const struct danevirke_host *h = host_now(d);
 	struct danevirke_verdict v;
 	struct dialed result = { 0 };
 	bool verified;
@@ -269,7 +249,8 @@ on_attempt(void *arg, const struct starttls_result *r)
 		/* T04: after a failed handshake in the clear, once, as smtpd
 		 * would; a reply that refuses us is not tried again. */
 		if (h->action == DANEVIRKE_OPPORTUNISTIC && !d->in_clear &&
-		    r->state >= STARTTLS_COMMAND && r->code == 0) {
+		    r->state >= STARTTLS_COMMAND && r->code == 0 &&
+		    time_left(d->addr_end) > 0) {
 			d->in_clear = true;
 			snprintf(d->tls_why, sizeof d->tls_why, "%s", r->text);
 		} else {
@@ -282,13 +263,15 @@ on_attempt(void *arg, const struct starttls_result *r)
 	verified = judge_softly(d, h, r, &v);
 	if (!satisfied(h, r, verified)) {
 		stream_free(r->stream);
+		addr_failed(d);
 		host_failed(d, h, true, "4.7.5", DANEVIRKE_VALIDATION_FAILURE,
 		    "the session is not what this host demands");
 		next_addr(d);
 		try_next(d);
 		return;
 	}
-	say_success(d, h, r, &v);
+	verdict_success(
+	    d->hub, d->answer, h, r, &v, d->in_clear ? d->tls_why : NULL);
 	result.stream = r->stream;
 	extensions_parse(&result.ext, r->ehlo, r->n_ehlo);
 	result.host = h->name;
@@ -297,12 +280,9 @@ on_attempt(void *arg, const struct starttls_result *r)
 }
 
 static unsigned
-at_most(unsigned seconds, uint64_t end)
+at_most(unsigned seconds, unsigned limit)
 {
-	uint64_t now = boottime();
-	uint64_t left = end > now ? end - now : 1;
-
-	return left < seconds ? (unsigned)left : seconds;
+	return seconds < limit ? seconds : limit;
 }
 
 /* False: it could not even begin. */
@@ -310,13 +290,21 @@ static bool
 attempt(struct dial *d, const struct danevirke_host *h)
 {
 	const struct danevirke_settings *set = d->hub->set;
-	const struct danevirke_addr *addr = &h->addrs[d->addr];
+	const struct danevirke_addr *addr = addr_now(d);
 	struct starttls_target t = { .addr = addr, .port = h->port };
+	unsigned total;
 
 	t.source = addr->family == 6 ? d->source6 : d->source4;
 	t.helo = d->helo;
-	t.connect_timeout = at_most(set->relay_connect_timeout, d->end);
-	t.command_timeout = at_most(set->relay_command_timeout, d->end);
+	if (!d->in_clear)
+		d->addr_end = boottime() +
+		    turn_share(time_left(d->host_end), h->n_addrs - d->addr);
+	total = (unsigned)time_left(d->addr_end);
+	if (total == 0) /* 0 would be no limit */
+		total = 1;
+	t.total_timeout = total;
+	t.connect_timeout = at_most(set->relay_connect_timeout, total);
+	t.command_timeout = at_most(set->relay_command_timeout, total);
 	t.mode = STARTTLS_REQUIRED;
 	switch (h->action) {
 	case DANEVIRKE_AUTHENTICATE:
@@ -328,6 +316,9 @@ attempt(struct dial *d, const struct danevirke_host *h)
 		break;
 	case DANEVIRKE_OPPORTUNISTIC:
 		t.mode = d->in_clear ? STARTTLS_NEVER : STARTTLS_IF_OFFERED;
+		if (!d->in_clear && total > 1) /* time for clear text (T04) */
+			t.command_timeout = at_most(
+			    t.command_timeout, total - total / 2);
 		if (h->would == DANEVIRKE_AUTHENTICATE) /* P02 */
 			t.sni = h->base;
 		break;
@@ -339,32 +330,91 @@ attempt(struct dial *d, const struct danevirke_host *h)
 	return d->attempt != NULL;
 }
 
+/* Those that can be tried, from one of the order on. */
+static size_t
+hosts_from(const struct dial *d, size_t at)
+{
+	size_t n = 0;
+
+	for (; at < d->answer->n_hosts; at++)
+		n += d->answer->hosts[d->hosts[at]].action !=
+		    DANEVIRKE_HOST_DEFER;
+	return n;
+}
+
+/* False: no time is left for it. */
+static bool
+host_begin(struct dial *d, const struct danevirke_host *h)
+{
+	uint64_t left = time_left(d->end);
+
+	if (left == 0) {
+		say(LOG_INFO, "%s: no time is left for %zu hosts", d->domain,
+		    hosts_from(d, d->host));
+		if (d->rank == RANK_NONE)
+			refuse(
+			    d, 451, "4.4.1", "%s: no time is left", d->domain);
+		return false;
+	}
+	d->host_end = boottime() + turn_share(left, hosts_from(d, d->host));
+	turn_addrs(&d->hub->failed, h, boottime(), d->addrs);
+	return true;
+}
+
+static void
+host_deferred(struct dial *d, const struct danevirke_host *h)
+{
+	bool dane = h->result != DANEVIRKE_RESULT_NONE;
+
+	host_failed(d, h, dane, dane ? "4.7.5" : "4.4.3", h->result, h->reason);
+}
+
 static void
 try_next(struct dial *d)
 {
-	const struct danevirke_answer *a = d->answer;
 	const struct danevirke_host *h;
-	bool dane;
 
-	for (; d->host < a->n_hosts; d->host++, d->addr = 0) {
-		h = &a->hosts[d->host];
+	while (d->host < d->answer->n_hosts) {
+		h = host_now(d);
 		if (h->action == DANEVIRKE_HOST_DEFER) {
-			dane = h->result != DANEVIRKE_RESULT_NONE;
-			host_failed(d, h, dane, dane ? "4.7.5" : "4.4.3",
-			    h->result, h->reason);
+			host_deferred(d, h);
+			next_host(d);
 			continue;
 		}
-		for (; d->addr < h->n_addrs; next_addr(d)) {
-			if (attempt(d, h))
-				return;
-			host_failed(d, h, false, "4.3.0", DANEVIRKE_RESULT_NONE,
-			    "out of memory or descriptors");
+		if (d->host_end == 0 && !host_begin(d, h))
+			break;
+		if (d->addr == h->n_addrs || time_left(d->host_end) == 0) {
+			next_host(d);
+			continue;
 		}
+		if (attempt(d, h))
+			return;
+		host_failed(d, h, false, "4.3.0", DANEVIRKE_RESULT_NONE,
+		    "out of memory or descriptors");
+		next_addr(d);
 	}
 	give_up(d);
 }
 
 /* --------------------------------------------------------------- the route */
+
+/* The order of the hosts.  False: out of memory. */
+static bool
+order(struct dial *d)
+{
+	const struct danevirke_answer *a = d->answer;
+	size_t most = 0, i;
+
+	for (i = 0; i < a->n_hosts; i++)
+		if (a->hosts[i].n_addrs > most)
+			most = a->hosts[i].n_addrs;
+	d->hosts = calloc(a->n_hosts + most + 1, sizeof *d->hosts);
+	if (d->hosts == NULL)
+		return false;
+	d->addrs = d->hosts + a->n_hosts;
+	turn_hosts(&d->hub->failed, a->hosts, a->n_hosts, boottime(), d->hosts);
+	return true;
+}
 
 static void
 on_answer(void *arg, const struct danevirke_answer *a,
@@ -375,6 +425,7 @@ on_answer(void *arg, const struct danevirke_answer *a,
 
 	d->query = NULL;
 	d->answer = a;
+	event_del(d->timer); /* from here on attempts have their own */
 	if (a == NULL) {
 		d->hub->count[COUNT_DEFERRED]++;
 		say(LOG_ERR, "%s: deferred: %s", d->domain, err->text);
@@ -386,9 +437,14 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	case DANEVIRKE_ROUTE:
 		if (a->level == DANEVIRKE_LEVEL_AUDIT &&
 		    a->would == DANEVIRKE_DEFER)
-			say_domain(d, "opportunistic-tls"); /* P02 */
-		try_next(d);
-		return;
+			verdict_domain(
+			    d->answer, "opportunistic-tls"); /* P02 */
+		if (order(d)) {
+			try_next(d);
+			return;
+		}
+		refuse(d, 451, "4.3.0", "out of memory");
+		break;
 	case DANEVIRKE_NULL_MX: /* Z02 */
 		refuse(d, 556, "5.1.10", "%s: %s", a->domain, a->reason);
 		break;
@@ -406,35 +462,76 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	}
 	if (d->refusal.code / 100 == 5) {
 		d->hub->count[COUNT_BOUNCED]++;
-		say_domain(d, "bounced");
+		verdict_domain(d->answer, "bounced");
 	} else {
 		d->hub->count[COUNT_DEFERRED]++;
-		say_domain(d, "deferred");
+		verdict_domain(d->answer, "deferred");
 	}
 	give_up(d);
 }
 
-/* No time is left, or it never began: refusal tells. */
+/* DNS has had all the time, or dial_next() wants to go on, or it never began:
+ * refusal tells. */
 static void
 on_timer(int fd, short what, void *arg)
 {
 	struct dial *d = arg;
-	const struct danevirke_host *h;
-	char text[100];
 
 	(void)fd;
 	(void)what;
-	snprintf(text, sizeof text, "no time is left: %u s are over",
-	    d->hub->set->relay_ehlo_budget);
-	if (d->attempt != NULL) {
-		h = &d->answer->hosts[d->host];
-		host_failed(d, h, false, "4.4.1", DANEVIRKE_RESULT_NONE, text);
-	} else if (d->query != NULL) {
-		say(LOG_INFO, "%s: deferred: DNS: %s", d->domain, text);
-		refuse(d, 451, "4.4.3", "%s: DNS: %s", d->domain, text);
+	if (d->answer != NULL) {
+		try_next(d);
+		return;
+	}
+	if (d->query != NULL) {
+		refuse(d, 451, "4.4.3", "%s: DNS: no time is left", d->domain);
+		say(LOG_INFO, "%s: deferred: DNS: no time is left", d->domain);
 	}
 	give_up(d);
 }
+
+/* ------------------------------------------------------------ the next host */
+
+size_t
+dial_rest(const struct dial *d)
+{
+	return d == NULL ? 0 : hosts_from(d, d->host + 1);
+}
+
+void
+dial_failed(const struct dial *d)
+{
+	const struct danevirke_host *h;
+	size_t i;
+
+	if (d == NULL)
+		return;
+	h = host_now(d);
+	for (i = 0; i < h->n_addrs; i++)
+		turn_failed_add(&d->hub->failed, h, &h->addrs[i],
+		    boottime() + d->hub->set->relay_failure_ttl);
+}
+
+bool
+dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
+{
+	if (dial_rest(d) == 0 || time_left(end) == 0)
+		return false;
+	d->hub->count[COUNT_DEFERRED]++;
+	verdict_host(
+	    d->answer, host_now(d), false, false, "deferred", why->text);
+	if (said || d->rank < RANK_DANE) {
+		d->refusal = *why;
+		d->rank = said ? RANK_SAID : RANK_OTHER;
+	}
+	d->end = end;
+	next_host(d);
+	/* done() never runs inside this call */
+	event_active(d->timer, 0, 0);
+	return true;
+}
+
+/* ------------------------------------------------------------- the beginning */
 
 static bool
 copy(char **to, const char *text)
@@ -445,12 +542,13 @@ copy(char **to, const char *text)
 
 struct dial *
 dial_start(struct hub *hub, const char *domain, const char *helo,
-    const char *source4, const char *source6, dial_done *done, void *arg)
+    const char *source4, const char *source6, uint64_t end, dial_done *done,
+    void *arg)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.name = domain,
 		.profile = hub->set->relay_profile };
-	struct timeval tv = { .tv_sec = hub->set->relay_ehlo_budget };
+	struct timeval tv = { .tv_sec = (time_t)time_left(end) };
 	struct danevirke_error err = { 0 };
 	struct dial *d = calloc(1, sizeof *d);
 
@@ -459,7 +557,7 @@ dial_start(struct hub *hub, const char *domain, const char *helo,
 	d->hub = hub;
 	d->done = done;
 	d->arg = arg;
-	d->end = boottime() + hub->set->relay_ehlo_budget;
+	d->end = end;
 	if (!copy(&d->domain, domain) || !copy(&d->helo, helo) ||
 	    !copy(&d->source4, source4) || !copy(&d->source6, source6) ||
 	    (d->timer = event_new(hub->base, -1, 0, on_timer, d)) == NULL) {

@@ -11,10 +11,12 @@
  *	peer.c		  dial_start()	    domain -> a judged upstream session
  *	  resolver.c	    resolver_start() domain -> hosts, asked elsewhere
  *	  starttls.c	    starttls_start() one host, one address
+ *	verdict.c	    verdict_host()  what the log says of it
  *	command.c	  one command at a time,
  *	upstream.c	  and one reply
  *	data.c		  data_pump()	    the message, streamed
  *	smtp.c		pure: replies, extensions, the final dot
+ *	turn.c		pure: which host is next, and how long it may take
  *
  * smtpd gets 2xx to a message only as the upstream's own reply to it.  What is
  * zeroed, unknown or failed is a temporary failure.
@@ -36,6 +38,7 @@
 #include "smtp.h"
 #include "starttls.h"
 #include "table.h"
+#include "turn.h"
 
 /* Runs the relay as table.h says.  Never comes back but with the exit status:
  * 0 after RELAY_DRAIN, 1 if it cannot work (and the log says why). */
@@ -101,6 +104,7 @@ struct hub {
 	unsigned sessions, max_sessions;
 	bool draining;
 	uint64_t count[COUNT_MAX];
+	struct turn_failed failed; /* hosts, until relay.failure_ttl is over */
 };
 
 /* ----------------------------------------------------------------- relay */
@@ -132,6 +136,22 @@ int guard_close(const struct hub *);
 void session_new(
     struct hub *, struct domain *, int fd, const struct sockaddr_storage *peer);
 
+/* --------------------------------------------------------------- verdict */
+
+#define VERDICT_LEN 900 /* octets of a text for the log */
+
+/* Into the log: "DOMAIN via HOST:PORT: VERDICT: text". */
+void
+verdict_host(const struct danevirke_answer *, const struct danevirke_host *,
+    bool tls, bool verified, const char *verdict, const char *text);
+/* "DOMAIN: VERDICT: reason" */
+void verdict_domain(const struct danevirke_answer *, const char *verdict);
+/* A session that may be used is logged and counted.  tls_why: why it is in the
+ * clear, if TLS failed there before; else NULL. */
+void verdict_success(struct hub *, const struct danevirke_answer *,
+    const struct danevirke_host *, const struct starttls_result *,
+    const struct danevirke_verdict *, const char *tls_why);
+
 /* ------------------------------------------------------------------ peer */
 
 /* An upstream session that may be used, or why there is none.  Valid during
@@ -148,12 +168,24 @@ typedef void dial_done(void *arg, const struct dialed *);
 
 struct dial;
 
-/* Asks for the domain's hosts and tries them; within relay.timeouts.ehlo.  All
+/* Asks for the domain's hosts and tries them, until boottime() is end.  All
  * strings are copied.  source: own address, 4 or 6, or NULL.  done() runs
- * exactly once, from the loop.  NULL: out of memory. */
+ * once, from the loop, for this call and for each dial_next().  The dial is the
+ * caller's.  NULL: out of memory. */
 struct dial *dial_start(struct hub *, const char *domain, const char *helo,
-    const char *source4, const char *source6, dial_done *done, void *arg);
-/* No done() any more; not from inside it.  NULL is allowed. */
+    const char *source4, const char *source6, uint64_t end, dial_done *done,
+    void *arg);
+/* The hosts after the one that done() gave a session of (T12).  why: what
+ * became of that; said: in its own words, which are then what a refusal tells.
+ * False: there is none, or no time; nothing happens. */
+bool
+dial_next(struct dial *, uint64_t end, const struct refusal *why, bool said);
+/* How many hosts there are for dial_next().  NULL is allowed. */
+size_t dial_rest(const struct dial *);
+/* The host that done() gave a session of is at fault: it comes last until
+ * relay.failure_ttl is over.  NULL is allowed. */
+void dial_failed(const struct dial *);
+/* No done() any more.  Allowed in done().  NULL is allowed. */
 void dial_cancel(struct dial *);
 
 #endif

@@ -20,8 +20,7 @@
 
 #include "session.h"
 
-#define PATIENCE 290 /* seconds; smtpd waits 300 for any reply */
-#define QUIT_TIME 5  /* seconds to get the last words out */
+#define QUIT_TIME 5 /* seconds to get the last words out */
 
 static const char *const state_names[] = { "command", "dial", "reply", "data",
 	"discard", "dot", "over" };
@@ -40,7 +39,7 @@ state_timeout(const struct session *s)
 	case SESSION_DIAL: /* has its own end, which comes first */
 		return set->relay_ehlo_budget + 5;
 	case SESSION_REPLY:
-		return command < PATIENCE ? command : PATIENCE;
+		return s->wait;
 	case SESSION_DATA:
 	case SESSION_DISCARD:
 		return command;
@@ -92,7 +91,7 @@ destroy(struct session *s)
 	struct hub *hub = s->hub;
 
 	event_free(s->timer);
-	free(s->mail);
+	mail_forget(s);
 	free(s);
 	domain_leave(hub, d);
 }
@@ -156,6 +155,8 @@ peer_leave(struct session *s, bool gracefully)
 	if (s->transaction) {
 		s->transaction = false;
 		s->lost = true;
+		refusal_make(&s->refusal, 451, "4.4.2",
+		    "%s: the session was lost", s->host);
 		s->hub->count[COUNT_BROKEN]++;
 	}
 }
@@ -204,7 +205,7 @@ on_timer(int fd, short what, void *arg)
 	switch (s->state) {
 	case SESSION_REPLY:
 	case SESSION_DOT:
-		s->fresh = true; /* no second try: smtpd has waited enough */
+		s->fresh = true; /* silent: no second try at this host */
 		upstream_lost(s, STREAM_TIMED_OUT);
 		session_run(s);
 		break;

@@ -12,6 +12,8 @@
 
 #include "relay.h"
 
+#define PATIENCE 290 /* seconds; smtpd waits 300 for any reply */
+
 enum session_state {
 	SESSION_COMMAND = 0, /* smtpd's turn */
 	SESSION_DIAL,        /* an upstream session is being made */
@@ -29,6 +31,8 @@ struct session {
 	struct event *timer;
 	enum session_state state;
 	uint64_t progress; /* when something moved last, boottime() */
+	uint64_t patience; /* smtpd's, for this command, ends then */
+	unsigned wait;     /* SESSION_REPLY: seconds for the upstream's turn */
 
 	/* what smtpd said and was told */
 	char helo[256]; /* "": nothing yet */
@@ -38,7 +42,7 @@ struct session {
 	struct extensions shown;
 
 	/* the upstream */
-	struct dial *dial;
+	struct dial *dial;   /* what made it, or makes it; NULL: none */
 	struct stream *peer; /* NULL: none; MAIL makes one */
 	struct extensions ext;
 	char host[DOMAIN_LEN];
@@ -48,12 +52,15 @@ struct session {
 
 	/* the command under way */
 	enum verb verb;
-	char *mail;         /* the MAIL line, until it is answered */
+	/* The MAIL line, while another host may get the message: until it is
+	 * refused or a recipient is accepted (T12).  The RCPT line under way,
+	 * as long. */
+	char *mail, *rcpt;
 	bool transaction;   /* the upstream took MAIL */
 	bool lost;          /* and is gone since */
 	struct reply reply; /* under way */
 	struct dot dot;
-	struct refusal refusal; /* DISCARD: what smtpd will hear */
+	struct refusal refusal; /* lost, DISCARD: what smtpd will hear */
 };
 
 /* ------------------------------------------------------------ session.c */
@@ -80,6 +87,15 @@ void peer_leave(struct session *, bool gracefully);
 void session_run(struct session *);
 /* Looks for an upstream, for s->mail or, without one, for EHLO. */
 void upstream_dial(struct session *);
+/* The message under way goes to the next host, if no recipient has been
+ * accepted (T12).  fault: of the host, which then comes last for a while; else
+ * why holds what it says to the message.  False: there is none, and smtpd must
+ * be answered. */
+bool upstream_next(struct session *, const struct refusal *why, bool fault);
+/* The command, with its line, goes to the upstream. */
+void hand_on(struct session *, enum verb, const char *line);
+/* What smtpd hears to its command: there is no upstream for it. */
+void mail_refuse(struct session *, const struct refusal *why);
 void mail_forget(struct session *);
 
 /* ----------------------------------------------------------- upstream.c */

@@ -32,17 +32,94 @@ hand_back(struct session *s)
 static void
 nonsense(struct session *s)
 {
+	struct refusal r;
 	char text[200];
 
 	reply_text(&s->reply, text, sizeof text);
 	say(LOG_WARNING, "%s: %s: reply out of place: %d %s", s->domain->name,
 	    s->host, s->reply.code, text);
-	mail_forget(s);
-	session_line(s, "451 4.5.0 %s: reply out of place: %d %s", s->host,
+	refusal_make(&r, 451, "4.5.0", "%s: reply out of place: %d %s", s->host,
 	    s->reply.code, text);
+	if (upstream_next(s, &r, true))
+		return;
 	peer_leave(s, false);
-	s->lost = s->verb != VERB_DATA; /* DATA's refusal says it all */
-	session_enter(s, SESSION_COMMAND);
+	if (s->verb == VERB_DATA || s->verb == VERB_RSET)
+		s->lost = false; /* its refusal says it all */
+	mail_refuse(s, &r);
+}
+
+/* It has had enough of this session, made for EHLO or for an earlier message:
+ * as if it had closed it then.  Another one is made, once. */
+static bool
+had_enough(struct session *s)
+{
+	if (s->verb != VERB_MAIL || s->fresh)
+		return false;
+	peer_leave(s, false);
+	upstream_dial(s);
+	return true;
+}
+
+/* True: the reply is smtpd's; false: it went another way. */
+static bool
+on_mail_reply(struct session *s, int kind)
+{
+	bool closing = s->reply.code == 421; /* RFC 5321 3.8, 4.2.1 */
+	struct refusal r = { .code = s->reply.code };
+
+	reply_text(&s->reply, r.text, sizeof r.text);
+	if ((closing && s->used && had_enough(s)) ||
+	    (kind == 4 && upstream_next(s, &r, closing)) ||
+	    (closing && had_enough(s)))
+		return false;
+	s->transaction = kind == 2;
+	if (s->rcpt == NULL) {
+		if (kind != 2)
+			mail_forget(s);
+		return true;
+	}
+	/* smtpd was told 250 by the host before this one */
+	if (kind == 2)
+		hand_on(s, VERB_RCPT, s->rcpt);
+	else {
+		if (closing)
+			peer_leave(s, false);
+		mail_refuse(s, &r);
+	}
+	return false;
+}
+
+/* As on_mail_reply().  4xx is about this recipient, as in greylisting; but 421
+ * is about the session (RFC 5321 4.2.1). */
+static bool
+on_rcpt_reply(struct session *s, int kind)
+{
+	struct refusal r = { .code = s->reply.code };
+
+	reply_text(&s->reply, r.text, sizeof r.text);
+	if (s->reply.code == 421 && upstream_next(s, &r, true))
+		return false;
+	if (kind == 2) /* it is this host's message */
+		mail_forget(s);
+	free(s->rcpt);
+	s->rcpt = NULL;
+	return true;
+}
+
+static void
+on_dot_reply(struct session *s, int kind)
+{
+	/* the dot is with us still: it cannot have been taken */
+	if (kind == 3 || (kind == 2 && stream_pending(s->peer) > 0)) {
+		s->verb = VERB_DATA;
+		nonsense(s);
+		return;
+	}
+	s->transaction = false;
+	s->hub->count[kind == 2 ? COUNT_TAKEN :
+		kind == 4       ? COUNT_LATER :
+				  COUNT_REFUSED]++;
+	hand_back(s);
 }
 
 static void
@@ -51,17 +128,7 @@ on_reply(struct session *s)
 	int kind = s->reply.code / 100;
 
 	if (s->state == SESSION_DOT) {
-		/* the dot is with us still: it cannot have been taken */
-		if (kind == 3 || (kind == 2 && stream_pending(s->peer) > 0)) {
-			s->verb = VERB_DATA;
-			nonsense(s);
-			return;
-		}
-		s->transaction = false;
-		s->hub->count[kind == 2 ? COUNT_TAKEN :
-			kind == 4       ? COUNT_LATER :
-					  COUNT_REFUSED]++;
-		hand_back(s);
+		on_dot_reply(s, kind);
 		return;
 	}
 	if (s->verb == VERB_DATA && s->reply.code == 354) {
@@ -74,24 +141,35 @@ on_reply(struct session *s)
 		nonsense(s);
 		return;
 	}
-	switch (s->verb) {
-	case VERB_MAIL:
-		/* it has had enough of this session: as if it had closed it */
-		if (s->reply.code == 421 && !s->fresh) {
-			peer_leave(s, false);
-			upstream_dial(s);
-			return;
-		}
-		mail_forget(s);
-		s->transaction = kind == 2;
-		break;
-	case VERB_RSET:
+	if ((s->verb == VERB_MAIL && !on_mail_reply(s, kind)) ||
+	    (s->verb == VERB_RCPT && !on_rcpt_reply(s, kind)))
+		return;
+	if (s->verb == VERB_RSET)
 		s->transaction = false;
-		break;
-	default:
-		break;
-	}
 	hand_back(s);
+}
+
+/* In SESSION_REPLY. */
+static void
+reply_lost(struct session *s, const char *why)
+{
+	struct refusal r;
+
+	refusal_make(&r, 451, "4.4.2", "%s: %s", s->host, why);
+	if ((s->used && had_enough(s)) || upstream_next(s, &r, true) ||
+	    had_enough(s))
+		return;
+	peer_leave(s, false);
+	if (s->verb == VERB_RSET)
+		s->lost = false;
+	if (s->verb == VERB_NOOP || s->verb == VERB_RSET) {
+		session_enter(s, SESSION_COMMAND);
+		session_line(s, "250 2.0.0 ok");
+		return;
+	}
+	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
+	    why);
+	mail_refuse(s, &r);
 }
 
 /* The upstream is gone, or as good as. */
@@ -100,44 +178,31 @@ upstream_lost(struct session *s, const char *why)
 {
 	struct refusal r;
 
-	refusal_make(&r, 451, "4.4.2", "%s: %s", s->host, why);
-	switch (s->state) {
-	case SESSION_COMMAND:
+	if (s->state == SESSION_REPLY) {
+		reply_lost(s, why);
+		return;
+	}
+	if (s->state == SESSION_COMMAND) {
 		if (s->transaction)
 			say(LOG_INFO, "%s via %s: session lost: %s",
 			    s->domain->name, s->host, why);
+		else if (!s->used)
+			dial_failed(s->dial);
 		peer_leave(s, false);
 		return; /* the next MAIL makes another */
-	case SESSION_DATA:
-		data_fail(s, &r);
-		break;
-	case SESSION_REPLY:
-	case SESSION_DOT:
-		peer_leave(s, false);
-		if (s->state == SESSION_DOT) {
-			s->lost = false;
-			s->hub->count[COUNT_LATER]++;
-		} else if (s->verb == VERB_MAIL && !s->fresh) {
-			upstream_dial(s); /* it had only waited too long */
-			return;
-		}
-		mail_forget(s);
-		session_enter(s, SESSION_COMMAND);
-		if (s->verb == VERB_NOOP || s->verb == VERB_RSET) {
-			if (s->verb == VERB_RSET)
-				s->lost = false;
-			session_line(s, "250 2.0.0 ok");
-			break;
-		}
-		break;
-	default:
-		return;
 	}
 	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
 	    why);
-	if (s->state == SESSION_COMMAND && s->verb != VERB_NOOP &&
-	    s->verb != VERB_RSET)
+	refusal_make(&r, 451, "4.4.2", "%s: %s", s->host, why);
+	if (s->state == SESSION_DATA)
+		data_fail(s, &r);
+	else if (s->state == SESSION_DOT) {
+		peer_leave(s, false);
+		s->lost = false;
+		s->hub->count[COUNT_LATER]++;
+		session_enter(s, SESSION_COMMAND);
 		session_refuse(s, &r);
+	}
 }
 
 static void

@@ -217,7 +217,8 @@ class Client:
             lines.append(raw.decode())
             if lines[-1][3:4] != "-":
                 break
-        assert not self.buffer, "more than one reply: %r" % self.buffer
+        assert not self.buffer, "more than one reply: %r" % (
+            lines + [self.buffer])
         same({x[:3] for x in lines}, {lines[-1][:3]})
         return "\n".join(lines)
 
@@ -297,8 +298,9 @@ class Upstream:
     handshake, body, dot; all else are verbs."""
 
     def __init__(self, ident, on=None, tls=None, ehlo=("SIZE 50000000",
-                                                       "8BITMIME"), slow=0):
-        host = WORLD.scenarios[ident].hosts["mx1"]
+                                                       "8BITMIME"), slow=0,
+                 host="mx1"):
+        host = WORLD.scenarios[ident].hosts[host]
         self.on, self.ehlo, self.slow = dict(on or {}), list(ehlo), slow
         self.tls = bool(WORLD.scenarios[ident].tlsa) if tls is None else tls
         self.cert = host.cert
@@ -334,7 +336,7 @@ class Upstream:
     def drop(self):
         """Closes every connection that is open."""
         for c in self.live:
-            c.end()
+            c.cut()
 
     def stop(self):
         with contextlib.suppress(OSError):
@@ -356,9 +358,14 @@ class Connection:
         self.sock.settimeout(30)
         self.rcpts = []
 
-    def end(self):
+    def cut(self):
+        """For other threads: this one may be about to read, and the number
+        of a closed descriptor would be another socket's by then."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+    def end(self):
+        self.cut()
         with contextlib.suppress(OSError):
             self.sock.close()
 

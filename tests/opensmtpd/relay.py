@@ -23,6 +23,7 @@ sys.path.insert(0, HERE)
 sys.path.insert(0, LAB)
 
 import cases_judged                                     # noqa: E402, F401
+import cases_next                                       # noqa: E402, F401
 import cases_process                                    # noqa: E402, F401
 import cases_smtp                                       # noqa: E402, F401
 import play                                             # noqa: E402

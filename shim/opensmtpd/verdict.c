@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/* The line in the log for each host, and what SIGUSR1 counts. */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "relay.h"
+
+void
+verdict_host(const struct danevirke_answer *a, const struct danevirke_host *h,
+    bool tls, bool verified, const char *verdict, const char *text)
+{
+	char beside[300];
+
+	shim_beside(a, h, tls, verified, beside, sizeof beside);
+	say(LOG_INFO, "%s via %s:%u: %s%s: %s", a->domain, h->name, h->port,
+	    verdict, beside, text);
+}
+
+void
+verdict_domain(const struct danevirke_answer *a, const char *verdict)
+{
+	char beside[300];
+
+	shim_beside(a, NULL, 0, 0, beside, sizeof beside);
+	say(LOG_INFO, "%s: %s%s: %s", a->domain, verdict, beside, a->reason);
+}
+
+static void
+verdict_count(struct hub *hub, const char *verdict)
+{
+	static const struct {
+		const char *word;
+		enum count count;
+	} words[] = { { "dane", COUNT_DANE },
+		{ "dane-insecure-mx", COUNT_DANE_INSECURE_MX },
+		{ "encrypt", COUNT_ENCRYPT },
+		{ "opportunistic-tls", COUNT_TLS }, { "clear", COUNT_CLEAR } };
+	size_t i;
+
+	hub->count[COUNT_UPSTREAM]++;
+	for (i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(words[i].word, verdict) == 0)
+			hub->count[words[i].count]++;
+}
+
+void
+verdict_success(struct hub *hub, const struct danevirke_answer *a,
+    const struct danevirke_host *h, const struct starttls_result *r,
+    const struct danevirke_verdict *v, const char *tls_why)
+{
+	const struct danevirke_tlsa *t;
+	char text[VERDICT_LEN], with[160] = "";
+	const char *verdict;
+
+	verdict = shim_verdict(a, h, r->tls, v->verified);
+	if (r->tls && v->verified && v->index >= 0 &&
+	    (size_t)v->index < h->n_tlsa) {
+		t = &h->tlsa[v->index];
+		snprintf(with, sizeof with, " (%s, %s, TLSA %u %u %u, no. %d)",
+		    r->tls_version, r->tls_cipher, t->usage, t->selector,
+		    t->matching, v->index + 1);
+	} else if (r->tls)
+		snprintf(with, sizeof with, " (%s, %s)", r->tls_version,
+		    r->tls_cipher);
+	snprintf(text, sizeof text, "%.300s%s%.300s%s%.160s%s", v->text,
+	    v->text[0] != '\0' ? ", " : "", h->reason,
+	    tls_why != NULL ? "; TLS failed: " : "",
+	    tls_why != NULL ? tls_why : "", with);
+	verdict_host(a, h, r->tls, v->verified, verdict, text);
+	verdict_count(hub, verdict);
+}
