@@ -39,7 +39,8 @@ SPOOL = "/var/spool/smtpd"
 PORT = 2525
 TIMEOUT = 150                   # seconds for one message
 START = 60                      # seconds for smtpd to come up
-PROFILES = ("default", "strict", "mxmay", "mxencrypt", "audit", "off")
+PROFILES = ("default", "strict", "mxmay", "mxencrypt", "audit", "off",
+            "patient")
 
 # Limits: every scenario at once, each domain by its own address.
 CONF = """
@@ -58,13 +59,15 @@ match from any for domain "lab.alpha" action "bounces"
 RELAY = """relay: {
 	aliases = "127.%d.0.0/16";
 	profile = "%s";
-	timeouts: { connect = 3; command = %d; data = 10; ehlo = 40;
-		idle = 20; };
+	%s
 	limits: { sessions = 1000; per_domain = 1000; };
 	%s
 };
 log: { level = "debug"; };
 """
+# "patient" has the defaults.
+TIMEOUTS = """timeouts: { connect = 3; command = %d; data = 10; ehlo = 40;
+		idle = 20; };"""
 
 
 # ------------------------------------------------------------ the namespace
@@ -224,7 +227,8 @@ class Driver(mta.Driver):
     def danevirke_conf(self, profile, more=""):
         n = 64 + self.profiles.index(profile)
         return self.world.config_text(more=RELAY % (
-            n, profile, self.command, more))
+            n, profile, "" if profile == "patient"
+            else TIMEOUTS % self.command, more))
 
     def relay_action(self, profile):
         return "relay domain <dv_%s> helo lab.alpha" % profile

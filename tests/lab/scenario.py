@@ -18,8 +18,8 @@ ZONE_KEYS = {"tld", "below", "label", "ttl"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
               "smtps", "hidden", "down", "self", "keep", "resume"}
 HOST_KEYS = {"cert", "starttls", "banner", "ehlo", "stall", "tls", "mail",
-             "ports", "at", "names", "cn", "sni"}
-FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail"}
+             "odd", "ports", "at", "names", "cn", "sni"}
+FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail", "odd"}
 VERDICTS = {"dane", "dane-insecure-mx", "encrypt", "opportunistic-tls",
             "clear", "any"}
 NAMED = {"MX": 1, "CNAME": 0, "DNAME": 0, "NS": 0, "TXT": None}

@@ -19,7 +19,9 @@ A certificate's key is PATH.key.  Faults, all optional:
                     anonymous suites only
     lower           EHLO keywords in lower case
     reject          RCPT is refused with 550
-    mail            "450" or "550": that reply to MAIL
+    mail            "450" or "550": that reply to MAIL; "421": and good-bye
+    odd             blackhole: drops every SYN; drip: one octet a second, for
+                    ever; rcpt: closes instead of answering RCPT
     auth            AUTH PLAIN LOGIN is offered (and what comes is recorded)
     smtps           TLS from the first byte on
     resume          TLS sessions can be resumed
@@ -32,13 +34,16 @@ how far the session came.
 
 import base64
 import hashlib
+import itertools
 import json
 import os
+import select
 import selectors
 import socket
 import ssl
 import sys
 import threading
+import time
 
 TIMEOUT = 40
 IPV6_FREEBIND = 78              # not in the socket module
@@ -133,9 +138,17 @@ class Session:
         if self.faults.get("stall") != where:
             return
         self.stage = "stall " + where
+        self.sock.settimeout(None)
         while self.sock.recv(65536):
             pass
         raise EOFError
+
+    def drip(self):
+        """A banner without an end."""
+        self.stage = "drip"
+        for octet in itertools.cycle(b"220-octet by octet\r\n"):
+            self.sock.sendall(bytes([octet]))
+            time.sleep(1)
 
     def start_tls(self):
         self.stage = "handshake"
@@ -171,6 +184,8 @@ class Session:
             self.start_tls()
         banner = self.faults.get("banner")
         self.stall("banner")
+        if self.faults.get("odd") == "drip":
+            self.drip()
         if banner:
             self.say(banner + " not today")
             self.stage = "banner refused"
@@ -248,12 +263,14 @@ class Session:
         self.stall("mail")
         if self.faults.get("mail"):
             self.say(self.faults["mail"] + " not today")
-            return
+            return self.faults["mail"] != "421"     # RFC 5321 3.8
         self.sender = rest.split(":", 1)[-1].split()[0].strip("<>")
         self.rcpts = []
         self.say("250 ok")
 
     def do_rcpt(self, rest):
+        if self.faults.get("odd") == "rcpt":
+            return False
         if self.faults.get("reject"):
             self.say("550 5.1.1 no such user")
             return
@@ -328,14 +345,33 @@ def listen(address, port):
     return s
 
 
+def blackhole(address, port):
+    """A full backlog: the kernel drops each SYN that comes.  To be kept."""
+    hole = listen(address, port)
+    hole.listen(0)
+    kept = [hole]
+    for _ in range(8):
+        s = socket.socket(hole.family)
+        s.setblocking(False)
+        s.connect_ex((address, port))
+        kept.append(s)
+        if not select.select([], [s], [], 0.2)[1]:
+            return kept
+    raise RuntimeError("%s port %d answers still" % (address, port))
+
+
 def main(path):
     with open(path) as f:
         conf = json.load(f)
     log = Log(conf["log"])
     threading.stack_size(512 * 1024)
     poll = selectors.DefaultSelector()
+    holes = []
     for host in conf["hosts"]:
         for address, port in host["listen"]:
+            if host.get("faults", {}).get("odd") == "blackhole":
+                holes += blackhole(address, port)
+                continue
             poll.register(listen(address, port), selectors.EVENT_READ,
                           (host, address, port))
     with open(conf["ready"], "w") as f:

@@ -284,6 +284,7 @@ profiles: {
 	strict: { level = "dane-only"; };
 	mxmay: { insecure_mx = "may"; };
 	mxencrypt: { insecure_mx = "encrypt"; };
+	patient: { };
 	audit: { level = "audit"; };
 	off: { level = "off"; };
 };
