@@ -400,6 +400,19 @@ reply_add(struct reply *r, char *line, size_t len)
 }
 
 static void
+not_a_reply(struct starttls *s, const char *line)
+{
+	s->reply.code = 0;
+	if (s->reply.n == MAX_LINES)
+		fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: a reply of more than %d lines",
+		    starttls_state_name(s->state), MAX_LINES);
+	else
+		fail(s, DANEVIRKE_RESULT_NONE, "%s: not an SMTP reply: %.200s",
+		    starttls_state_name(s->state), line);
+}
+
+static void
 on_readable(void *arg)
 {
 	struct starttls *s = arg;
@@ -415,10 +428,7 @@ on_readable(void *arg)
 		NULL) {
 		last = reply_add(&s->reply, line, len);
 		if (last == -1) {
-			s->reply.code = 0;
-			fail(s, DANEVIRKE_RESULT_NONE,
-			    "%s: not an SMTP reply: %.200s",
-			    starttls_state_name(s->state), line);
+			not_a_reply(s, line);
 			free(line);
 			return;
 		}

@@ -151,7 +151,7 @@ check_run(const char *config, int fd)
 	check(config, &c);
 	/* less than PIPE_BUF: all or nothing */
 	if (write(fd, &c, sizeof c) != (ssize_t)sizeof c)
-		say(LOG_ERR, "the result of a check was not wanted: %s",
+		say(LOG_ERR, "could not pass on the result of a check: %s",
 		    strerror(errno));
 }
 

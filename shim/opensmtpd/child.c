@@ -116,7 +116,7 @@ relay_start(struct relays *r, const struct checked *c, int control)
 	    (argv[3] = strdup(r->config)) != NULL &&
 	    fcntl(control, F_SETFD, 0) == 0) {
 		fexecve(r->exe, argv, environ);
-		say(LOG_WARNING, "relay: not executed anew: %s",
+		say(LOG_WARNING, "relay: could not run the program again: %s",
 		    strerror(errno));
 		fcntl(control, F_SETFD, FD_CLOEXEC);
 	}

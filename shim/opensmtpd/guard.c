@@ -163,8 +163,8 @@ guard_peer(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
 		return false;
 	}
 	if ((e = owner(hub->diag, &from, &to, &uid)) != 0) {
-		snprintf(
-		    why, len, "whose it is cannot be told: %s", strerror(e));
+		snprintf(why, len, "could not find out whose it is: %s",
+		    strerror(e));
 		return false;
 	}
 	if (uid != hub->uid) {

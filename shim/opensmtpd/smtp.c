@@ -29,13 +29,6 @@ reply_reset(struct reply *r)
 	r->text[0] = '\0';
 }
 
-static int
-not_a_reply(struct reply *r)
-{
-	reply_reset(r);
-	return -1;
-}
-
 int
 reply_add(struct reply *r, const char *line)
 {
@@ -48,8 +41,11 @@ reply_add(struct reply *r, const char *line)
 		code = code * 10 + (line[i] - '0');
 	if (i < 3 || code < 200 || code > 599 ||
 	    (line[3] != '\0' && line[3] != ' ' && line[3] != '-') ||
-	    (r->lines > 0 && code != r->code) || r->lines == MAX_LINES)
-		return not_a_reply(r);
+	    (r->lines > 0 && code != r->code) || r->lines == MAX_LINES) {
+		i = r->lines == MAX_LINES ? -2 : -1;
+		reply_reset(r);
+		return i;
+	}
 	more = line[3] == '-';
 	snprintf(text, sizeof text, "%s", line[3] == '\0' ? "" : line + 4);
 	text_clean(text);

@@ -25,8 +25,8 @@ struct reply {
 };
 
 void reply_reset(struct reply *);
-/* 1: that was the last line, 0: more must come, -1: this is no reply; then the
- * reply is reset.  line is without its end. */
+/* 1: that was the last line, 0: more must come, -1: this is no reply, -2: it is
+ * one of too many lines; then the reply is reset.  line is without its end. */
 int reply_add(struct reply *, const char *line);
 /* The text of the last line, with its enhanced code, without CRLF. */
 void reply_text(const struct reply *, char *buf, size_t len);

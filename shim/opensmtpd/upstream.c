@@ -225,8 +225,11 @@ on_peer(void *arg)
 		last = reply_add(&s->reply, line);
 		free(line);
 	}
-	if (last == -1 || too_long)
-		upstream_lost(s, "what it said is no SMTP reply");
+	if (last < 0 || too_long)
+		upstream_lost(s,
+		    too_long       ? "a reply line that is too long" :
+			last == -2 ? "a reply of too many lines" :
+				     "not an SMTP reply");
 	else if (last == 1 && s->state == SESSION_DATA)
 		data_early_reply(s);
 	else if (last == 1) {

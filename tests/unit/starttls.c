@@ -493,7 +493,7 @@ test_bounds(void **state)
 	for (i = 0; i < 101; i++)
 		strcat(script, "220-x\n");
 	strcat(script, "<QUIT\n=WAIT\n");
-	t.text = "not an SMTP reply";
+	t.text = "banner: a reply of more than 100 lines";
 	test_one(&arg);
 }
 
