@@ -515,11 +515,15 @@ dial_failed(const struct dial *d)
 bool
 dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
 {
+	char text[VERDICT_LEN], code[8] = "";
+
 	if (dial_rest(d) == 0 || time_left(end) == 0)
 		return false;
+	if (why->enhanced[0] == '\0') /* its own words have their own */
+		snprintf(code, sizeof code, "%d ", why->code);
+	snprintf(text, sizeof text, "%s%s", code, why->text);
 	d->hub->count[COUNT_DEFERRED]++;
-	verdict_host(
-	    d->answer, host_now(d), false, false, "deferred", why->text);
+	verdict_host(d->answer, host_now(d), false, false, "deferred", text);
 	if (said || d->rank < RANK_DANE) {
 		d->refusal = *why;
 		d->rank = said ? RANK_SAID : RANK_OTHER;

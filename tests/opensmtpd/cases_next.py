@@ -38,7 +38,10 @@ def mail_next():
             stack, u, v = pair(ident, {"mail": on})
             with stack, client(ident) as c:
                 c.ehlo()
+                mark = play.LOG.mark()
                 c.message()
+                play.LOG.wait(mark, r"via mx1\S+: deferred: " + (
+                    on.split("\n")[-1] if str(on)[0] == "4" else "mx1"))
                 mail = ["MAIL FROM:<me@lab.alpha>"]
                 same((said(u, "MAIL"), said(v, "MAIL")), (mail, mail), on)
                 same((u.messages, v.messages), ([], [BODY]), on)
@@ -66,9 +69,15 @@ def mail_once():
 
 @test
 def mail_hangs():
-    """T11: a host that is silent at MAIL or RCPT"""
-    for verb in ("mail", "rcpt"):
-        stack, u, v = pair("pair", {verb: lambda _u, _c: time.sleep(9)})
+    """T11: a host that is silent at MAIL or RCPT, or whose reply has no end"""
+    def drip(_u, c):
+        for i in range(9):
+            c.send(b"250-%d\r\n" % i)
+            time.sleep(1)
+    for verb, on in (("mail", lambda _u, _c: time.sleep(9)),
+                     ("rcpt", lambda _u, _c: time.sleep(9)),
+                     ("mail", drip)):
+        stack, u, v = pair("pair", {verb: on})
         with stack, client("pair") as c:
             c.ehlo()
             began = time.monotonic()
@@ -273,8 +282,8 @@ def less():
 
 @test
 def reused():
-    """an upstream that has had enough of a session is asked for another: the
-    preference stands (M02)"""
+    """M02 T12: an upstream that has had enough of a session is asked for
+    another, and only then the next host"""
     for on in ("421 4.4.2 enough", Die):
         stack, u, v = pair("pair", {
             "mail": lambda u, _c: on                        # noqa: B023
@@ -285,6 +294,12 @@ def reused():
             c.message()
             same((len(u.messages), len(v.messages)), (2, 0))
             same((u.connections, v.connections), (2, 0))
+            # but once only, or the next host is not reached
+            u.on["mail"] = on
+            c.message()
+            same((len(u.messages), len(v.messages)), (2, 1))
+            same((u.connections, v.connections), (3, 1))
+        forget()
 
 
 @test
