@@ -46,7 +46,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 		.keep_fresh = m.o->keep_fresh,
 		.turn_ms = m.o->turn_ms };
 	char name[] = "danevirke-dns", flag[] = FLAG, numbers[60], *module;
-	char *argv[] = { name, flag, numbers, NULL, NULL }, *none[] = { NULL };
+	char *argv[] = { name, flag, numbers, NULL, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGCHLD, SIG_DFL);
@@ -63,7 +63,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 	module = m.o->module == NULL ? NULL : strdup(m.o->module);
 	argv[3] = module;
 	if (fcntl(EXE, F_SETFD, FD_CLOEXEC) == 0)
-		fexecve(EXE, argv, none);
+		fexecve(EXE, argv, environ);
 	_exit(1);
 }
 
