@@ -35,6 +35,7 @@
 #include <time.h>
 
 #include "danevirke.h"
+#include "spki.h"
 
 #define NAME_LEN 256 /* a domain name as text, with its NUL */
 #define MAX_DIGESTS 4
@@ -325,18 +326,7 @@ size_t tlsa_classify(struct danevirke_tlsa *, size_t n, uint32_t flags,
 /* "DANE-EE SPKI SHA2-256" (RFC 7218), numbers for what has no name */
 void tlsa_text(const struct danevirke_tlsa *, char *buf, size_t len);
 
-/* --------------------------------------------------------- spki and verify */
-
-/* The subjectPublicKeyInfo of a DER certificate, header included, as received
- * (U17).  0, or -1 if it is not a certificate in strict DER. */
-int spki_find(
-    const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len);
-/* Strict DER: one SubjectPublicKeyInfo and nothing behind it; 0 or -1. */
-int spki_check(const uint8_t *der, size_t len);
-
-/* The signed part of a certificate. */
-int
-cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len);
+/* ---------------------------------------------------------------- verify */
 
 int verify_chain(const struct danevirke_host *, const struct danevirke_chain *,
     const struct danevirke_verify_options *, struct danevirke_verdict *);

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A strict walk through the DER of a certificate to its public key, as the
- * octets that were received (U17).  No memory, no copy, no X.509: for
- * DANE-EE nothing else of the certificate counts (U07).  Pure.
+ * octets that were received (U17), and on into that key: how large is it, and
+ * how much else is there?  No memory, no copy, no X.509: for DANE-EE nothing
+ * else of the certificate counts (U07).  Pure.
  */
-#include "module.h"
+#include <stdio.h>
+#include <string.h>
 
+#include "spki.h"
+
+#define BOOLEAN 0x01
 #define INTEGER 0x02
 #define BIT_STRING 0x03
+#define OCTET_STRING 0x04
 #define OBJECT_ID 0x06
 #define SEQUENCE 0x30
 #define CONTEXT_0 0xa0
 #define CONTEXT_1 0x81
 #define CONTEXT_2 0x82
 #define CONTEXT_3 0xa3
+
+#define ED_OID 3      /* octets of the name of an EdDSA key */
+#define EXTENSIONS 64 /* in a certificate, at most */
 
 struct der {
 	const uint8_t *p;
@@ -103,17 +112,58 @@ is_cert(struct der in, const uint8_t **start, struct der *tbs)
 	    cert.len == 0;
 }
 
+/* One element that must be there; where it is, header and all. */
+static bool
+whole(struct der *in, uint8_t tag, const uint8_t **p, size_t *len)
+{
+	*p = in->p;
+	if (!skip(in, tag))
+		return false;
+	*len = (size_t)(in->p - *p);
+	return true;
+}
+
+int
+cert_parts(const uint8_t *der, size_t len, struct cert_parts *c)
+{
+	struct der tbs, body, list;
+
+	memset(c, 0, sizeof *c);
+	if (!is_cert((struct der){ der, len }, &c->tbs, &tbs))
+		return -1;
+	c->tbs_len = (size_t)(tbs.p + tbs.len - c->tbs);
+	if (!skip_optional(&tbs, CONTEXT_0) ||              /* version */
+	    !take(&tbs, INTEGER, &body) || body.len == 0 || /* serialNumber */
+	    !skip(&tbs, SEQUENCE) ||                        /* signature */
+	    !whole(&tbs, SEQUENCE, &c->issuer, &c->issuer_len) ||
+	    !skip(&tbs, SEQUENCE) || /* validity */
+	    !whole(&tbs, SEQUENCE, &c->subject, &c->subject_len) ||
+	    !whole(&tbs, SEQUENCE, &c->spki, &c->spki_len) ||
+	    spki_check(c->spki, c->spki_len) != 0 ||
+	    !skip_optional(&tbs, CONTEXT_1) || /* issuerUniqueID */
+	    !skip_optional(&tbs, CONTEXT_2))   /* subjectUniqueID */
+		return -1;
+	body = tbs;
+	if (!skip_optional(&tbs, CONTEXT_3) || tbs.len != 0)
+		return -1;
+	if (body.len > 0 && take(&body, CONTEXT_3, &list)) {
+		c->extensions = list.p;
+		c->extensions_len = list.len;
+	}
+	return 0;
+}
+
 /* What the issuer has signed: the first element in the outer SEQUENCE. */
 int
 cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len)
 {
-	const uint8_t *start;
+	struct cert_parts c;
 	struct der body;
 
-	if (!is_cert((struct der){ der, len }, &start, &body))
+	if (!is_cert((struct der){ der, len }, &c.tbs, &body))
 		return -1;
-	*tbs = start;
-	*tbs_len = (size_t)(body.p + body.len - start);
+	*tbs = c.tbs;
+	*tbs_len = (size_t)(body.p + body.len - c.tbs);
 	return 0;
 }
 
@@ -121,28 +171,158 @@ int
 spki_find(
     const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len)
 {
-	struct der tbs, body, key;
-	const uint8_t *start;
+	struct cert_parts c;
 
-	if (!is_cert((struct der){ der, len }, &start, &tbs))
+	if (cert_parts(der, len, &c) != 0)
 		return -1;
-	if (!skip_optional(&tbs, CONTEXT_0) ||              /* version */
-	    !take(&tbs, INTEGER, &body) || body.len == 0 || /* serialNumber */
-	    !skip(&tbs, SEQUENCE) ||                        /* signature */
-	    !skip(&tbs, SEQUENCE) ||                        /* issuer */
-	    !skip(&tbs, SEQUENCE) ||                        /* validity */
-	    !skip(&tbs, SEQUENCE))                          /* subject */
-		return -1;
-	start = tbs.p;
-	if (!take(&tbs, SEQUENCE, &key) || !is_spki(key))
-		return -1;
-	body = tbs;
-	if (!skip_optional(&tbs, CONTEXT_1) || /* issuerUniqueID */
-	    !skip_optional(&tbs, CONTEXT_2) || /* subjectUniqueID */
-	    !skip_optional(&tbs, CONTEXT_3) || /* extensions */
-	    tbs.len != 0)
-		return -1;
-	*spki = start;
-	*spki_len = (size_t)(body.p - start);
+	*spki = c.spki;
+	*spki_len = c.spki_len;
 	return 0;
+}
+
+/* --------------------------------------------------------------- how much */
+
+/* Elements, and what is inside them, as far as that is DER. */
+static int
+elements(const uint8_t *p, size_t len)
+{
+	struct der in = { p, len }, body;
+	bool inside;
+	int n = 0;
+
+	while (in.len > 0) {
+		p = in.p;
+		inside = *p & 0x20; /* constructed */
+		len = in.len;
+		if (!take(&in, *p, &body))
+			break;
+		n++;
+		if (inside) { /* go on behind its header */
+			len -= (size_t)(body.p - p);
+			in = (struct der){ body.p, len };
+		}
+	}
+	return n;
+}
+
+int
+cert_weight(const struct cert_parts *c)
+{
+	struct der list = { c->extensions, c->extensions_len }, one, value;
+	int n = elements(c->tbs, c->tbs_len), i;
+
+	if (list.p == NULL)
+		return n;
+	if (!take(&list, SEQUENCE, &one) || list.len != 0)
+		return -1;
+	list = one;
+	for (i = 0; list.len > 0; i++) {
+		if (i == EXTENSIONS || !take(&list, SEQUENCE, &one) ||
+		    !skip(&one, OBJECT_ID) || !skip_optional(&one, BOOLEAN) ||
+		    !take(&one, OCTET_STRING, &value) || one.len != 0)
+			return -1;
+		n += elements(value.p, value.len);
+	}
+	return n;
+}
+
+/* ---------------------------------------------------------------- the key */
+
+static bool
+begins(const struct der *in, const char *octets, size_t len)
+{
+	return in->len >= len && memcmp(in->p, octets, len) == 0;
+}
+#define BEGINS(in, octets) begins(in, octets, sizeof(octets) - 1)
+
+/* RFC 8017 A.1.1 (some write RSAES-OAEP or a signature where rsaEncryption
+ * belongs), RFC 5480 2.1.1, RFC 8410 3, RFC 3279 2.3.2; and X.509's own RSA */
+static enum spki_kind
+kind_of(const struct der *oid)
+{
+	if (BEGINS(oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01") ||
+	    BEGINS(oid, "\x55\x08\x01\x01"))
+		return SPKI_RSA;
+	if (BEGINS(oid, "\x2a\x86\x48\xce\x3d\x02\x01") ||
+	    BEGINS(oid, "\x2b\x65\x70") || BEGINS(oid, "\x2b\x65\x71"))
+		return SPKI_CURVE;
+	return BEGINS(oid, "\x2a\x86\x48\xce\x38\x04\x01") ? SPKI_DSA :
+							     SPKI_UNKNOWN;
+}
+
+static size_t
+bits_of(struct der number)
+{
+	size_t n;
+	uint8_t first;
+
+	while (number.len > 0 && *number.p == 0) {
+		number.p++;
+		number.len--;
+	}
+	if (number.len == 0)
+		return 0;
+	n = 8 * (number.len - 1);
+	for (first = *number.p; first != 0; first >>= 1)
+		n++;
+	return n;
+}
+
+/* RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER } */
+static bool
+rsa_key(struct der in, struct spki_key *k)
+{
+	struct der body, n, e;
+
+	if (!take(&in, SEQUENCE, &body) || in.len != 0 ||
+	    !take(&body, INTEGER, &n) || !take(&body, INTEGER, &e) ||
+	    body.len != 0)
+		return false;
+	k->bits = bits_of(n);
+	k->exponent = bits_of(e);
+	return true;
+}
+
+struct spki_key
+spki_key(const uint8_t *spki, size_t len)
+{
+	struct spki_key k = { SPKI_UNKNOWN, 0, 0 };
+	struct der in = { spki, len }, body, algorithm, oid, key;
+
+	if (spki_check(spki, len) != 0 || !take(&in, SEQUENCE, &body) ||
+	    !take(&body, SEQUENCE, &algorithm) ||
+	    !take(&algorithm, OBJECT_ID, &oid) ||
+	    !take(&body, BIT_STRING, &key))
+		return k;
+	key.p++; /* how many bits are unused */
+	key.len--;
+	k.kind = kind_of(&oid);
+	if (k.kind == SPKI_RSA && !rsa_key(key, &k))
+		k.kind = SPKI_UNKNOWN;
+	else if (k.kind == SPKI_CURVE && oid.len == ED_OID)
+		k.bits = 8 * key.len;
+	else if (k.kind == SPKI_CURVE) /* SEC 1 2.3.3: two numbers, or one */
+		k.bits = (*key.p == 4 ? 4 : 8) * (key.len - 1);
+	return k;
+}
+
+bool
+spki_bounded(const struct spki_key *k, char *why, size_t size)
+{
+	if (k->kind == SPKI_CURVE) /* as large as its curve */
+		return true;
+	if (k->kind == SPKI_DSA)
+		snprintf(why, size, "DSA");
+	else if (k->kind != SPKI_RSA)
+		snprintf(why, size, "of a kind that is not known");
+	else if (k->bits > SPKI_RSA_BITS)
+		snprintf(why, size, "RSA with %zu bits: more than %d", k->bits,
+		    SPKI_RSA_BITS);
+	else if (k->exponent > SPKI_EXPONENT)
+		snprintf(why, size,
+		    "RSA with an exponent of %zu bits: more than %d",
+		    k->exponent, SPKI_EXPONENT);
+	else
+		return true;
+	return false;
 }

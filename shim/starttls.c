@@ -6,10 +6,7 @@
  * or the handshake.  Another timer runs for the whole attempt.  enter() alone
  * changes the state, fail() and ready() alone end it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +18,12 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
+#include "connect.h"
+#include "handshake.h"
 #include "starttls.h"
 
 #define LINE_LEN 2048 /* RFC 5321 4.5.3.1.5 says 512; some send more */
 #define MAX_LINES 100 /* of one reply */
-#define MAX_CHAIN 100 /* certificates */
 #define QUIT_TIME 5   /* seconds to get a QUIT out of the door */
 
 struct reply {
@@ -53,13 +51,11 @@ struct starttls {
 	struct reply reply, ehlo;
 	struct danevirke_verdict verdict;
 	bool judged;
-	struct danevirke_cert cert[MAX_CHAIN];
+	struct danevirke_cert cert[PEER_CERTS];
 	struct danevirke_chain chain;
+	struct handshake refused;
 	char text[640];
 };
-
-/* Kept by all sessions of a process: nothing is trusted by it. */
-static gnutls_certificate_credentials_t credentials;
 
 static const char *const state_names[] = { "connect", "banner", "EHLO",
 	"STARTTLS", "TLS handshake", "certificate", "EHLO after STARTTLS",
@@ -90,9 +86,7 @@ starttls_keyword(const char *const *ehlo, size_t n, const char *keyword)
 void
 starttls_cleanup(void)
 {
-	if (credentials != NULL)
-		gnutls_certificate_free_credentials(credentials);
-	credentials = NULL;
+	handshake_cleanup();
 }
 
 /* --------------------------------------------------------------- the end */
@@ -213,42 +207,13 @@ send_line(struct starttls *s, const char *verb, const char *arg)
 		    starttls_state_name(s->state));
 }
 
-static gnutls_session_t
-session_new(struct starttls *s, const char **why)
-{
-	gnutls_session_t tls = NULL;
-	int rv = 0;
-
-	if (credentials == NULL)
-		rv = gnutls_certificate_allocate_credentials(&credentials);
-	if (rv == 0)
-		rv = gnutls_init(&tls,
-		    GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
-			GNUTLS_NO_TICKETS); /* S05 */
-	if (rv == 0)
-		rv = gnutls_priority_set_direct(
-		    tls, s->priority != NULL ? s->priority : "NORMAL", NULL);
-	if (rv == 0)
-		rv = gnutls_credentials_set(
-		    tls, GNUTLS_CRD_CERTIFICATE, credentials);
-	if (rv == 0 && s->sni != NULL) /* S01 */
-		rv = gnutls_server_name_set(
-		    tls, GNUTLS_NAME_DNS, s->sni, strlen(s->sni));
-	if (rv == 0)
-		return tls;
-	*why = gnutls_strerror(rv);
-	if (tls != NULL)
-		gnutls_deinit(tls);
-	return NULL;
-}
-
 static void
 handshake(struct starttls *s)
 {
 	gnutls_session_t tls;
 	const char *why;
 
-	tls = session_new(s, &why);
+	tls = handshake_new(s->priority, s->sni, &s->refused, &why);
 	if (tls == NULL || !stream_tls(s->stream, tls, &why))
 		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
 		    starttls_state_name(s->state), why);
@@ -263,7 +228,7 @@ chain_take(struct starttls *s)
 	peer = gnutls_certificate_get_peers(stream_session(s->stream), &n);
 	if (peer == NULL)
 		n = 0;
-	for (i = 0; i < n && i < MAX_CHAIN; i++) {
+	for (i = 0; i < n && i < PEER_CERTS; i++) {
 		s->cert[i].der = peer[i].data;
 		s->cert[i].len = peer[i].size;
 	}
@@ -277,11 +242,13 @@ on_secured(void *arg, const char *why)
 {
 	struct starttls *s = arg;
 
-	if (why != NULL) {
+	if (why != NULL) { /* S09: what we refused, we can name */
 		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
-		    starttls_state_name(s->state), why);
+		    starttls_state_name(s->state),
+		    *s->refused.why != '\0' ? s->refused.why : why);
 		return;
 	}
+	handshake_over(stream_session(s->stream));
 	s->secured = true;
 	chain_take(s);
 	s->state = STARTTLS_VERIFY;
@@ -348,6 +315,27 @@ on_ehlo(struct starttls *s)
 	}
 }
 
+/* S11: after a clear refusal the session may go on without TLS, where that is
+ * allowed (T04).  After 421 there is no session, and after any other reply
+ * nobody knows whether the server waits for TLS now. */
+static void
+on_starttls(struct starttls *s)
+{
+	int code = s->reply.code;
+
+	if (code == 220)
+		enter(s, STARTTLS_HANDSHAKE);
+	else if (s->t.mode == STARTTLS_IF_OFFERED && code >= 400 && code != 421)
+		ready(s);
+	else if (code >= 400)
+		fail_reply(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
+	else
+		fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
+		    "STARTTLS answered with neither 220 nor a refusal: "
+		    "%d %.300s",
+		    code, s->reply.line[0]);
+}
+
 /* A whole reply came. */
 static void
 on_reply(struct starttls *s)
@@ -365,12 +353,7 @@ on_reply(struct starttls *s)
 		on_ehlo(s);
 		break;
 	case STARTTLS_COMMAND:
-		if (s->reply.code == 220)
-			enter(s, STARTTLS_HANDSHAKE);
-		else if (s->t.mode == STARTTLS_IF_OFFERED)
-			ready(s);
-		else
-			fail_reply(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
+		on_starttls(s);
 		break;
 	default:
 		fail(s, DANEVIRKE_RESULT_NONE,
@@ -540,53 +523,6 @@ enter(struct starttls *s, enum starttls_state state)
 
 /* ------------------------------------------------------------- the caller */
 
-static socklen_t
-sockaddr_make(
-    struct sockaddr_storage *ss, int family, const uint8_t *ip, uint16_t port)
-{
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ss;
-	struct sockaddr_in *four = (struct sockaddr_in *)ss;
-
-	memset(ss, 0, sizeof *ss);
-	if (family == 6) {
-		six->sin6_family = AF_INET6;
-		six->sin6_port = htons(port);
-		memcpy(&six->sin6_addr, ip, 16);
-		return sizeof *six;
-	}
-	four->sin_family = AF_INET;
-	four->sin_port = htons(port);
-	memcpy(&four->sin_addr, ip, 4);
-	return sizeof *four;
-}
-
-/* 0, or -1 with errno. */
-static int
-dial(struct starttls *s)
-{
-	struct sockaddr_storage ss;
-	int family = s->addr.family == 6 ? AF_INET6 : AF_INET;
-	uint8_t ip[16];
-	socklen_t len;
-	int on = 1;
-
-	s->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd == -1)
-		return -1;
-	/* or EHLO waits 40 ms for an acknowledgement of the handshake's end */
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (s->source != NULL && inet_pton(family, s->source, ip) == 1) {
-		len = sockaddr_make(&ss, s->addr.family, ip, 0);
-		if (bind(s->fd, (struct sockaddr *)&ss, len) == -1)
-			return -1;
-	}
-	len = sockaddr_make(&ss, s->addr.family, s->addr.ip, s->t.port);
-	if (connect(s->fd, (struct sockaddr *)&ss, len) == -1 &&
-	    errno != EINPROGRESS)
-		return -1;
-	return 0;
-}
-
 static char *
 copy(const char *text, bool *ok)
 {
@@ -629,7 +565,8 @@ starttls_start(struct event_base *base, const struct danevirke_api *dv,
 	if (!ok || s->timer == NULL || s->total == NULL ||
 	    (t->total_timeout > 0 && event_add(s->total, &tv) != 0))
 		goto err;
-	if (dial(s) == -1)
+	s->fd = connect_begin(&s->addr, s->t.port, s->source);
+	if (s->fd == -1)
 		s->error = errno;
 	s->connecting = event_new(base, s->fd, EV_WRITE, on_connect, s);
 	if (s->connecting == NULL)

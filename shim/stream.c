@@ -7,8 +7,10 @@
  * and as the last thing it does: so the owner may free the stream in any.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -18,6 +20,10 @@
 
 #define CHUNK 16384 /* one TLS record */
 #define ROUNDS 8    /* records a socket event may move: others wait too */
+/* S09: octets that GnuTLS may read in a socket event, of whatever they are:
+ * of alerts, empty records and new keys it tells nothing */
+#define TURN 65536
+#define SHAKE_OCTETS (4 * 65536) /* and in a handshake as a whole */
 
 enum { SECURED = 1, READABLE = 2, DRAINED = 4, CLOSED = 8 };
 
@@ -32,6 +38,8 @@ struct stream {
 	const char *why;     /* of CLOSED */
 	const char *failure; /* of SECURED */
 	bool shaking;        /* in the handshake */
+	size_t turn;         /* octets that may be read now */
+	size_t shaken;       /* octets read in the handshake */
 	size_t stuck;        /* octets in a record GnuTLS has half sent */
 	bool full;           /* output is above STREAM_OUTPUT */
 	bool over;           /* end of file or error: the socket is done */
@@ -93,6 +101,26 @@ update(struct stream *s)
 }
 
 /* --------------------------------------------------------------- reading */
+
+/* For GnuTLS. */
+static ssize_t
+pull(gnutls_transport_ptr_t arg, void *buf, size_t len)
+{
+	struct stream *s = arg;
+	ssize_t n = -1;
+
+	errno = EAGAIN;
+	if (s->shaking && s->shaken > SHAKE_OCTETS)
+		errno = EMSGSIZE;
+	else if (s->turn > 0)
+		n = recv(s->fd, buf, len < s->turn ? len : s->turn, 0);
+	if (n > 0) {
+		s->turn -= (size_t)n;
+		s->shaken += s->shaking ? (size_t)n : 0;
+	} else if (n < 0)
+		gnutls_transport_set_errno(s->tls, errno);
+	return n;
+}
 
 /* Octets read, 0: not now, -1: over.  By way of the stack, so that an idle
  * stream holds no buffer. */
@@ -228,29 +256,40 @@ write_some(struct stream *s)
 
 /* ---------------------------------------------------------------- events */
 
+/* Why it failed, for the owner. */
+static const char *
+shake_failure(struct stream *s, int rv)
+{
+	if (s->shaken > SHAKE_OCTETS)
+		return "the server sends too much in the handshake";
+	if (rv == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		return gnutls_alert_get_name(gnutls_alert_get(s->tls));
+	if (rv == GNUTLS_E_PREMATURE_TERMINATION || rv == GNUTLS_E_PULL_ERROR ||
+	    rv == GNUTLS_E_PUSH_ERROR)
+		return STREAM_CLOSED;
+	gnutls_alert_send_appropriate(s->tls, rv);
+	return gnutls_strerror(rv);
+}
+
 static void
 shake(struct stream *s)
 {
-	int rv;
+	int rv, i;
 
-	do
+	for (i = 0; i < ROUNDS; i++) {
 		rv = gnutls_handshake(s->tls);
-	while (rv < 0 && rv != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(rv));
-	if (rv == GNUTLS_E_AGAIN)
-		return;
-	if (rv == GNUTLS_E_FATAL_ALERT_RECEIVED)
-		give_up(s, gnutls_alert_get_name(gnutls_alert_get(s->tls)));
-	else if (rv == GNUTLS_E_PREMATURE_TERMINATION ||
-	    rv == GNUTLS_E_PULL_ERROR || rv == GNUTLS_E_PUSH_ERROR)
-		give_up(s, STREAM_CLOSED);
-	else if (rv < 0) {
-		gnutls_alert_send_appropriate(s->tls, rv);
-		give_up(s, gnutls_strerror(rv));
-	} else {
+		if (rv >= 0 || rv == GNUTLS_E_AGAIN ||
+		    gnutls_error_is_fatal(rv))
+			break;
+	}
+	if (i == ROUNDS) /* warnings: the next come in their turn */
+		event_active(s->reader, EV_READ, 0);
+	else if (rv >= 0) {
 		s->shaking = false;
 		s->failure = NULL;
 		tell(s, SECURED);
-	}
+	} else if (rv != GNUTLS_E_AGAIN)
+		give_up(s, shake_failure(s, rv));
 }
 
 static void
@@ -261,6 +300,7 @@ on_socket(int fd, short what, void *arg)
 	(void)fd;
 	if (s->over)
 		return;
+	s->turn = TURN;
 	if (s->shaking)
 		shake(s);
 	else if (what & EV_WRITE)
@@ -458,7 +498,9 @@ stream_tls(struct stream *s, gnutls_session_t tls, const char **why)
 		return false;
 	}
 	s->tls = tls;
-	gnutls_transport_set_int(tls, s->fd);
+	gnutls_transport_set_ptr2(
+	    tls, s, (gnutls_transport_ptr_t)(intptr_t)s->fd);
+	gnutls_transport_set_pull_function(tls, pull);
 	gnutls_handshake_set_timeout(tls, GNUTLS_INDEFINITE_TIMEOUT);
 	s->shaking = true;
 	event_active(s->writer, EV_WRITE, 0);

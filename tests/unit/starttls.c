@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * starttls.c and stream.c against a server that follows a script, in a process
+ * starttls.c, handshake.c and stream.c against a server that follows a script, in a process
  * of its own.  A script is one line for each step:
  *
  *	TEXT	send it, with CRLF ("TEXT&" without waiting: the next step's
@@ -10,6 +10,13 @@
  *	=END	close the connection
  *	=WAIT	do nothing until the client has gone
  *	=DRAIN	the same, whatever it may send
+ *	=BIG P	a handshake with an RSA key whose exponent has 2048 bits, and
+ *		this priority
+ *	=GROUP	one with a Diffie-Hellman group of 8200 bits
+ *	=FLOOD	a Certificate message, each octet in a record of its own, until
+ *		the client has gone
+ *	=KEYS, =EMPTY, =ASK	behind the handshake new keys, records without
+ *		content, the wish for another handshake; likewise
  *	=DRIP T	send T and CRLF over and over, an octet each 50 ms
  *
  * The process ends by SIGTERM if all went as written and the client left in
@@ -44,6 +51,7 @@
 #define NO_OFFER HELLO "250 SIZE 1000\n"
 #define GREET "220 mx.example ESMTP\n<EHLO me.example\n"
 #define TLS "<STARTTLS\n220 go\n=TLS\n"
+#define FLOODED(how) GREET OFFER TLS "<EHLO me.example\n" how
 
 /* The front of a TLS record of a handshake, with a ServerHello of 4,000 */
 #define LONG_RECORD "\x16\x03\x03\x10\x04\x02\x01\x0f\xa0"
@@ -104,6 +112,60 @@ static const struct test tests[] = {
 	{ "a priority that is none", GREET OFFER "<STARTTLS\n220 go\n=END\n",
 	    REQ, GOOD, STARTTLS_HANDSHAKE, "TLS handshake", BAD, false,
 	    "NO SUCH THING" },
+	/* S11: whatever it is that is not 220 */
+	{ "S11 250", GREET OFFER "<STARTTLS\n250 fine\n<QUIT\n=WAIT\n", REQ,
+	    GOOD, STARTTLS_COMMAND, "neither 220 nor a refusal: 250 fine", NOT,
+	    false, NULL },
+	{ "S11 250, where clear text is allowed",
+	    GREET OFFER "<STARTTLS\n250 fine\n<QUIT\n=WAIT\n", MAY, NOBODY,
+	    STARTTLS_COMMAND, "neither 220 nor a refusal: 250 fine", NOT, false,
+	    NULL },
+	{ "S11 334, where clear text is allowed",
+	    GREET OFFER "<STARTTLS\n334 \n<QUIT\n=WAIT\n", MAY, NOBODY,
+	    STARTTLS_COMMAND, "neither 220 nor a refusal: 334", NOT, false,
+	    NULL },
+	{ "S11 221, where clear text is allowed",
+	    GREET OFFER "<STARTTLS\n221 bye\n=DRAIN\n", MAY, NOBODY,
+	    STARTTLS_COMMAND, "neither 220 nor a refusal: 221 bye", NOT, false,
+	    NULL },
+	{ "S11 421, where clear text is allowed",
+	    GREET OFFER "<STARTTLS\n421 bye\n=DRAIN\n", MAY, NOBODY,
+	    STARTTLS_COMMAND, "STARTTLS refused: 421 bye", NOT, false, NULL },
+	/* S09: what is refused before GnuTLS reckons with it */
+	{ "S09 an exponent, TLS 1.2",
+	    GREET OFFER
+	    "<STARTTLS\n220 go\n=BIG NORMAL:-VERS-ALL:+VERS-TLS1.2\n",
+	    REQ, NOBODY, STARTTLS_HANDSHAKE,
+	    "the server's key is RSA with an exponent of 20", BAD, false,
+	    NULL },
+	{ "S09 an exponent, TLS 1.3",
+	    GREET OFFER
+	    "<STARTTLS\n220 go\n=BIG NORMAL:-VERS-ALL:+VERS-TLS1.3\n",
+	    REQ, NOBODY, STARTTLS_HANDSHAKE,
+	    "the server's key is RSA with an exponent of 20", BAD, false,
+	    NULL },
+	{ "S09 RSA key exchange",
+	    GREET OFFER
+	    "<STARTTLS\n220 go\n=BIG NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA\n",
+	    REQ, NOBODY, STARTTLS_HANDSHAKE,
+	    "the server's key is RSA with an exponent of 20", BAD, false,
+	    NULL },
+	{ "S09 a group", GREET OFFER "<STARTTLS\n220 go\n=GROUP\n", REQ, NOBODY,
+	    STARTTLS_HANDSHAKE, "group has 1025 octets: more than 1024", BAD,
+	    false, NULL },
+	{ "S09 a message of many records",
+	    GREET OFFER "<STARTTLS\n220 go\n=FLOOD\n", REQ, GOOD,
+	    STARTTLS_HANDSHAKE, "the server sends too much in the handshake",
+	    BAD, false, NULL },
+	{ "S09 new keys without end", FLOODED("=KEYS\n"), REQ, GOOD,
+	    STARTTLS_EHLO_AGAIN, "Too many handshake packets", 0, true,
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.3" },
+	{ "S09 empty records without end", FLOODED("=EMPTY\n"), REQ, GOOD,
+	    STARTTLS_EHLO_AGAIN, "EHLO after", 0, true,
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.2" },
+	{ "silent, but asks for handshakes", FLOODED("=ASK\n"), REQ, GOOD,
+	    STARTTLS_EHLO_AGAIN, "timed out", 0, true,
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.2" },
 	/* T04: opportunistic */
 	{ "T04 TLS if offered",
 	    GREET OFFER TLS "<EHLO me.example\n250 hi\n=WAIT\n", MAY, NOBODY,
@@ -189,8 +251,11 @@ static const struct test tests[] = {
 
 /* ------------------------------------------------------------ the server */
 
-static gnutls_x509_privkey_t key;
-static gnutls_x509_crt_t crt;
+/* rsa: a usual key; slow: the same with its exponents exchanged */
+static struct pair {
+	gnutls_x509_privkey_t key;
+	gnutls_x509_crt_t crt;
+} plain, rsa, slow;
 static uint8_t spki[256];
 static size_t spki_len;
 
@@ -230,17 +295,17 @@ hear(gnutls_session_t tls, int fd, char *line, size_t len)
 }
 
 static gnutls_session_t
-shake(int fd)
+shake_as(int fd, const struct pair *own, const char *priority)
 {
 	gnutls_certificate_credentials_t cred;
 	gnutls_session_t tls;
 	int rv;
 
 	gnutls_certificate_allocate_credentials(&cred);
-	gnutls_certificate_set_x509_key(cred, &crt, 1, key);
+	gnutls_certificate_set_x509_key(
+	    cred, (gnutls_x509_crt_t *)(uintptr_t)&own->crt, 1, own->key);
 	gnutls_init(&tls, GNUTLS_SERVER);
-	gnutls_priority_set_direct(
-	    tls, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", NULL);
+	gnutls_priority_set_direct(tls, priority, NULL);
 	gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
 	gnutls_transport_set_int(tls, fd);
 	do
@@ -249,6 +314,95 @@ shake(int fd)
 	if (rv < 0)
 		leave(0); /* the client's turn to say what it thinks */
 	return tls;
+}
+
+static gnutls_session_t
+shake(int fd)
+{
+	return shake_as(
+	    fd, &plain, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
+}
+
+/* A record of the handshake, in the clear: a message's type and content */
+static void
+record(int fd, unsigned type, const unsigned char *p, unsigned len)
+{
+	unsigned char out[3000] = { 0x16, 3, 3, (len + 4) >> 8 & 0xff,
+		(len + 4) & 0xff, (unsigned char)type, 0, len >> 8 & 0xff,
+		len & 0xff };
+
+	memcpy(out + 9, p, len);
+	say(NULL, fd, (char *)out, len + 9);
+}
+
+/* ServerHello of TLS 1.2: this cipher suite, safe renegotiation */
+static void
+hello(int fd, unsigned char c0, unsigned char c1)
+{
+	unsigned char p[45] = { 3, 3, [35] = c0, [36] = c1, [39] = 5,
+		[40] = 0xff, [41] = 1, [43] = 1 };
+	char line[2000];
+
+	if (read(fd, line, sizeof line) > 0)
+		record(fd, GNUTLS_HANDSHAKE_SERVER_HELLO, p, sizeof p);
+}
+
+/* DHE-RSA with a group of 8200 bits */
+static int
+group(int fd)
+{
+	unsigned char p[1040] = { 1025 >> 8, 1025 & 0xff }, cert[2000];
+	gnutls_datum_t der;
+
+	memset(p + 2, 0xff, 1025);
+	p[1028] = p[1031] = 1; /* lengths of g and Ys */
+	p[1029] = p[1032] = 2;
+	gnutls_x509_crt_export2(rsa.crt, GNUTLS_X509_FMT_DER, &der);
+	memset(cert, 0, 6);
+	cert[1] = (unsigned char)((der.size + 3) >> 8);
+	cert[2] = (unsigned char)(der.size + 3);
+	cert[4] = (unsigned char)(der.size >> 8);
+	cert[5] = (unsigned char)der.size;
+	memcpy(cert + 6, der.data, der.size);
+	hello(fd, 0x00, 0x9e);
+	record(fd, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, cert, der.size + 6);
+	record(fd, GNUTLS_HANDSHAKE_SERVER_KEY_EXCHANGE, p, 1033);
+	while (read(fd, p, sizeof p) > 0)
+		;
+	return 0;
+}
+
+/* A Certificate message of 61,440 octets, one to a record */
+static int
+flood(int fd)
+{
+	static const char octet[] = "\x16\x03\x03\x00\x01\x00";
+	static char many[6 * 1000];
+	size_t i;
+
+	for (i = 0; i < sizeof many; i++)
+		many[i] = octet[i % 6];
+	hello(fd, 0xc0, 0x2f);
+	say(NULL, fd, "\x16\x03\x03\x00\x04\x0b\x00\xf0\x00", 9);
+	while (say(NULL, fd, many, sizeof many) > 0)
+		;
+	return 0;
+}
+
+static int
+pester(gnutls_session_t tls, const char *how)
+{
+	ssize_t n;
+
+	do {
+		if (strcmp(how, "=KEYS") == 0)
+			n = gnutls_session_key_update(tls, 0);
+		else if (strcmp(how, "=ASK") == 0)
+			n = gnutls_rehandshake(tls);
+		else
+			n = gnutls_record_send2(tls, "", 0, 16, 0);
+	} while (n >= 0);
+	return 0;
 }
 
 static int
@@ -293,6 +447,14 @@ serve(int fd, const char *script)
 			return 0;
 		} else if (strncmp(line, "=DRIP ", 6) == 0)
 			return drip(tls, fd, line + 6);
+		else if (strncmp(line, "=BIG ", 5) == 0)
+			shake_as(fd, &slow, line + 5);
+		else if (strcmp(line, "=GROUP") == 0)
+			return group(fd);
+		else if (strcmp(line, "=FLOOD") == 0)
+			return flood(fd);
+		else if (*line == '=')
+			return pester(tls, line);
 		else if (n > 0 && line[n - 1] == '&')
 			snprintf(out, sizeof out, "%.*s\r\n", (int)n - 1, line);
 		else if (n > 0 && line[n - 1] == '%')
@@ -611,28 +773,67 @@ test_keyword(void **state)
 }
 
 static void
-certificate(void)
+certify(struct pair *p, gnutls_x509_privkey_t signer)
 {
-	gnutls_pubkey_t pub;
 	unsigned char serial = 1;
 
-	gnutls_x509_privkey_init(&key);
-	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+	gnutls_x509_crt_init(&p->crt);
+	gnutls_x509_crt_set_version(p->crt, 3);
+	gnutls_x509_crt_set_serial(p->crt, &serial, 1);
+	gnutls_x509_crt_set_key(p->crt, p->key);
+	gnutls_x509_crt_set_activation_time(p->crt, 1000000000);
+	gnutls_x509_crt_set_expiration_time(p->crt, 1100000000); /* U07 */
+	gnutls_x509_crt_sign2(p->crt, p->crt, signer, GNUTLS_DIG_SHA256, 0);
+}
+
+/* e and d exchanged: the key of a server that costs its clients most. */
+static void
+exchange(gnutls_x509_privkey_t from, gnutls_x509_privkey_t *to)
+{
+	gnutls_datum_t m, e, d, p, q, u;
+
+	gnutls_x509_privkey_init(to);
+	if (gnutls_x509_privkey_export_rsa_raw(from, &m, &e, &d, &p, &q, &u) <
+		0 ||
+	    gnutls_x509_privkey_import_rsa_raw2(
+		*to, &m, &d, &e, &p, &q, &u, &e, &e) < 0)
+		abort();
+	gnutls_free(m.data);
+	gnutls_free(e.data);
+	gnutls_free(d.data);
+	gnutls_free(p.data);
+	gnutls_free(q.data);
+	gnutls_free(u.data);
+}
+
+static void
+certificates(void)
+{
+	gnutls_pubkey_t pub;
+
+	gnutls_x509_privkey_init(&plain.key);
+	gnutls_x509_privkey_generate(plain.key, GNUTLS_PK_ECDSA,
 	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-	gnutls_x509_crt_init(&crt);
-	gnutls_x509_crt_set_version(crt, 3);
-	gnutls_x509_crt_set_serial(crt, &serial, 1);
-	gnutls_x509_crt_set_key(crt, key);
-	gnutls_x509_crt_set_activation_time(crt, 1000000000);
-	gnutls_x509_crt_set_expiration_time(crt, 1100000000); /* U07 */
-	gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
+	gnutls_x509_privkey_init(&rsa.key);
+	gnutls_x509_privkey_generate(rsa.key, GNUTLS_PK_RSA, 2048, 0);
+	exchange(rsa.key, &slow.key);
+	certify(&plain, plain.key);
+	certify(&rsa, rsa.key);
+	certify(&slow, rsa.key); /* the signature is nobody's concern */
 	gnutls_pubkey_init(&pub);
-	gnutls_pubkey_import_x509(pub, crt, 0);
+	gnutls_pubkey_import_x509(pub, plain.crt, 0);
 	spki_len = sizeof spki;
 	if (gnutls_pubkey_export(pub, GNUTLS_X509_FMT_DER, spki, &spki_len) !=
 	    0)
 		abort();
 	gnutls_pubkey_deinit(pub);
+}
+
+static void
+forget(struct pair *p)
+{
+	gnutls_x509_crt_deinit(p->crt);
+	gnutls_x509_privkey_deinit(p->key);
 }
 
 int
@@ -643,7 +844,7 @@ main(void)
 	int rv;
 
 	signal(SIGPIPE, SIG_IGN);
-	certificate();
+	certificates();
 	memset(list, 0, sizeof list);
 	for (i = 0; i < n; i++) {
 		list[i].name = tests[i].id;
@@ -655,8 +856,9 @@ main(void)
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_new_keys);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keyword);
 	rv = _cmocka_run_group_tests("starttls", list, n, NULL, NULL);
-	gnutls_x509_crt_deinit(crt);
-	gnutls_x509_privkey_deinit(key);
+	forget(&plain);
+	forget(&rsa);
+	forget(&slow);
 	starttls_cleanup();
 	return rv;
 }

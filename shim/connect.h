@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+/* connect.h - a TCP connection, begun */
+#ifndef CONNECT_H
+#define CONNECT_H
+
+#include "danevirke.h"
+
+/* A non-blocking socket that connects or has done so; source: text of the own
+ * address, used if its family is that of addr, or NULL.  -1: errno. */
+int connect_begin(
+    const struct danevirke_addr *addr, uint16_t port, const char *source);
+
+#endif
