@@ -19,10 +19,11 @@
  *	verify.c	  verify_chain()	host + chain -> verdict
  *	path.c		    path_search()	leaf -> what a record names
  *	proof.c		      proof_holds()	links, dates, names of a path
- *	spki.c		    spki_find()		certificate -> raw SPKI
+ *	sign.c			sign_holds()	one link, and its worth
+ *	spki.c		    cert_parts()	certificate -> raw SPKI
  *
- * policy, tlsa, spki, verify, path and proof are pure: no DNS, clock, file or
- * engine.
+ * policy, tlsa, spki, verify, path, proof and sign are pure: no DNS, clock,
+ * file or engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H

@@ -11,8 +11,13 @@
 
 #include "path.h"
 
-#define CERT_LEN 65535 /* octets, at most */
-#define PART_LEN 2048  /* of the parts that are read over and over */
+/* GnuTLS takes time by the square of what is in them (M11, S09). */
+#define CERT_LEN 16384 /* octets, at most */
+#define DN_LEN 2048    /* of subject and issuer */
+#define LIST_LEN 512   /* of extKeyUsage and authorityKeyIdentifier */
+#define DECODE_WORK 30 /* of a certificate, and of each element in it */
+#define ELEMENT_WORK 3
+#define LOOK_WORK 2 /* is that an issuer's name and key? */
 
 bool
 path_fail(struct path *p, enum progress how_far, enum danevirke_result result,
@@ -54,19 +59,28 @@ path_init(struct path *p, const struct danevirke_chain *chain, size_t extra)
 {
 	size_t i;
 
-	p->n = p->n_chain = 0;
-	p->steps = p->signatures = 0;
-	p->pool = calloc(PATH_CERTS + extra, sizeof *p->pool);
-	if (p->pool == NULL)
+	p->n = p->n_chain = p->n_bare = 0;
+	p->steps = 0;
+	p->named = false;
+	p->room = PATH_CERTS + extra;
+	p->pool = calloc(p->room, sizeof *p->pool);
+	p->pairs = calloc(p->room, PATH_CERTS);
+	p->bare = calloc(p->host->n_tlsa + 1, sizeof *p->bare);
+	if (p->pool == NULL || p->pairs == NULL || p->bare == NULL) {
+		path_free(p);
 		return false;
-	for (i = 0; i < chain->n_certs && p->n < PATH_CERTS; i++)
+	}
+	/* The leaf has its place, whatever it is: it is the session's. */
+	if (path_add(p, chain->certs[0].der, chain->certs[0].len) < 0) {
+		p->pool[0].bad = true;
+		p->pool[0].record = -1;
+		p->n = 1;
+	}
+	for (i = 1; i < chain->n_certs && p->n < PATH_CERTS; i++)
 		path_add(p, chain->certs[i].der, chain->certs[i].len);
 	p->n_chain = p->n;
 	if (i < chain->n_certs)
-		path_fail(p, NO_MATCH, DANEVIRKE_VALIDATION_FAILURE,
-		    "no TLSA record matches the certificates sent (only the "
-		    "first %d certificates were looked at)",
-		    PATH_CERTS);
+		p->limits |= LIMIT_CERTS;
 	return true;
 }
 
@@ -78,42 +92,49 @@ path_free(struct path *p)
 	for (i = 0; i < p->n; i++)
 		gnutls_x509_crt_deinit(p->pool[i].crt);
 	free(p->pool);
+	free(p->pairs);
+	free(p->bare);
 	p->pool = NULL;
+	p->pairs = NULL;
+	p->bare = NULL;
 	p->n = 0;
 }
 
-/* GnuTLS looks for these parts from the start whenever they are asked for, and
- * the search asks often: a crowd of them would take seconds (M11). */
-static bool
-modest(gnutls_x509_crt_t crt)
+bool
+path_work(struct path *p, size_t units)
 {
-	gnutls_datum_t dn = { NULL, 0 };
-	unsigned i, critical;
-	size_t oid_len, len;
-	char oid[128];
-	int rc;
-
-	rc = gnutls_x509_crt_get_raw_dn(crt, &dn);
-	gnutls_free(dn.data);
-	if (rc < 0 || dn.size > PART_LEN)
-		return false;
-	for (i = 0; i <= PATH_EXTENSIONS; i++) {
-		oid_len = sizeof oid;
-		rc = gnutls_x509_crt_get_extension_info(
-		    crt, i, oid, &oid_len, &critical);
-		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return true;
-		if (rc < 0)
-			return false;
-		len = 0;
-		if ((strcmp(oid, "2.5.29.35") == 0 ||     /* issuer's key */
-			strcmp(oid, "2.5.29.37") == 0) && /* extKeyUsage */
-		    (gnutls_x509_crt_get_extension_data(crt, i, NULL, &len) <
-			    0 ||
-			len > PART_LEN))
-			return false;
+	if (units < PATH_WORK && p->work + units <= PATH_WORK) {
+		p->work += (unsigned)units;
+		return true;
 	}
+	p->work = PATH_WORK;
+	p->limits |= LIMIT_WORK;
 	return false;
+}
+
+bool
+path_walk(struct path_cert *c)
+{
+	if (!c->walked) {
+		c->walked = true;
+		c->is_cert = cert_parts(c->der, c->len, &c->parts) == 0;
+	}
+	return c->is_cert;
+}
+
+/* Before it is decoded: GnuTLS looks for these parts from the start whenever
+ * they are asked for, and the search asks often. */
+static bool
+modest(struct path *p, struct path_cert *c)
+{
+	int weight;
+
+	return c->len <= CERT_LEN && path_walk(c) &&
+	    c->parts.issuer_len <= DN_LEN && c->parts.subject_len <= DN_LEN &&
+	    cert_extension(&c->parts, 35) <= LIST_LEN &&
+	    cert_extension(&c->parts, 37) <= LIST_LEN &&
+	    (weight = cert_weight(&c->parts)) >= 0 &&
+	    path_work(p, DECODE_WORK + ELEMENT_WORK * (size_t)weight);
 }
 
 gnutls_x509_crt_t
@@ -125,9 +146,8 @@ path_crt(struct path *p, size_t place)
 
 	if (c->crt != NULL || c->bad)
 		return c->crt;
-	if (gnutls_x509_crt_init(&c->crt) >= 0 &&
-	    gnutls_x509_crt_import(c->crt, &d, GNUTLS_X509_FMT_DER) >= 0 &&
-	    (c->len <= PART_LEN || modest(c->crt)))
+	if (modest(p, c) && gnutls_x509_crt_init(&c->crt) >= 0 &&
+	    gnutls_x509_crt_import(c->crt, &d, GNUTLS_X509_FMT_DER) >= 0)
 		return c->crt;
 	gnutls_x509_crt_deinit(c->crt);
 	c->crt = NULL;
@@ -141,22 +161,27 @@ path_crt(struct path *p, size_t place)
  * judged with its dates and constraints, and the leaf never is its own anchor
  * (U09). */
 static bool
-carried(const struct path *p, const struct danevirke_tlsa *t)
+carried(struct path *p, const struct danevirke_tlsa *t)
 {
 	size_t i;
 
 	for (i = 0; i < p->n_chain; i++)
-		if (verify_match(t, p->pool[i].der, p->pool[i].len))
+		if (verify_match(t, &p->pool[i]))
 			return true;
 	return false;
 }
 
-static bool
-is_bare_key(const struct path *p, const struct danevirke_tlsa *t)
+static void
+find_bare_keys(struct path *p)
 {
-	return verify_in_use(t, DANEVIRKE_DANE_TA) &&
-	    t->selector == DANEVIRKE_SPKI && t->matching == DANEVIRKE_FULL &&
-	    !carried(p, t);
+	const struct danevirke_tlsa *t = p->host->tlsa;
+	size_t i;
+
+	for (i = 0; i < p->host->n_tlsa && !p->pkix; i++)
+		if (verify_in_use(&t[i], DANEVIRKE_DANE_TA) &&
+		    t[i].selector == DANEVIRKE_SPKI &&
+		    t[i].matching == DANEVIRKE_FULL && !carried(p, &t[i]))
+			p->bare[p->n_bare++] = i;
 }
 
 /* Usages 0 and 1: a path to the CA file holds, does a record agree? */
@@ -175,9 +200,7 @@ pkix_match(struct path *p, size_t depth)
 		} else
 			continue;
 		for (; j <= last; j++) {
-			const struct path_cert *c = &p->pool[p->at[j]];
-
-			if (verify_match(&h->tlsa[i], c->der, c->len))
+			if (verify_match(&h->tlsa[i], &p->pool[p->at[j]]))
 				return verify_accept(p->v, h, i, j);
 		}
 	}
@@ -199,11 +222,10 @@ ends(struct path *p, size_t depth)
 	if (depth > 0 && c->record >= 0 && /* U08, U09 */
 	    proof_holds(p, depth, true))
 		return verify_accept(p->v, h, (size_t)c->record, depth);
-	for (i = 0; i < h->n_tlsa; i++)
-		if (is_bare_key(p, &h->tlsa[i]) &&
-		    proof_signed(p, p->at[depth], &h->tlsa[i]) &&
+	for (i = 0; i < p->n_bare && !(p->limits & LIMIT_WORK); i++)
+		if (sign_by_key(p, depth, &h->tlsa[p->bare[i]]) &&
 		    proof_holds(p, depth, false))
-			return verify_accept(p->v, h, i, depth + 1);
+			return verify_accept(p->v, h, p->bare[i], depth + 1);
 	return false;
 }
 
@@ -216,17 +238,9 @@ is_anchor(const struct path_cert *c)
 }
 
 static bool
-same_subject(gnutls_x509_crt_t a, gnutls_x509_crt_t b)
+same(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 {
-	gnutls_datum_t da = { NULL, 0 }, db = { NULL, 0 };
-	bool same;
-
-	same = gnutls_x509_crt_get_raw_dn(a, &da) >= 0 &&
-	    gnutls_x509_crt_get_raw_dn(b, &db) >= 0 && da.size == db.size &&
-	    memcmp(da.data, db.data, da.size) == 0;
-	gnutls_free(da.data);
-	gnutls_free(db.data);
-	return same;
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
 /* Another certificate of this subject and key in the path already?  Then what
@@ -236,17 +250,17 @@ static bool
 visited(struct path *p, size_t depth, size_t place)
 {
 	const struct path_cert *c = &p->pool[place], *d;
-	const uint8_t *a, *b;
-	size_t i, a_len, b_len;
+	size_t i;
 
 	for (i = 0; i <= depth; i++) {
 		d = &p->pool[p->at[i]];
 		if (c == d)
 			return true;
-		if (i > 0 && spki_find(c->der, c->len, &a, &a_len) == 0 &&
-		    spki_find(d->der, d->len, &b, &b_len) == 0 &&
-		    a_len == b_len && memcmp(a, b, a_len) == 0 &&
-		    same_subject(c->crt, d->crt))
+		if (i > 0 &&
+		    same(c->parts.spki, c->parts.spki_len, d->parts.spki,
+			d->parts.spki_len) &&
+		    same(c->parts.subject, c->parts.subject_len,
+			d->parts.subject, d->parts.subject_len))
 			return true;
 	}
 	return false;
@@ -266,11 +280,14 @@ static bool extend(struct path *, size_t depth);
 static bool
 extend_by(struct path *p, size_t depth, size_t place)
 {
-	gnutls_x509_crt_t issuer = path_crt(p, place);
+	struct path_cert *child = &p->pool[p->at[depth]], *c = &p->pool[place];
 
-	if (issuer == NULL ||
-	    !gnutls_x509_crt_check_issuer(path_crt(p, p->at[depth]), issuer) ||
-	    visited(p, depth, place))
+	if (!path_walk(c) ||
+	    !same(child->parts.issuer, child->parts.issuer_len,
+		c->parts.subject, c->parts.subject_len) ||
+	    visited(p, depth, place) || path_crt(p, place) == NULL ||
+	    !path_work(p, LOOK_WORK) ||
+	    !gnutls_x509_crt_check_issuer(child->crt, c->crt))
 		return false;
 	p->at[depth + 1] = place;
 	return extend(p, depth + 1);
@@ -281,14 +298,19 @@ extend(struct path *p, size_t depth)
 {
 	size_t i, pass;
 
-	if (++p->steps > PATH_STEPS)
+	if (++p->steps > PATH_STEPS) {
+		p->limits |= LIMIT_STEPS;
 		return false;
+	}
 	if (ends(p, depth))
 		return true;
-	/* what has issued itself leads nowhere else, and GnuTLS would leave it
-	 * out of the path (links_hold) */
-	if (depth + 1 >= PATH_DEPTH || (depth > 0 && self_issued(p, depth)))
+	/* what has issued itself leads nowhere else */
+	if (depth > 0 && self_issued(p, depth))
 		return false;
+	if (depth + 1 >= PATH_DEPTH) {
+		p->limits |= LIMIT_DEPTH;
+		return false;
+	}
 	for (pass = 0; pass < 2; pass++) /* anchors first: shorter paths */
 		for (i = 1; i < p->n; i++)
 			if (is_anchor(&p->pool[i]) == (pass == 0) &&
@@ -300,14 +322,13 @@ extend(struct path *p, size_t depth)
 bool
 path_search(struct path *p)
 {
-	const struct danevirke_host *h = p->host;
-	bool worth = false;
+	bool worth;
 	size_t i;
 
+	find_bare_keys(p);
+	worth = p->n_bare > 0;
 	for (i = 1; i < p->n; i++)
 		worth |= is_anchor(&p->pool[i]);
-	for (i = 0; i < h->n_tlsa && !worth && !p->pkix; i++)
-		worth = is_bare_key(p, &h->tlsa[i]);
 	if (!worth)
 		return false;
 	if (path_crt(p, 0) == NULL)

@@ -3,8 +3,6 @@
  * Does a path hold, every link, constraint, date and the name (RFC 7671 5.2,
  * RFC 5280 6)?  The first thing that does not is told.  Pure.
  */
-#include <gnutls/abstract.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +13,48 @@
 /* What libraries do with the following grows with the square of their number,
  * and a path may be proven often: nobody may keep us busy for minutes (M11). */
 #define NAMES_WORK (4u << 20)
-#define KEY_BITS 8192
-#define EXPONENT_LEN 8 /* octets; of RSA keys */
-#define DSA_Q_LEN 32   /* likewise */
-
 #define CNS 64           /* looked at, in a subject */
-#define SANS 1024        /* looked at, in a certificate */
 #define CONSTRAINTS 1024 /* names in one extension */
+
+/* S09, in path_work()'s units */
+#define PROOF_WORK 10 /* to look at a certificate in a path once more */
+
+/* What is known of a certificate and one above it. */
+enum { SIGNED = 1, NOT_SIGNED = 2, FITS = 4, FITS_NOT = 8 };
 
 static gnutls_x509_crt_t
 crt_at(struct path *p, size_t depth)
 {
 	return path_crt(p, p->at[depth]);
+}
+
+static const struct cert_parts *
+parts_at(struct path *p, size_t depth)
+{
+	return &p->pool[p->at[depth]].parts;
+}
+
+/* Where that is kept: nowhere, if what is below is not the server's. */
+static uint8_t *
+pair(struct path *p, size_t below, size_t above, uint8_t *nowhere)
+{
+	*nowhere = 0;
+	return p->at[below] < PATH_CERTS ?
+	    &p->pairs[p->at[below] * p->room + p->at[above]] :
+	    nowhere;
+}
+
+bool
+proof_broken(struct path *p, size_t depth, const char *fmt, ...)
+{
+	char what[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	return path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+	    "certificate at depth %zu %s", depth, what);
 }
 
 /* ---------------------------------------------------------------- names */
@@ -94,9 +122,10 @@ common_name(gnutls_x509_crt_t crt, char *name, size_t size)
 
 /* N06; seen: what the certificate says, for the log */
 static bool
-leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt, char *seen,
-    size_t size)
+leaf_named(struct path *p, char *seen, size_t size)
 {
+	const struct danevirke_host *host = p->host;
+	gnutls_x509_crt_t crt = crt_at(p, 0);
 	char name[1024];
 	bool dns_id = false;
 	size_t len;
@@ -104,7 +133,7 @@ leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt, char *seen,
 	int rc = 0;
 
 	*seen = '\0';
-	for (i = 0; i < SANS; i++) {
+	for (i = 0; i < PATH_NAMES; i++) {
 		len = sizeof name;
 		rc = gnutls_x509_crt_get_subject_alt_name(
 		    crt, i, name, &len, NULL);
@@ -118,6 +147,8 @@ leaf_named(const struct danevirke_host *host, gnutls_x509_crt_t crt, char *seen,
 			return true;
 		remember(seen, size, name, len);
 	}
+	if (i == PATH_NAMES)
+		p->limits |= LIMIT_NAMES;
 	if (dns_id || rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
 	    (len = common_name(crt, name, sizeof name)) == 0)
 		return false;
@@ -132,11 +163,16 @@ name_holds(struct path *p) /* N02 - N05 */
 	char seen[200], want[200] = "";
 	size_t i, n;
 
+	if (p->named) /* and what is wrong has been told */
+		return p->well_named;
+	p->named = true;
+	p->well_named = false;
 	if (h->n_names == 0)
 		return path_fail(p, WRONG_NAME,
 		    DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
 		    "there is no name to accept the certificate for");
-	if (leaf_named(h, crt_at(p, 0), seen, sizeof seen))
+	p->well_named = leaf_named(p, seen, sizeof seen);
+	if (p->well_named)
 		return true;
 	for (i = 0; i < h->n_names; i++) {
 		n = strlen(want);
@@ -186,19 +222,6 @@ dates_hold(struct path *p, size_t depth) /* U11 */
 
 /* ----------------------------------------------------- constraints (U14) */
 
-static bool __attribute__((format(printf, 3, 4)))
-broken(struct path *p, size_t depth, const char *fmt, ...)
-{
-	char what[128];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof what, fmt, ap);
-	va_end(ap);
-	return path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-	    "certificate at depth %zu %s", depth, what);
-}
-
 /* RFC 5280 4.2: what is critical must be understood. */
 static bool
 extensions_known(gnutls_x509_crt_t crt)
@@ -209,8 +232,11 @@ extensions_known(gnutls_x509_crt_t crt)
 		"2.5.29.17", /* subjectAltName */
 		"2.5.29.19", /* basicConstraints */
 		"2.5.29.30", /* nameConstraints */
+		"2.5.29.31", /* cRLDistributionPoints: we ask none */
 		"2.5.29.32", /* certificatePolicies: any will do */
+		"2.5.29.33", /* policyMappings: likewise */
 		"2.5.29.35", /* authorityKeyIdentifier */
+		"2.5.29.36", /* policyConstraints: likewise */
 		"2.5.29.37", /* extKeyUsage */
 		"2.5.29.54", /* inhibitAnyPolicy: any will do */
 	};
@@ -236,29 +262,17 @@ extensions_known(gnutls_x509_crt_t crt)
 	return false;
 }
 
-static size_t
-extension_len(gnutls_x509_crt_t crt, const char *oid)
-{
-	size_t len = 0;
-
-	return gnutls_x509_crt_get_extension_by_oid(crt, oid, 0, NULL, &len,
-		   NULL) == GNUTLS_E_SHORT_MEMORY_BUFFER ?
-	    len :
-	    0;
-}
-
 /* Every name below is held against every constraint. */
 static bool
-few_names(struct path *p, size_t at)
+few_names(struct path *p, size_t below, size_t above)
 {
-	size_t len = extension_len(crt_at(p, at), "2.5.29.30"), names, i;
+	size_t len = cert_extension(parts_at(p, above), 30), names;
 
-	for (i = 0; len > 0 && i < at; i++) {
-		names = extension_len(crt_at(p, i), "2.5.29.17");
-		if (len > NAMES_WORK / (names < 1024 ? 1024 : names))
-			return false;
-	}
-	return true;
+	if (len == 0)
+		return true;
+	names = cert_extension(parts_at(p, below), 17);
+	names = names < 1024 ? 1024 : names;
+	return len <= NAMES_WORK / names && path_work(p, len * names / 8192);
 }
 
 /* Is one distinguished name inside another?  As RFC 4514 writes them, the
@@ -323,69 +337,43 @@ fits(gnutls_x509_name_constraints_t nc, gnutls_x509_crt_t crt, bool leaf)
 	return true;
 }
 
-/* Names below a certificate with name constraints must fit them. */
+/* Does one of those below fit its constraints? */
 static bool
-names_fit(struct path *p, size_t at)
+name_fits(struct path *p, size_t below, size_t above)
 {
 	gnutls_x509_name_constraints_t nc;
 	bool ok = false;
-	size_t i;
 	int rc;
 
-	if (!few_names(p, at))
-		return broken(p, at,
+	if (!few_names(p, below, above))
+		return proof_broken(p, above,
 		    "has too many name constraints for the names below it");
 	if (gnutls_x509_name_constraints_init(&nc) < 0)
 		return false;
-	rc = gnutls_x509_crt_get_name_constraints(crt_at(p, at), nc, 0, NULL);
+	rc = gnutls_x509_crt_get_name_constraints(
+	    crt_at(p, above), nc, 0, NULL);
 	if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 		ok = true;
 	else if (rc >= 0)
-		for (ok = true, i = 0; i < at && ok; i++)
-			ok = fits(nc, crt_at(p, i), i == 0);
+		ok = fits(nc, crt_at(p, below), below == 0);
 	gnutls_x509_name_constraints_deinit(nc);
 	return ok;
 }
 
-/* RSA exponents and DSA groups as long as somebody likes take seconds for one
- * signature. */
+/* Names below a certificate with name constraints must fit them. */
 static bool
-key_bounded(gnutls_pubkey_t key)
+names_fit(struct path *p, size_t at)
 {
-	unsigned bits = UINT_MAX, flags = GNUTLS_EXPORT_FLAG_NO_LZ;
-	gnutls_datum_t d = { NULL, 0 };
-	size_t max = EXPONENT_LEN;
-	bool ok;
-	int rc;
+	uint8_t nowhere, *known;
+	bool ok = true;
+	size_t i;
 
-	rc = gnutls_pubkey_get_pk_algorithm(key, &bits);
-	if (rc == GNUTLS_PK_DSA) {
-		rc = gnutls_pubkey_export_dsa_raw2(
-		    key, NULL, &d, NULL, NULL, flags);
-		max = DSA_Q_LEN;
-	} else if (rc == GNUTLS_PK_RSA || rc == GNUTLS_PK_RSA_PSS)
-		rc = gnutls_pubkey_export_rsa_raw2(key, NULL, &d, flags);
-	ok = rc >= 0 && bits <= KEY_BITS && d.size <= max;
-	gnutls_free(d.data);
-	return ok;
-}
-
-static bool
-crt_key_bounded(gnutls_x509_crt_t crt)
-{
-	gnutls_pubkey_t key;
-	bool ok;
-
-	switch (gnutls_x509_crt_get_pk_algorithm(crt, NULL)) {
-	case GNUTLS_PK_ECDSA:
-	case GNUTLS_PK_EDDSA_ED25519:
-	case GNUTLS_PK_EDDSA_ED448:
-		return true; /* as large as the curve */
+	for (i = 0; i < at && ok; i++) {
+		known = pair(p, i, at, &nowhere);
+		if (!(*known & (FITS | FITS_NOT)))
+			*known |= name_fits(p, i, at) ? FITS : FITS_NOT;
+		ok = *known & FITS;
 	}
-	if (gnutls_pubkey_init(&key) < 0)
-		return false;
-	ok = gnutls_pubkey_import_x509(key, crt, 0) >= 0 && key_bounded(key);
-	gnutls_pubkey_deinit(key);
 	return ok;
 }
 
@@ -397,6 +385,7 @@ may_issue(struct path *p, size_t at, bool anchor)
 	gnutls_x509_crt_t crt = crt_at(p, at);
 	unsigned ca = 0, usage;
 	int rc, limit = -1;
+	char whose[80];
 
 	rc = gnutls_x509_crt_get_basic_constraints(crt, NULL, &ca, &limit);
 	if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE && anchor)
@@ -406,166 +395,80 @@ may_issue(struct path *p, size_t at, bool anchor)
 	else if (rc < 0)
 		ca = 0;
 	if (!ca)
-		return broken(p, at, "is no CA");
+		return proof_broken(p, at, "is no CA");
 	if (limit >= 0 && at - 1 > (size_t)limit)
-		return broken(p, at,
+		return proof_broken(p, at,
 		    "allows no path as long as this (path length %d)", limit);
 	rc = gnutls_x509_crt_get_key_usage(crt, &usage, NULL);
 	if (rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE &&
 	    (rc < 0 || !(usage & GNUTLS_KEY_KEY_CERT_SIGN)))
-		return broken(p, at, "may not sign certificates (key usage)");
-	if (!crt_key_bounded(crt))
-		return broken(p, at, "has a key that is too large");
+		return proof_broken(
+		    p, at, "may not sign certificates (key usage)");
+	snprintf(whose, sizeof whose,
+	    "certificate at depth %zu has a key that is", at);
+	if (!sign_key_proves(
+		p, parts_at(p, at)->spki, parts_at(p, at)->spki_len, whose))
+		return false;
 	if (!names_fit(p, at))
-		return broken(p, at,
+		return proof_broken(p, at,
 		    "does not allow the names below it (name constraints)");
 	return true;
+}
+
+/* What is wrong with a certificate wherever it stands, or NULL. */
+static const char *
+flaw(struct path *p, size_t at)
+{
+	struct path_cert *c = &p->pool[p->at[at]];
+
+	if (c->judged)
+		return c->flaw;
+	c->judged = true;
+	if (!extensions_known(c->crt))
+		c->flaw = "has a critical extension that is not understood";
+	else if (!gnutls_x509_crt_check_key_purpose(
+		     c->crt, GNUTLS_KP_TLS_WWW_SERVER, 0))
+		c->flaw = "is not for TLS servers (extended key usage)";
+	return c->flaw;
 }
 
 static bool
 constraints_hold(struct path *p, size_t depth, bool anchored)
 {
+	const char *what;
 	size_t i;
 
 	for (i = 0; i <= depth; i++) {
-		gnutls_x509_crt_t crt = crt_at(p, i);
-
-		if (!extensions_known(crt))
-			return broken(p, i,
-			    "has a critical extension that is not understood");
-		if (!gnutls_x509_crt_check_key_purpose(
-			crt, GNUTLS_KP_TLS_WWW_SERVER, 0))
-			return broken(p, i,
-			    "is not for TLS servers (extended key usage)");
+		if ((what = flaw(p, i)) != NULL)
+			return proof_broken(p, i, "%s", what);
 		if (i > 0 && !may_issue(p, i, anchored && i == depth))
 			return false;
 	}
 	return true;
 }
 
-/* ----------------------------------------------------------- signatures */
+/* ------------------------------------------------------------- all of it */
 
-static const char *
-status_text(unsigned status)
-{
-	static const struct {
-		unsigned bit;
-		const char *text;
-	} t[] = {
-		{ GNUTLS_CERT_SIGNATURE_FAILURE, "a signature is wrong" },
-		{ GNUTLS_CERT_INSECURE_ALGORITHM,
-		    "a signature's digest or key is too weak" },
-		{ GNUTLS_CERT_SIGNER_NOT_FOUND, "an issuer is missing" },
-		{ GNUTLS_CERT_SIGNER_NOT_CA, "an issuer is no CA" },
-		{ GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE,
-		    "an issuer's constraints are broken" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof t / sizeof *t; i++)
-		if (status & t[i].bit)
-			return t[i].text;
-	return "not trusted";
-}
-
-/* Work is bounded, whatever chain and records are sent. */
-static bool
-may_look(struct path *p, size_t n)
-{
-	p->signatures += (unsigned)n;
-	return p->signatures <= PATH_SIGNATURES ||
-	    path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		"the search for a path is given up after %d signatures",
-		PATH_SIGNATURES);
-}
-
-/* U08: signatures from the leaf to at[depth], which is trusted.  GnuTLS looks
- * at CA flags and constraints once more. */
+/* From at[depth], which is trusted, to the leaf. */
 static bool
 links_hold(struct path *p, size_t depth)
 {
-	gnutls_x509_crt_t crt[PATH_DEPTH];
-	gnutls_x509_trust_list_t list;
-	unsigned status = ~0u;
-	size_t i;
-	int rc;
+	uint8_t nowhere, *known;
+	bool ok = true;
 
-	if (!may_look(p, depth))
-		return false;
-	for (i = 0; i <= depth; i++)
-		crt[i] = crt_at(p, i);
-	if (gnutls_x509_trust_list_init(&list, 0) < 0)
-		return false;
-	rc = gnutls_x509_trust_list_add_cas(list, &crt[depth], 1, 0);
-	if (rc == 1) /* dates are ours to check: now is given */
-		rc = gnutls_x509_trust_list_verify_crt2(list, crt,
-		    (unsigned)depth, NULL, 0,
-		    GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
-			GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |
-			GNUTLS_VERIFY_DISABLE_CRL_CHECKS |
-			GNUTLS_VERIFY_DO_NOT_ALLOW_UNSORTED_CHAIN,
-		    &status, NULL);
-	gnutls_x509_trust_list_deinit(list, 0);
-	if (rc >= 0 && status == 0)
-		return true;
-	return path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-	    "the path to the certificate at depth %zu does not hold: %s", depth,
-	    rc < 0 ? gnutls_strerror(rc) : status_text(status));
-}
-
-static bool
-signature_holds(
-    gnutls_x509_crt_t crt, const struct path_cert *c, gnutls_pubkey_t key)
-{
-	int algo = gnutls_x509_crt_get_signature_algorithm(crt);
-	gnutls_datum_t tbs, sig = { NULL, 0 };
-	const uint8_t *signed_part;
-	size_t len = 0, signed_len;
-	bool ok = false;
-
-	if (algo <= GNUTLS_SIGN_UNKNOWN ||
-	    !gnutls_sign_is_secure2((gnutls_sign_algorithm_t)algo,
-		GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS) ||
-	    cert_tbs(c->der, c->len, &signed_part, &signed_len) != 0 ||
-	    gnutls_x509_crt_get_signature(crt, NULL, &len) !=
-		GNUTLS_E_SHORT_MEMORY_BUFFER ||
-	    (sig.data = malloc(len)) == NULL)
-		return false;
-	tbs.data = (unsigned char *)(uintptr_t)signed_part;
-	tbs.size = (unsigned)signed_len;
-	if (gnutls_x509_crt_get_signature(crt, (char *)sig.data, &len) >= 0) {
-		sig.size = (unsigned)len;
-		ok = gnutls_pubkey_verify_data2(key,
-			 (gnutls_sign_algorithm_t)algo, 0, &tbs, &sig) >= 0;
+	while (ok && depth-- > 0) {
+		known = pair(p, depth, depth + 1, &nowhere);
+		if (!(*known & (SIGNED | NOT_SIGNED)))
+			*known |= sign_holds(p, depth) ? SIGNED : NOT_SIGNED;
+		ok = *known & SIGNED;
 	}
-	free(sig.data);
-	return ok;
-}
-
-bool
-proof_signed(struct path *p, size_t place, const struct danevirke_tlsa *t)
-{
-	gnutls_datum_t spki = { (unsigned char *)(uintptr_t)t->data,
-		(unsigned)t->len };
-	gnutls_x509_crt_t crt = path_crt(p, place);
-	gnutls_pubkey_t key;
-	bool ok;
-
-	if (crt == NULL || !may_look(p, 1) || gnutls_pubkey_init(&key) < 0)
-		return false;
-	ok = gnutls_pubkey_import(key, &spki, GNUTLS_X509_FMT_DER) >= 0 &&
-	    (key_bounded(key) ||
-		path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "the key in DNS is too large")) &&
-	    signature_holds(crt, &p->pool[place], key);
-	gnutls_pubkey_deinit(key);
 	return ok;
 }
 
 bool
 proof_holds(struct path *p, size_t depth, bool anchored)
 {
-	return constraints_hold(p, depth, anchored) &&
-	    (depth == 0 || links_hold(p, depth)) && dates_hold(p, depth) &&
-	    name_holds(p);
+	return path_work(p, PROOF_WORK * (depth + 1)) &&
+	    constraints_hold(p, depth, anchored) && links_hold(p, depth) &&
+	    dates_hold(p, depth) && name_holds(p);
 }

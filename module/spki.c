@@ -184,7 +184,7 @@ spki_find(
 
 /* Elements, and what is inside them, as far as that is DER. */
 static int
-elements(const uint8_t *p, size_t len)
+cert_elements(const uint8_t *p, size_t len)
 {
 	struct der in = { p, len }, body;
 	bool inside;
@@ -205,25 +205,58 @@ elements(const uint8_t *p, size_t len)
 	return n;
 }
 
+/* What the extensions are in; false: a list that is none. */
+static bool
+cert_list(const struct cert_parts *c, struct der *list)
+{
+	struct der in = { c->extensions, c->extensions_len };
+
+	return in.p != NULL && take(&in, SEQUENCE, list) && in.len == 0;
+}
+
+/* Takes one off the front. */
+static bool
+cert_next(struct der *list, struct der *oid, struct der *value)
+{
+	struct der one;
+
+	return take(list, SEQUENCE, &one) && take(&one, OBJECT_ID, oid) &&
+	    skip_optional(&one, BOOLEAN) && take(&one, OCTET_STRING, value) &&
+	    one.len == 0;
+}
+
 int
 cert_weight(const struct cert_parts *c)
 {
-	struct der list = { c->extensions, c->extensions_len }, one, value;
-	int n = elements(c->tbs, c->tbs_len), i;
+	int n = cert_elements(c->tbs, c->tbs_len), i;
+	struct der list, oid, value;
 
-	if (list.p == NULL)
+	if (c->extensions == NULL)
 		return n;
-	if (!take(&list, SEQUENCE, &one) || list.len != 0)
+	if (!cert_list(c, &list))
 		return -1;
-	list = one;
 	for (i = 0; list.len > 0; i++) {
-		if (i == EXTENSIONS || !take(&list, SEQUENCE, &one) ||
-		    !skip(&one, OBJECT_ID) || !skip_optional(&one, BOOLEAN) ||
-		    !take(&one, OCTET_STRING, &value) || one.len != 0)
+		if (i == EXTENSIONS || !cert_next(&list, &oid, &value))
 			return -1;
-		n += elements(value.p, value.len);
+		n += cert_elements(value.p, value.len);
 	}
 	return n;
+}
+
+size_t
+cert_extension(const struct cert_parts *c, uint8_t n)
+{
+	const uint8_t id[] = { 0x55, 0x1d, n };
+	struct der list, oid, value;
+	size_t len = 0;
+
+	if (cert_list(c, &list))
+		while (cert_next(&list, &oid, &value))
+			if (oid.len == sizeof id &&
+			    memcmp(oid.p, id, sizeof id) == 0 &&
+			    value.len > len)
+				len = value.len;
+	return len;
 }
 
 /* ---------------------------------------------------------------- the key */
@@ -238,7 +271,7 @@ begins(const struct der *in, const char *octets, size_t len)
 /* RFC 8017 A.1.1 (some write RSAES-OAEP or a signature where rsaEncryption
  * belongs), RFC 5480 2.1.1, RFC 8410 3, RFC 3279 2.3.2; and X.509's own RSA */
 static enum spki_kind
-kind_of(const struct der *oid)
+spki_kind_of(const struct der *oid)
 {
 	if (BEGINS(oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01") ||
 	    BEGINS(oid, "\x55\x08\x01\x01"))
@@ -251,7 +284,7 @@ kind_of(const struct der *oid)
 }
 
 static size_t
-bits_of(struct der number)
+spki_bits(struct der number)
 {
 	size_t n;
 	uint8_t first;
@@ -270,7 +303,7 @@ bits_of(struct der number)
 
 /* RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER } */
 static bool
-rsa_key(struct der in, struct spki_key *k)
+spki_rsa(struct der in, struct spki_key *k)
 {
 	struct der body, n, e;
 
@@ -278,8 +311,8 @@ rsa_key(struct der in, struct spki_key *k)
 	    !take(&body, INTEGER, &n) || !take(&body, INTEGER, &e) ||
 	    body.len != 0)
 		return false;
-	k->bits = bits_of(n);
-	k->exponent = bits_of(e);
+	k->bits = spki_bits(n);
+	k->exponent = spki_bits(e);
 	return true;
 }
 
@@ -296,8 +329,8 @@ spki_key(const uint8_t *spki, size_t len)
 		return k;
 	key.p++; /* how many bits are unused */
 	key.len--;
-	k.kind = kind_of(&oid);
-	if (k.kind == SPKI_RSA && !rsa_key(key, &k))
+	k.kind = spki_kind_of(&oid);
+	if (k.kind == SPKI_RSA && !spki_rsa(key, &k))
 		k.kind = SPKI_UNKNOWN;
 	else if (k.kind == SPKI_CURVE && oid.len == ED_OID)
 		k.bits = 8 * key.len;

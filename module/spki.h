@@ -39,6 +39,10 @@ int cert_parts(const uint8_t *der, size_t len, struct cert_parts *);
  * 64 extensions, or a list that is none. */
 int cert_weight(const struct cert_parts *);
 
+/* Octets of the extension 2.5.29.n, the largest if it is there twice; 0: it is
+ * not there. */
+size_t cert_extension(const struct cert_parts *, uint8_t n);
+
 enum spki_kind {
 	SPKI_UNKNOWN = 0, /* or not to be read */
 	SPKI_DSA,

@@ -25,38 +25,44 @@ verify_in_use(const struct danevirke_tlsa *t, int usage)
 	return t->use == 1 && t->usage == usage && t->data != NULL;
 }
 
-/* U17: the octets as received. */
-static bool
-match_octets(const struct danevirke_tlsa *t, const uint8_t *p, size_t len)
+/* Of the octets as received (U17), made once.  NULL: cannot be made. */
+static const uint8_t *
+digest_of(struct path_cert *c, int selector, int matching, const uint8_t *p,
+    size_t len)
 {
-	uint8_t digest[64];
+	int s = selector == DANEVIRKE_SPKI, m = matching == DANEVIRKE_SHA2_512;
 
+	if (!c->digested[s][m] &&
+	    gnutls_hash_fast(m ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256, p, len,
+		c->digest[s][m]) == 0)
+		c->digested[s][m] = true;
+	return c->digested[s][m] ? c->digest[s][m] : NULL;
+}
+
+bool
+verify_match(const struct danevirke_tlsa *t, struct path_cert *c)
+{
+	const uint8_t *p = c->der;
+	size_t len = c->len;
+
+	if (t->selector == DANEVIRKE_SPKI) {
+		if (!path_walk(c))
+			return false;
+		p = c->parts.spki;
+		len = c->parts.spki_len;
+	} else if (t->selector != DANEVIRKE_CERT || p == NULL)
+		return false;
 	switch (t->matching) {
 	case DANEVIRKE_FULL:
 		return t->len == len && memcmp(t->data, p, len) == 0;
 	case DANEVIRKE_SHA2_256:
-		return t->len == 32 &&
-		    gnutls_hash_fast(GNUTLS_DIG_SHA256, p, len, digest) == 0 &&
-		    memcmp(t->data, digest, 32) == 0;
 	case DANEVIRKE_SHA2_512:
-		return t->len == 64 &&
-		    gnutls_hash_fast(GNUTLS_DIG_SHA512, p, len, digest) == 0 &&
-		    memcmp(t->data, digest, 64) == 0;
+		if (t->len != (t->matching == DANEVIRKE_SHA2_256 ? 32 : 64))
+			return false;
+		p = digest_of(c, t->selector, t->matching, p, len);
+		return p != NULL && memcmp(t->data, p, t->len) == 0;
 	}
 	return false;
-}
-
-bool
-verify_match(const struct danevirke_tlsa *t, const uint8_t *der, size_t len)
-{
-	const uint8_t *spki;
-	size_t spki_len;
-
-	if (t->selector == DANEVIRKE_CERT)
-		return match_octets(t, der, len);
-	return t->selector == DANEVIRKE_SPKI &&
-	    spki_find(der, len, &spki, &spki_len) == 0 &&
-	    match_octets(t, spki, spki_len);
 }
 
 bool
@@ -81,11 +87,12 @@ static bool
 verify_ee(const struct danevirke_host *host, const struct danevirke_cert *leaf,
     struct danevirke_verdict *v)
 {
+	struct path_cert c = { .der = leaf->der, .len = leaf->len };
 	size_t i;
 
 	for (i = 0; i < host->n_tlsa; i++)
 		if (verify_in_use(&host->tlsa[i], DANEVIRKE_DANE_EE) &&
-		    verify_match(&host->tlsa[i], leaf->der, leaf->len))
+		    verify_match(&host->tlsa[i], &c))
 			return verify_accept(v, host, i, 0);
 	return false;
 }
@@ -105,7 +112,7 @@ find_anchors(struct path *p, size_t record)
 	for (i = 0; i < p->n_chain; i++) {
 		struct path_cert *c = &p->pool[i];
 
-		if (c->record >= 0 || !verify_match(t, c->der, c->len))
+		if (c->record >= 0 || !verify_match(t, c))
 			continue;
 		if (i == 0) { /* U09 */
 			path_fail(p, NO_MATCH, DANEVIRKE_VALIDATION_FAILURE,
@@ -163,12 +170,19 @@ static int
 verify_by_cas(struct path *p, const struct danevirke_chain *chain,
     gnutls_x509_crt_t *ca, gnutls_datum_t *der, unsigned n)
 {
-	unsigned i;
+	const struct danevirke_host *h = p->host;
+	size_t i;
 	bool ok;
 	int at;
 
-	if (!path_init(p, chain, n))
+	if (!path_init(p, chain, n + h->n_tlsa))
 		return DANEVIRKE_ENOMEM;
+	/* U12: what a record gives in full completes a chain here, too */
+	for (i = 0; i < h->n_tlsa; i++)
+		if (verify_in_use(&h->tlsa[i], DANEVIRKE_PKIX_TA) &&
+		    h->tlsa[i].selector == DANEVIRKE_CERT &&
+		    h->tlsa[i].matching == DANEVIRKE_FULL)
+			path_add(p, h->tlsa[i].data, h->tlsa[i].len);
 	for (i = 0; i < n; i++)
 		if (gnutls_x509_crt_export2(
 			ca[i], GNUTLS_X509_FMT_DER, &der[i]) >= 0 &&
@@ -243,6 +257,40 @@ count(const struct danevirke_host *host, int first, int last)
 	return n;
 }
 
+/* What was not looked at might have helped: M11, U18. */
+static void
+tell_limits(const struct path *p)
+{
+	static const struct {
+		enum limit limit;
+		const char *text;
+	} t[] = {
+		{ LIMIT_CERTS,
+		    "only the first 16 certificates were looked at" },
+		{ LIMIT_DEPTH,
+		    "no path of more than 10 certificates was looked "
+		    "at" },
+		{ LIMIT_NAMES, "more than 1024 names: the rest was not read" },
+		{ LIMIT_STEPS, "the search was given up after 64 steps" },
+		{ LIMIT_WORK, "the search was given up: it takes too long" },
+	};
+	char *text = p->v->text;
+	size_t n, i, told = 0, size = sizeof p->v->text;
+
+	_Static_assert(PATH_CERTS == 16 && PATH_DEPTH == 10 &&
+		PATH_STEPS == 64 && PATH_NAMES == 1024,
+	    "the texts say so");
+	for (i = 0; i < sizeof t / sizeof *t; i++)
+		if (p->limits & t[i].limit) {
+			n = strlen(text);
+			snprintf(text + n, size - n, "%s%s",
+			    told++ == 0 ? " (" : "; ", t[i].text);
+		}
+	n = strlen(text);
+	if (told > 0)
+		snprintf(text + n, size - n, ")");
+}
+
 /* What a search of the chain finds. */
 static int
 verify_paths(const struct danevirke_host *host,
@@ -261,6 +309,8 @@ verify_paths(const struct danevirke_host *host,
 	if (code == DANEVIRKE_ENOMEM)
 		return refuse(v, code, DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: out of memory");
+	if (code == DANEVIRKE_EVERIFY)
+		tell_limits(&p);
 	return code;
 }
 

@@ -30,7 +30,7 @@ peer_refuse(char *why, size_t size, const char *fmt, ...)
 
 /* A vector with a length of n octets in front: RFC 8446 3.4 */
 static bool
-vector(struct in *in, size_t n, struct in *content)
+peer_vector(struct in *in, size_t n, struct in *content)
 {
 	size_t len = 0, i;
 
@@ -71,12 +71,12 @@ peer_certificates(
 	unsigned n;
 
 	/* certificate_request_context: empty, RFC 8446 4.4.2 */
-	if ((tls13 && (!vector(&in, 1, &more) || more.len != 0)) ||
-	    !vector(&in, 3, &list) || in.len != 0)
+	if ((tls13 && (!peer_vector(&in, 1, &more) || more.len != 0)) ||
+	    !peer_vector(&in, 3, &list) || in.len != 0)
 		return peer_refuse(why, size, "a Certificate message is none");
 	for (n = 0; list.len > 0; n++) {
-		if (!vector(&list, 3, &cert) ||
-		    (tls13 && !vector(&list, 2, &more)))
+		if (!peer_vector(&list, 3, &cert) ||
+		    (tls13 && !peer_vector(&list, 2, &more)))
 			return peer_refuse(
 			    why, size, "a Certificate message is none");
 		if (n == PEER_CERTS)
@@ -101,7 +101,7 @@ peer_group(const uint8_t *p, size_t len, char *why, size_t size)
 	int i;
 
 	for (i = 0; i < 3; i++) { /* p, g, Ys */
-		if (!vector(&in, 2, &part))
+		if (!peer_vector(&in, 2, &part))
 			return peer_refuse(
 			    why, size, "a ServerKeyExchange message is none");
 		if (part.len > GROUP_LEN)

@@ -104,7 +104,7 @@ update(struct stream *s)
 
 /* For GnuTLS. */
 static ssize_t
-pull(gnutls_transport_ptr_t arg, void *buf, size_t len)
+stream_pull(gnutls_transport_ptr_t arg, void *buf, size_t len)
 {
 	struct stream *s = arg;
 	ssize_t n = -1;
@@ -500,7 +500,7 @@ stream_tls(struct stream *s, gnutls_session_t tls, const char **why)
 	s->tls = tls;
 	gnutls_transport_set_ptr2(
 	    tls, s, (gnutls_transport_ptr_t)(intptr_t)s->fd);
-	gnutls_transport_set_pull_function(tls, pull);
+	gnutls_transport_set_pull_function(tls, stream_pull);
 	gnutls_handshake_set_timeout(tls, GNUTLS_INDEFINITE_TIMEOUT);
 	s->shaking = true;
 	event_active(s->writer, EV_WRITE, 0);

@@ -8,6 +8,8 @@
  *	the key: GnuTLS re-encodes what it exports, so the export may differ,
  *		but then only in form: each number of the key must be among
  *		the octets that we found, and ours must make the same key;
+ *	how large an RSA key is, and its exponent (S09);
+ *	subject and issuer, octet by octet;
  *	where the signature begins: right behind what follows the signed part.
  *
  * What GnuTLS takes and we refuse is no finding: we are the stricter.
@@ -44,6 +46,29 @@ must_hold(const uint8_t *p, size_t len, gnutls_datum_t *number)
 		    NULL,
 	    "a number of the key is not in the octets found");
 	gnutls_free(number->data);
+}
+
+static void
+same_size(gnutls_pubkey_t key, const uint8_t *spki, size_t len)
+{
+	struct spki_key k = spki_key(spki, len);
+	gnutls_datum_t e = { NULL, 0 };
+	unsigned bits = 0;
+
+	switch (gnutls_pubkey_get_pk_algorithm(key, &bits)) {
+	case GNUTLS_PK_RSA:
+	case GNUTLS_PK_RSA_PSS:
+		must(k.kind == SPKI_RSA && k.bits == bits, "another RSA key");
+		if (gnutls_pubkey_export_rsa_raw2(
+			key, NULL, &e, GNUTLS_EXPORT_FLAG_NO_LZ) >= 0)
+			must(k.exponent == 0 || (k.exponent + 7) / 8 == e.size,
+			    "another exponent");
+		gnutls_free(e.data);
+		break;
+	case GNUTLS_PK_DSA:
+		must(k.kind == SPKI_DSA, "a DSA key");
+		break;
+	}
 }
 
 /* The key as GnuTLS read it, out of the certificate, against our octets. */
@@ -103,6 +128,29 @@ same_place(gnutls_x509_crt_t crt, const uint8_t *der, const uint8_t *spki,
 }
 
 static void
+same_names(gnutls_x509_crt_t crt, const uint8_t *der, size_t len)
+{
+	struct cert_parts c;
+	gnutls_datum_t dn;
+
+	must(cert_parts(der, len, &c) == 0, "no parts");
+	must(cert_weight(&c) < (int)(2 * len), "more elements than octets");
+	must(cert_extension(&c, 17) < len, "an extension too long");
+	if (gnutls_x509_crt_get_raw_dn(crt, &dn) >= 0) {
+		must(dn.size == c.subject_len &&
+			memcmp(dn.data, c.subject, dn.size) == 0,
+		    "another subject");
+		gnutls_free(dn.data);
+	}
+	if (gnutls_x509_crt_get_raw_issuer_dn(crt, &dn) >= 0) {
+		must(dn.size == c.issuer_len &&
+			memcmp(dn.data, c.issuer, dn.size) == 0,
+		    "another issuer");
+		gnutls_free(dn.data);
+	}
+}
+
+static void
 compare(const uint8_t *der, size_t len)
 {
 	gnutls_datum_t d = { (unsigned char *)(uintptr_t)der, (unsigned)len };
@@ -123,9 +171,12 @@ compare(const uint8_t *der, size_t len)
 	must(gnutls_x509_crt_init(&crt) >= 0, "out of memory");
 	if (gnutls_x509_crt_import(crt, &d, GNUTLS_X509_FMT_DER) >= 0) {
 		same_place(crt, der, spki, tbs, tbs_len, len);
+		same_names(crt, der, len);
 		must(gnutls_pubkey_init(&key) >= 0, "out of memory");
-		if (gnutls_pubkey_import_x509(key, crt, 0) >= 0)
+		if (gnutls_pubkey_import_x509(key, crt, 0) >= 0) {
 			same_key(key, spki, spki_len);
+			same_size(key, spki, spki_len);
+		}
 		gnutls_pubkey_deinit(key);
 	}
 	gnutls_x509_crt_deinit(crt);

@@ -17,6 +17,8 @@
 #include "specs.h"
 
 #define DAY 86400
+#define P256 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1)
+#define P521 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP521R1)
 #define N_SPECS (sizeof specs / sizeof *specs)
 #define N_FILL 40 /* strangers "fill-0" ..., to make a crowd of */
 
@@ -26,7 +28,7 @@ static const struct spec stranger = {
 static struct cert made[N_SPECS + N_FILL];
 static size_t n_made;
 static gnutls_x509_privkey_t keys[N_KEYS];
-static gnutls_pubkey_t huge;
+static gnutls_pubkey_t huge, dsa;
 
 /* --------------------------------------------------------------- values */
 
@@ -111,6 +113,46 @@ set_san(gnutls_x509_crt_t crt, const char *names)
 	der[1] = (uint8_t)(n - 2); /* below 128: the short form */
 	return gnutls_x509_crt_set_extension_by_oid(
 	    crt, "2.5.29.17", der, n, 0);
+}
+
+/* 1100 times the name "a" */
+static int
+set_crowd_of_names(gnutls_x509_crt_t crt)
+{
+	enum { N = 1100 };
+	uint8_t der[4 + 3 * N] = { 0x30, 0x82, 3 * N >> 8, 3 * N & 0xff };
+	size_t i;
+
+	for (i = 4; i < sizeof der; i += 3)
+		memcpy(der + i,
+		    "\x82\x01"
+		    "a",
+		    3);
+	return gnutls_x509_crt_set_extension_by_oid(
+	    crt, "2.5.29.17", der, sizeof der, 0);
+}
+
+/* A point to fetch CRLs from, a mapping, inhibitPolicyMapping */
+static int
+set_policies(gnutls_x509_crt_t crt)
+{
+	static const struct {
+		const char *oid, *der;
+		size_t len;
+	} t[] = {
+		{ "2.5.29.31", "\x30\x0b\x30\x09\xa0\x07\xa0\x05\x86\x03x:y",
+		    13 },
+		{ "2.5.29.33",
+		    "\x30\x0a\x30\x08\x06\x02\x2a\x03\x06\x02\x2a\x04", 12 },
+		{ "2.5.29.36", "\x30\x03\x81\x01\x00", 5 },
+	};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < 3 && rc >= 0; i++)
+		rc = gnutls_x509_crt_set_extension_by_oid(
+		    crt, t[i].oid, t[i].der, t[i].len, 1);
+	return rc;
 }
 
 static int
@@ -244,8 +286,10 @@ set_subject(gnutls_x509_crt_t crt, const struct spec *s)
 		    0)
 			return rc;
 	}
-	return s->key == KEY_HUGE ? gnutls_x509_crt_set_pubkey(crt, huge) :
-				    gnutls_x509_crt_set_key(crt, keys[s->key]);
+	if (s->key >= N_KEYS)
+		return gnutls_x509_crt_set_pubkey(
+		    crt, s->key == KEY_DSA ? dsa : huge);
+	return gnutls_x509_crt_set_key(crt, keys[s->key]);
 }
 
 static int
@@ -265,6 +309,10 @@ set_extensions(
 		rc = gnutls_x509_crt_set_key_usage(crt, s->usage);
 	if (rc >= 0 && s->san != NULL)
 		rc = set_san(crt, s->san);
+	if (rc >= 0 && (s->flags & POPULOUS))
+		rc = set_crowd_of_names(crt);
+	if (rc >= 0 && (s->flags & POLICIES))
+		rc = set_policies(crt);
 	if (rc >= 0 && s->eku != NULL)
 		rc = set_eku(crt, s->eku);
 	if (rc >= 0)
@@ -291,6 +339,14 @@ build(const struct spec *s, gnutls_datum_t *der)
 	gnutls_x509_crt_t crt = NULL, issuer = NULL;
 	bool usual = s->from == 0 && s->until == 0;
 	uint8_t serial[3] = { 1, (uint8_t)(n_made >> 8), (uint8_t)n_made };
+	gnutls_digest_algorithm_t digest = s->flags & WITH_SHA1 ?
+	    GNUTLS_DIG_SHA1 :
+	    s->flags & WITH_MD5 ? GNUTLS_DIG_MD5 :
+				  GNUTLS_DIG_SHA256;
+	unsigned flags = s->flags & WITH_PSS ?
+	    GNUTLS_PRIVKEY_SIGN_FLAG_RSA_PSS :
+	    s->flags & (WITH_SHA1 | WITH_MD5) ? GNUTLS_PRIVKEY_FLAG_CA :
+						0;
 	int rc;
 
 	if (is == NULL)
@@ -308,9 +364,7 @@ build(const struct spec *s, gnutls_datum_t *der)
 	    (rc = gnutls_x509_crt_set_expiration_time(
 		 crt, NOW + (time_t)(usual ? 30 : s->until) * DAY)) < 0 ||
 	    (rc = set_extensions(crt, s, is)) < 0 ||
-	    (rc = gnutls_x509_crt_sign2(crt, issuer, key,
-		 s->flags & WITH_SHA1 ? GNUTLS_DIG_SHA1 : GNUTLS_DIG_SHA256,
-		 s->flags & WITH_SHA1 ? GNUTLS_PRIVKEY_FLAG_CA : 0)) < 0 ||
+	    (rc = gnutls_x509_crt_sign2(crt, issuer, key, digest, flags)) < 0 ||
 	    (rc = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, der)) < 0)
 		goto out;
 	if (s->flags & SPOILED)
@@ -321,18 +375,22 @@ out:
 	return rc;
 }
 
-/* An RSA key whose exponent is as long as the modulus: M11. */
+/* An RSA key whose exponent is as long as the modulus, and one for DSA: M11,
+ * S09. */
 static int
-make_huge(void)
+make_public(void)
 {
 	uint8_t n[256], e[256];
 	gnutls_datum_t dn = { n, sizeof n }, de = { e, sizeof e };
+	gnutls_datum_t dq = { n, 32 };
 	int rc;
 
 	memset(n, 0xff, sizeof n);
 	memset(e, 0x55, sizeof e);
 	if ((rc = gnutls_pubkey_init(&huge)) >= 0)
 		rc = gnutls_pubkey_import_rsa_raw(huge, &dn, &de);
+	if (rc >= 0 && (rc = gnutls_pubkey_init(&dsa)) >= 0)
+		rc = gnutls_pubkey_import_dsa_raw(dsa, &dn, &dq, &de, &de);
 	return rc;
 }
 
@@ -345,8 +403,9 @@ export_key(enum key which, gnutls_datum_t *der)
 	gnutls_x509_privkey_t key;
 	int rc;
 
-	if (which == KEY_HUGE)
-		return gnutls_pubkey_export2(huge, GNUTLS_X509_FMT_DER, der);
+	if (which >= N_KEYS)
+		return gnutls_pubkey_export2(
+		    which == KEY_DSA ? dsa : huge, GNUTLS_X509_FMT_DER, der);
 	key = keys[which];
 	if ((rc = gnutls_privkey_init(&private)) >= 0 &&
 	    (rc = gnutls_privkey_import_x509(private, key, 0)) >= 0 &&
@@ -393,20 +452,23 @@ cert_make(const struct spec *s, const char *id)
 int
 certs_make(void)
 {
+	static const unsigned bits[N_KEYS] = {
+		[KEY_RSA] = 2048, [KEY_WEAK] = 1024
+	};
 	size_t i;
 
 	for (i = 1; i < N_KEYS; i++)
 		if (gnutls_x509_privkey_init(&keys[i]) < 0 ||
 		    gnutls_x509_privkey_generate(keys[i],
-			i == KEY_RSA ? GNUTLS_PK_RSA : GNUTLS_PK_ECDSA,
-			i == KEY_RSA ?
-			    2048 :
-			    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
+			bits[i] > 0 ? GNUTLS_PK_RSA : GNUTLS_PK_ECDSA,
+			bits[i] > 0       ? bits[i] :
+			    i == KEY_P521 ? P521 :
+					    P256,
 			0) < 0) {
 			fprintf(stderr, "key %zu: cannot be made\n", i);
 			return -1;
 		}
-	if (make_huge() < 0)
+	if (make_public() < 0)
 		return -1;
 	for (i = 0; i < N_SPECS; i++)
 		if (cert_make(&specs[i], specs[i].id) != 0)
@@ -444,4 +506,5 @@ certs_free(void)
 	for (i = 1; i < N_KEYS; i++)
 		gnutls_x509_privkey_deinit(keys[i]);
 	gnutls_pubkey_deinit(huge);
+	gnutls_pubkey_deinit(dsa);
 }

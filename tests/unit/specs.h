@@ -19,8 +19,11 @@ enum key {
 	KEY_INT2,
 	KEY_OTHER,
 	KEY_RSA,
+	KEY_WEAK, /* RSA with 1024 bits */
+	KEY_P521,
 	N_KEYS,
-	KEY_HUGE = N_KEYS /* public only: RSA, and nobody's */
+	KEY_HUGE = N_KEYS, /* public only, and nobody's: RSA */
+	KEY_DSA            /* and DSA */
 };
 
 /* flags */
@@ -30,6 +33,10 @@ enum key {
 #define WITH_SHA1 0x08 /* signed over a digest that is broken */
 #define CROWDED 0x10   /* name constraints: example.org, 1000 times */
 #define LADEN 0x20     /* 100 extensions of no meaning */
+#define WITH_MD5 0x40  /* as WITH_SHA1 */
+#define POLICIES 0x80  /* critical: what concerns CRLs and policies */
+#define POPULOUS 0x100 /* SAN: 1100 names */
+#define WITH_PSS 0x200 /* signed with RSA-PSS */
 
 /*
  * Names: apart by spaces; %00 is a NUL, "ip:", "mail:", "uri:" and "dir:"
@@ -162,6 +169,8 @@ static const struct spec specs[] = {
 	{ .id = "int-critical", INT, IS_CA, .flags = CRITICAL },
 	{ .id = "critical", LEAF, .issuer = "int", .flags = CRITICAL },
 	{ .id = "sha1", LEAF, .issuer = "int", .flags = WITH_SHA1 },
+	{ .id = "policies", LEAF, .issuer = "int", .flags = POLICIES },
+	{ .id = "int-policies", INT, IS_CA, .flags = POLICIES },
 	{ .id = "leaf-ca", LEAF, .issuer = "int", IS_CA },
 
 	/* U14: path length */
@@ -185,6 +194,115 @@ static const struct spec specs[] = {
 	    .flags = NO_KEYID },
 	{ .id = "int-crowded", INT, IS_CA, .flags = CROWDED },
 	{ .id = "laden", LEAF, .issuer = "int", .flags = LADEN },
+	{ .id = "populous",
+	    .cn = "x",
+	    .key = KEY_LEAF,
+	    .issuer = "root",
+	    .flags = POPULOUS },
+	{ .id = "int-dsa",
+	    .cn = "DSA",
+	    .key = KEY_DSA,
+	    IS_CA,
+	    .issuer = "root",
+	    .flags = NO_KEYID },
+	{ .id = "dsa-name", .cn = "DSA", .key = KEY_RSA, IS_CA },
+	{ .id = "leaf-dsa", LEAF, .issuer = "dsa-name", .flags = NO_KEYID },
+
+	/* S10: what proves nothing */
+	{ .id = "int-weak",
+	    .cn = "Weak",
+	    .key = KEY_WEAK,
+	    IS_CA,
+	    .issuer = "root" },
+	{ .id = "leaf-weak", LEAF, .issuer = "int-weak" },
+	{ .id = "weak-root", .cn = "Weak", .key = KEY_WEAK, IS_CA },
+	{ .id = "weak",
+	    .cn = "leaf",
+	    .key = KEY_WEAK,
+	    .san = MX,
+	    .issuer = "root" },
+	{ .id = "md5", LEAF, .issuer = "rsa-root", .flags = WITH_MD5 },
+	{ .id = "rsa-sha1", LEAF, .issuer = "rsa-root", .flags = WITH_SHA1 },
+	{ .id = "int-sha1", INT, IS_CA, .flags = WITH_SHA1 },
+	{ .id = "pss", LEAF, .issuer = "rsa-root", .flags = WITH_PSS },
+
+	/* S09: many ways, all of them long */
+	{ .id = "slow-leaf",
+	    .cn = "leaf",
+	    .key = KEY_LEAF,
+	    .san = "other.example",
+	    .issuer = "slow-0" },
+	{ .id = "slow-0",
+	    .cn = "S0",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-2" },
+	{ .id = "slow-1",
+	    .cn = "S0",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-2" },
+	{ .id = "slow-2",
+	    .cn = "S2",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-5" },
+	{ .id = "slow-3",
+	    .cn = "S2",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-5" },
+	{ .id = "slow-4",
+	    .cn = "S2",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-5" },
+	{ .id = "slow-5",
+	    .cn = "S5",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-9" },
+	{ .id = "slow-6",
+	    .cn = "S5",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-9" },
+	{ .id = "slow-7",
+	    .cn = "S5",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-9" },
+	{ .id = "slow-8",
+	    .cn = "S5",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "slow-9" },
+	{ .id = "slow-9",
+	    .cn = "S9",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "root" },
+	{ .id = "slow-10",
+	    .cn = "S9",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "root" },
+	{ .id = "slow-11",
+	    .cn = "S9",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "root" },
+	{ .id = "slow-12",
+	    .cn = "S9",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "root" },
+	{ .id = "slow-13",
+	    .cn = "S9",
+	    .key = KEY_P521,
+	    IS_CA,
+	    .issuer = "root" },
+
 	{ .id = "purposes", LEAF, .issuer = "int", .eku = "crowd" },
 
 	/* U14: purpose */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * starttls.c, handshake.c and stream.c against a server that follows a script, in a process
- * of its own.  A script is one line for each step:
+ * starttls.c, handshake.c and stream.c against a server that follows a script,
+ * in a process of its own.  A script is one line for each step:
  *
  *	TEXT	send it, with CRLF ("TEXT&" without waiting: the next step's
  *		text goes out in the same write; "%" likewise, without CRLF)

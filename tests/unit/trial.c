@@ -58,6 +58,11 @@ add_cert(struct trial *c, const char *word)
 		d->der = trial_copy(NULL, 0, 0);
 		return;
 	}
+	if (strcmp(word, "huge") == 0) {
+		d->len = 70000;
+		d->der = trial_copy(NULL, 0, d->len);
+		return;
+	}
 	if (strcmp(word, "garbage") == 0) {
 		d->len = sizeof garbage;
 		d->der = trial_copy(garbage, d->len, 0);

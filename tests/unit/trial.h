@@ -6,7 +6,7 @@
  *	chain	ids of specs.h, leaf first.  "x*3" is three times
  *		x, "fill*9" nine different strangers, "+x" has an octet more
  *		and "-x" one less; "garbage", "empty" and "null" are what they
- *		say
+ *		say, "huge" is 70,000 octets of nothing
  *	tlsa	"2 1 1 root; 3 1 1 leaf": the data is taken from that
  *		certificate.  "~root" has a wrong octet, "+root" one more,
  *		"-root" one less, "none" is no data

@@ -3,12 +3,15 @@
  * verify.c, path.c and proof.c: the vectors of vectors.h and paths.h, and what
  * is no vector.
  */
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "module.h" /* before cmocka.h, which defines fail() */
 
@@ -382,7 +385,41 @@ test_many(void **state)
 	}
 }
 
-/* M11: the work for one verdict has an end, whatever is published. */
+/* ----------------------------------------------------------- the work (S09) */
+
+/* What takes long is counted: the linker leads calls by way of these. */
+static unsigned signatures, hashes;
+
+int __real_gnutls_pubkey_verify_data2(gnutls_pubkey_t, gnutls_sign_algorithm_t,
+    unsigned, const gnutls_datum_t *, const gnutls_datum_t *);
+int __wrap_gnutls_pubkey_verify_data2(gnutls_pubkey_t, gnutls_sign_algorithm_t,
+    unsigned, const gnutls_datum_t *, const gnutls_datum_t *);
+int __real_gnutls_hash_fast(
+    gnutls_digest_algorithm_t, const void *, size_t, void *);
+int __wrap_gnutls_hash_fast(
+    gnutls_digest_algorithm_t, const void *, size_t, void *);
+
+int
+__wrap_gnutls_pubkey_verify_data2(gnutls_pubkey_t key,
+    gnutls_sign_algorithm_t algo, unsigned flags, const gnutls_datum_t *data,
+    const gnutls_datum_t *signature)
+{
+	signatures++;
+	return __real_gnutls_pubkey_verify_data2(
+	    key, algo, flags, data, signature);
+}
+
+int
+__wrap_gnutls_hash_fast(
+    gnutls_digest_algorithm_t algo, const void *p, size_t len, void *digest)
+{
+	hashes++;
+	return __real_gnutls_hash_fast(algo, p, len, digest);
+}
+
+#define TOO_LONG "the search was given up: it takes too long"
+
+/* M11: keys of DNS, one after the other, each of which might have signed. */
 static void
 test_bound(void **state)
 {
@@ -397,14 +434,89 @@ test_bound(void **state)
 	trial_make(&c, &keys);
 	for (i = 0; i < 600; i++)
 		many[i] = c.tlsa[0];
-	many[500] = many[599] = c.tlsa[1];
+	many[64] = many[599] = c.tlsa[1]; /* U20 */
 	c.host.tlsa = many;
 	c.host.n_tlsa = 600;
 	assert_int_equal(judge(&c, &v), DANEVIRKE_OK);
-	assert_int_equal(v.index, 500);
-	many[500] = c.tlsa[0];
-	refused(&c, DANEVIRKE_EVERIFY, "given up after 512 signatures");
+	assert_int_equal(v.index, 64);
+	many[64] = c.tlsa[0];
+	signatures = 0;
+	refused(&c, DANEVIRKE_EVERIFY, TOO_LONG);
+	assert_in_range(signatures, 65, 100);
 	c.host.n_tlsa = 2;
+	trial_free(&c);
+}
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* 2 x 3 x 4 x 5 ways of P-521, every signature right, and no right name: each
+ * link is looked at once, and not all of them. */
+static void
+test_slow(void **state)
+{
+	static const struct vector one = { "one", "slow-1 slow-2",
+		"2 0 1 slow-2", .depth = 1 };
+	static const struct vector all = { "all",
+		"slow-leaf slow-0 slow-1 slow-2 slow-3 slow-4 slow-5 slow-6 "
+		"slow-7 slow-8 slow-9 slow-10 slow-11 slow-12 slow-13",
+		"2 0 1 slow-9; 2 0 1 slow-10; 2 0 1 slow-11; 2 0 1 slow-12; "
+		"2 0 1 slow-13",
+		.depth = 1 };
+	struct danevirke_verdict v;
+	double begin, link, search;
+	struct trial c;
+	int i;
+
+	(void)state;
+	trial_make(&c, &one);
+	judge(&c, &v);
+	signatures = 0;
+	begin = seconds();
+	for (i = 0; i < 5; i++)
+		judge(&c, &v);
+	link = (seconds() - begin) / 5;
+	assert_int_equal(signatures, 5);
+	trial_free(&c);
+
+	trial_make(&c, &all);
+	signatures = 0;
+	begin = seconds();
+	refused(&c, DANEVIRKE_EVERIFY, TOO_LONG);
+	search = seconds() - begin;
+	assert_in_range(signatures, 4, 13);
+	print_message("# a search: %.1f times one link\n", search / link);
+	assert_true(search < 100 * link); /* else some 200 */
+	trial_free(&c);
+}
+
+/* Each certificate is hashed once for each kind of record. */
+static void
+test_hashes(void **state)
+{
+	struct vector x = { "many", "leaf fill*15", NULL, .depth = 0 };
+	struct trial c;
+	char text[1600] = "";
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < 64; i++) {
+		n = strlen(text);
+		snprintf(text + n, sizeof text - n, "%s%u %zu %zu root",
+		    i == 0 ? "" : ";", i < 8 ? 3u : 2u, i % 2, 1 + i / 2 % 2);
+	}
+	x.tlsa = text;
+	trial_make(&c, &x);
+	hashes = 0;
+	refused(&c, DANEVIRKE_EVERIFY, "no TLSA record matches");
+	/* of each usage and selector, SHA2-512 counts (A01) */
+	assert_in_range(hashes, 32, 34);
 	trial_free(&c);
 }
 
@@ -506,6 +618,8 @@ main(void)
 		cmocka_unit_test(test_octets),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_hashes),
 		cmocka_unit_test(test_ca_file),
 		cmocka_unit_test(test_long),
 	};
