@@ -18,6 +18,7 @@ A certificate is written in scenarios.txt as BASE[+MOD...]:
     +client               extended key usage: client only (U14)
     +cnonly               the name stands in the CN, there is no SAN (N06)
     +rsa                  an RSA key
+    +slow                 the same, and its exponent has 2048 bits (S09)
 """
 
 import datetime
@@ -32,7 +33,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 DAY = datetime.timedelta(days=1)
 BASES = ("self", "ca", "int")
 MODS = {"expired", "future", "intexpired", "leafonly", "noroot", "shuffled",
-        "extra", "stray", "notca", "client", "cnonly", "rsa"}
+        "extra", "stray", "notca", "client", "cnonly", "rsa", "slow"}
 
 
 class Cert:
@@ -62,10 +63,24 @@ class Cert:
         return data
 
 
+def slow_key():
+    """An RSA key with its exponents exchanged: what clients reckon with is as
+    long as the modulus."""
+    n = rsa.generate_private_key(public_exponent=65537,
+                                 key_size=2048).private_numbers()
+    e = n.public_numbers.e
+    return rsa.RSAPrivateNumbers(
+        p=n.p, q=n.q, d=e, dmp1=e, dmq1=e, iqmp=n.iqmp,
+        public_numbers=rsa.RSAPublicNumbers(n.d, n.public_numbers.n)
+    ).private_key()
+
+
 def issue(cn, issuer=None, names=None, ca=False, path=None, dates=None,
           client=False, kind="ec", key=None):
     """A certificate; issuer None makes it self-signed."""
-    if key is None:
+    if key is None and kind == "slow":
+        key = slow_key()
+    elif key is None:
         key = (rsa.generate_private_key(public_exponent=65537, key_size=2048)
                if kind == "rsa" else ec.generate_private_key(ec.SECP256R1()))
     now = datetime.datetime.utcnow().replace(microsecond=0)
@@ -165,7 +180,8 @@ def chain(spec, names, authority, cn=None):
     elif "future" in mods:
         dates = (now + 3 * DAY, now + 20 * DAY)
     how = dict(names=None if "cnonly" in mods else names, dates=dates,
-               client="client" in mods, kind="rsa" if "rsa" in mods else "ec")
+               client="client" in mods, kind="slow" if "slow" in mods else
+               "rsa" if "rsa" in mods else "ec")
     if base == "self":
         leaf = issue(cn or names[0], **how)
         return Chain(leaf, [], [leaf])

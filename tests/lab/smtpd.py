@@ -9,7 +9,7 @@ Run as `smtpd.py CONFIG`.  CONFIG is JSON:
 
 A certificate's key is PATH.key.  Faults, all optional:
     nostarttls      STARTTLS is not offered
-    starttls        "454" or "554": that reply to STARTTLS
+    starttls        "454", "554", "250" or "421": that reply to STARTTLS
     banner          "421" or "554": that banner
     ehlo            "421" or "550": that reply to EHLO and HELO
     handshake       STARTTLS is accepted, then the handshake fails
