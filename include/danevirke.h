@@ -383,7 +383,8 @@ struct danevirke_api {
 	/* Does the chain satisfy this host's records (RFC 7671, 7672 3)?
 	 * 0: authenticated, v->verified is 1.  Else a code (EVERIFY: a sound
 	 * question, answered no), and v->text and v->result say why.  Pure: no
-	 * engine, network, file (but ca_file) or state.  o may be NULL.  Reads
+	 * engine, network, file (but ca_file) or state; some 20 ms of work at
+	 * most, whatever the chain.  o may be NULL.  Reads
 	 * of host only base, names, tlsa (whose use must be set) and would,
 	 * which must be AUTHENTICATE: anything else is refused. */
 	int (*verify)(const struct danevirke_host *host,
