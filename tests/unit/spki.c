@@ -355,6 +355,69 @@ mutations_stay_in_bounds(void **state)
 	assert_true(certs > 0 && keys > 0 && refused > 0);
 }
 
+/* What a certificate with these extensions weighs, or -1; and how long the one
+ * of SANs is. */
+static int
+weigh(const char *extensions, size_t *san)
+{
+	static struct der d;
+	struct cert_parts c;
+	char text[4000];
+
+	snprintf(text, sizeof text,
+	    "30{30{02{01}30{06{2a}}30{}30{}30{31{}}30{30{06{2b6570}}03{0011*32}}"
+	    "%s}30{06{2a}}03{0011}}",
+	    extensions);
+	if (der_write(&d, text, -1, DER_RIGHT) < 0)
+		fail_msg("%s", text);
+	if (cert_parts(der_guard(d.data, d.len), d.len, &c) != 0)
+		fail_msg("no certificate: %s", text);
+	*san = cert_extension(&c, 17);
+	return cert_weight(&c);
+}
+
+#define BARE 12 /* elements of one without any */
+
+/* S09: elements, and those in extensions */
+static void
+test_weight(void **state)
+{
+	char many[4000];
+	size_t san, i;
+
+	(void)state;
+	assert_int_equal(weigh("", &san), BARE);
+	assert_int_equal(san, 0);
+	/* 5: wrap, list, extension, its name and value; 3: what is in it */
+	assert_int_equal(
+	    weigh("a3{30{30{06{551d11}04{30{82{61}82{62}}}}}}", &san),
+	    BARE + 5 + 3);
+	assert_int_equal(san, 8);
+	/* a flag more; no DER inside; the larger of two counts */
+	assert_int_equal(weigh("a3{30{30{06{551d11}01{ff}04{}}"
+			       "30{06{551d11}04{82aa}}}}",
+			     &san),
+	    BARE + 2 + 4 + 3);
+	assert_int_equal(san, 2);
+	assert_int_equal(
+	    weigh("a3{30{30{06{551d12}04{82aa}}}}", &san), BARE + 5);
+	assert_int_equal(san, 0);
+	/* what is no list of extensions */
+	assert_int_equal(weigh("a3{}", &san), -1);
+	assert_int_equal(weigh("a3{30{}0500}", &san), -1);
+	assert_int_equal(weigh("a3{30{30{06{551d11}}}}", &san), -1);
+	assert_int_equal(weigh("a3{30{30{06{551d11}04{}0500}}}", &san), -1);
+	assert_int_equal(weigh("a3{30{0500}}", &san), -1);
+	for (i = 64; i < 66; i++) {
+		strcpy(many, "a3{30{");
+		while (strlen(many) < 6 + 18 * i)
+			strcat(many, "30{06{2a0304}04{}}");
+		strcat(many, "}}");
+		assert_int_equal(
+		    weigh(many, &san), i == 64 ? BARE + 2 + 3 * 64 : -1);
+	}
+}
+
 int
 main(void)
 {
@@ -366,6 +429,7 @@ main(void)
 		cmocka_unit_test(u17_one_wrong_bit_moves_no_key),
 		cmocka_unit_test(only_the_key_is_a_key),
 		cmocka_unit_test(mutations_stay_in_bounds),
+		cmocka_unit_test(test_weight),
 	};
 
 	return cmocka_run_group_tests_name("spki", tests, setup, teardown);

@@ -15,8 +15,8 @@
  *	=GROUP	one with a Diffie-Hellman group of 8200 bits
  *	=FLOOD	a Certificate message, each octet in a record of its own, until
  *		the client has gone
- *	=KEYS, =EMPTY, =ASK	behind the handshake new keys, records without
- *		content, the wish for another handshake; likewise
+ *	=KEYS, =EMPTY, =ASK, =TICKETS	behind the handshake new keys, records
+ *		without content, wishes for another handshake, tickets; likewise
  *	=DRIP T	send T and CRLF over and over, an octet each 50 ms
  *
  * The process ends by SIGTERM if all went as written and the client left in
@@ -163,6 +163,9 @@ static const struct test tests[] = {
 	{ "S09 empty records without end", FLOODED("=EMPTY\n"), REQ, GOOD,
 	    STARTTLS_EHLO_AGAIN, "EHLO after", 0, true,
 	    "NORMAL:-VERS-ALL:+VERS-TLS1.2" },
+	{ "silent, but sends tickets", FLOODED("=TICKETS\n"), REQ, GOOD,
+	    STARTTLS_EHLO_AGAIN, "timed out", 0, true,
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.3" },
 	{ "silent, but asks for handshakes", FLOODED("=ASK\n"), REQ, GOOD,
 	    STARTTLS_EHLO_AGAIN, "timed out", 0, true,
 	    "NORMAL:-VERS-ALL:+VERS-TLS1.2" },
@@ -299,12 +302,15 @@ shake_as(int fd, const struct pair *own, const char *priority)
 {
 	gnutls_certificate_credentials_t cred;
 	gnutls_session_t tls;
+	gnutls_datum_t ticket;
 	int rv;
 
 	gnutls_certificate_allocate_credentials(&cred);
 	gnutls_certificate_set_x509_key(
 	    cred, (gnutls_x509_crt_t *)(uintptr_t)&own->crt, 1, own->key);
 	gnutls_init(&tls, GNUTLS_SERVER);
+	gnutls_session_ticket_key_generate(&ticket);
+	gnutls_session_ticket_enable_server(tls, &ticket);
 	gnutls_priority_set_direct(tls, priority, NULL);
 	gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, cred);
 	gnutls_transport_set_int(tls, fd);
@@ -399,6 +405,8 @@ pester(gnutls_session_t tls, const char *how)
 			n = gnutls_session_key_update(tls, 0);
 		else if (strcmp(how, "=ASK") == 0)
 			n = gnutls_rehandshake(tls);
+		else if (strcmp(how, "=TICKETS") == 0)
+			n = gnutls_session_ticket_send(tls, 1, 0);
 		else
 			n = gnutls_record_send2(tls, "", 0, 16, 0);
 	} while (n >= 0);
