@@ -6,7 +6,7 @@
  *	TEXT	send it, with CRLF ("TEXT&" without waiting: the next step's
  *		text goes out in the same write; "%" likewise, without CRLF)
  *	<WORD	read a line, which must begin with WORD
- *	=TLS	a handshake (server's side)
+ *	=TLS	a handshake (server's side); "=TLS P" with this priority
  *	=END	close the connection
  *	=WAIT	do nothing until the client has gone
  *	=DRAIN	the same, whatever it may send
@@ -51,6 +51,9 @@
 #define NO_OFFER HELLO "250 SIZE 1000\n"
 #define GREET "220 mx.example ESMTP\n<EHLO me.example\n"
 #define TLS "<STARTTLS\n220 go\n=TLS\n"
+#define ONLY_GROUP(name) \
+	"<STARTTLS\n220 go\n=TLS NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL" \
+	":+GROUP-" name "\n"
 #define FLOODED(how) GREET OFFER TLS "<EHLO me.example\n" how
 
 /* The front of a TLS record of a handshake, with a ServerHello of 4,000 */
@@ -153,6 +156,16 @@ static const struct test tests[] = {
 	{ "S09 a group", GREET OFFER "<STARTTLS\n220 go\n=GROUP\n", REQ, NOBODY,
 	    STARTTLS_HANDSHAKE, "group has 1025 octets: more than 1024", BAD,
 	    false, NULL },
+	{ "S09 a group of RFC 7919",
+	    GREET OFFER ONLY_GROUP("FFDHE3072") "<EHLO me.example\n250 hi\n"
+						"=WAIT\n",
+	    REQ, NOBODY, STARTTLS_READY, NULL, 0, true, NULL },
+	{ "S09 a large one", GREET OFFER ONLY_GROUP("FFDHE8192"), REQ, NOBODY,
+	    STARTTLS_HANDSHAKE, "closed by peer", BAD, false, NULL },
+	{ "S09 a large one, and no other was wanted",
+	    GREET OFFER ONLY_GROUP("FFDHE8192"), REQ, NOBODY,
+	    STARTTLS_HANDSHAKE, "TLS handshake: ", BAD, false,
+	    "NORMAL:-GROUP-ALL:+GROUP-FFDHE8192" },
 	{ "S09 a message of many records",
 	    GREET OFFER "<STARTTLS\n220 go\n=FLOOD\n", REQ, GOOD,
 	    STARTTLS_HANDSHAKE, "the server sends too much in the handshake",
@@ -445,6 +458,8 @@ serve(int fd, const char *script)
 			}
 		} else if (strcmp(line, "=TLS") == 0)
 			tls = shake(fd);
+		else if (strncmp(line, "=TLS ", 5) == 0)
+			tls = shake_as(fd, &plain, line + 5);
 		else if (strcmp(line, "=END") == 0)
 			return 0;
 		else if (strcmp(line, "=WAIT") == 0)
