@@ -21,14 +21,14 @@
 
 #include "crew.h"
 
-#define GROUPS 8       /* made of the questions of a process that died */
-#define GROUPS_BUSY 24 /* processes for them at a time */
-#define ALONE_BUSY 4   /* and for those known to kill */
-#define STARTING 20    /* seconds until it is ready */
+#define GROUPS 8      /* made of the questions of a process that died */
+#define GROUPS_BUSY 6 /* processes for them at a time: memory, processors */
+#define ALONE_BUSY 2  /* and for those known to kill */
+#define STARTING 20   /* seconds until it is ready */
 /* Seconds with a question and without a word: so many times what a turn may
  * take, and PATIENCE at least. */
 #define SILENCE 20
-#define PATIENCE 10
+#define PATIENCE 5
 
 /* ----------------------------------------------------------------- workers */
 
@@ -46,6 +46,20 @@ worker_new(struct resolver *r, enum worker_kind kind)
 	return w;
 }
 
+static bool
+is_shared(const struct worker *w)
+{
+	return w->kind == WORKER_ALL || w->kind == WORKER_SUSPECT;
+}
+
+/* The next question starts another. */
+static void
+worker_unshare(struct worker *w)
+{
+	if (is_shared(w) && w->resolver->shared[w->kind] == w)
+		w->resolver->shared[w->kind] = NULL;
+}
+
 /* The process ends when its socket does.  The struct stays until the loop runs:
  * callers up the stack may hold it. */
 void
@@ -54,8 +68,7 @@ worker_over(struct worker *w)
 	struct resolver *r = w->resolver;
 
 	w->over = true;
-	if (r->all == w)
-		r->all = NULL;
+	worker_unshare(w);
 	if (w->io != NULL)
 		bufferevent_free(w->io);
 	w->io = NULL;
@@ -90,7 +103,7 @@ query_free(struct resolver_query *q)
 void
 worker_done(struct worker *w)
 {
-	if (w->kind != WORKER_ALL && !w->over && TAILQ_EMPTY(&w->queries))
+	if (!is_shared(w) && !w->over && TAILQ_EMPTY(&w->queries))
 		worker_over(w);
 }
 
@@ -298,8 +311,8 @@ worker_begin(struct worker *w)
 void
 workers_begin(struct resolver *r)
 {
-	unsigned busy[] = { 0, 0, 0 };
-	static const unsigned most[] = { 1, GROUPS_BUSY, ALONE_BUSY };
+	unsigned busy[] = { 0, 0, 0, 0 };
+	static const unsigned most[] = { 1, 1, GROUPS_BUSY, ALONE_BUSY };
 	struct worker *w;
 
 	TAILQ_FOREACH(w, &r->workers, entry)
@@ -333,10 +346,14 @@ query_give(struct resolver_query *q, struct worker *w)
 
 /* ------------------------------------------------------------ one has died */
 
-/* Its questions, in as many groups as are useful. */
+/* Its questions, in as many groups as are useful.  One that was alone there has
+ * had little time, and gets more where it is in nobody's way. */
 static void
 queries_regroup(struct worker *w)
 {
+	enum worker_kind kind = w->kind == WORKER_GROUP && w->given == 1 ?
+	    WORKER_ALONE :
+	    WORKER_GROUP;
 	struct worker *group[GROUPS] = { NULL };
 	struct danevirke_error err;
 	struct resolver_query *q;
@@ -345,8 +362,7 @@ queries_regroup(struct worker *w)
 	resolver_fail(&err, DANEVIRKE_ENOMEM, "out of memory");
 	while ((q = TAILQ_FIRST(&w->queries)) != NULL) {
 		if (group[i] == NULL &&
-		    (group[i] = worker_new(w->resolver, WORKER_GROUP)) ==
-			NULL) {
+		    (group[i] = worker_new(w->resolver, kind)) == NULL) {
 			query_end(q, NULL, &err);
 			continue;
 		}
@@ -402,8 +418,8 @@ worker_unready(struct worker *w, const char *how)
 	queries_fail(w, &err);
 }
 
-/* What comes from WORKER_ALL may have died of something that nobody waits for:
- * it is guilty only who was alone from the beginning. */
+/* A shared one may have died of something that nobody waits for any more: it is
+ * guilty only who was alone from the beginning. */
 void
 worker_ended(struct worker *w, int status)
 {
@@ -417,13 +433,11 @@ worker_ended(struct worker *w, int status)
 	worker_read(w, in);
 	if (w->over)
 		return;
-	if (r->all == w)
-		r->all = NULL; /* the next question starts another */
+	worker_unshare(w);
 	describe(status, how, sizeof how);
 	if (!w->ready)
 		worker_unready(w, how);
-	else if (!TAILQ_EMPTY(&w->queries) && w->kind != WORKER_ALL &&
-	    w->given == 1)
+	else if (!TAILQ_EMPTY(&w->queries) && w->kind == WORKER_ALONE)
 		query_convict(w, how);
 	else {
 		resolver_say(r, LOG_NOTICE, "resolver: a process %s%s", how,

@@ -62,7 +62,8 @@ struct resolver {
 	struct event *on_control, *watch, *sweep;
 	uint32_t last_worker;
 	uint64_t last_query;
-	struct worker *all;         /* NULL: none yet */
+	struct worker
+	    *shared[2]; /* by WORKER_ALL, WORKER_SUSPECT; NULL: none */
 	struct danevirke_error why; /* the last one was not ready: its words */
 	TAILQ_HEAD(, worker) workers;
 	struct convict {
@@ -79,8 +80,9 @@ void resolver_say(struct resolver *, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int resolver_fail(struct danevirke_error *, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Did a process die of this name, and of nothing else, lately? */
-bool convict_known(const struct resolver *, const char *name);
+/* Where a new question about this name belongs: has a process died lately of it,
+ * and of nothing else, or of one near it? */
+enum worker_kind convict_kind(const struct resolver *, const char *name);
 void convict_add(struct resolver *, const char *name);
 
 /* ----------------------------------------------------------------- crew.c */

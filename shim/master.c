@@ -21,8 +21,8 @@
 #include "worker.h"
 
 #define FLAG "-R"
-#define ARGS_PRINT "%d:%d:%u"
-#define ARGS_SCAN "%d:%d:%u%c"
+#define ARGS_PRINT "%d:%d"
+#define ARGS_SCAN "%d:%d%c"
 
 enum { CONTROL = 3, CONFIG = WORKER_CONFIG, EXE = 5, N_KEPT = 6 };
 
@@ -44,7 +44,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 	struct worker_args args = { .dv = m.o->dv,
 		.kind = (enum worker_kind)start->kind,
 		.keep_fresh = m.o->keep_fresh,
-		.turn_ms = m.o->turn_ms };
+		.config = m.o->config };
 	char name[] = "danevirke-dns", flag[] = FLAG, numbers[60], *module;
 	char *argv[] = { name, flag, numbers, NULL, NULL };
 
@@ -59,7 +59,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 	}
 	closefrom(EXE + 1);
 	snprintf(numbers, sizeof numbers, ARGS_PRINT, (int)args.kind,
-	    args.keep_fresh, args.turn_ms);
+	    args.keep_fresh);
 	module = m.o->module == NULL ? NULL : strdup(m.o->module);
 	argv[3] = module;
 	if (fcntl(EXE, F_SETFD, FD_CLOEXEC) == 0)
@@ -76,8 +76,7 @@ resolver_main(int argc, char **argv)
 
 	if (argc < 3 || argc > 4 || strcmp(argv[1], FLAG) != 0)
 		return;
-	if (sscanf(argv[2], ARGS_SCAN, &kind, &fresh, &args.turn_ms, &rest) !=
-		3 ||
+	if (sscanf(argv[2], ARGS_SCAN, &kind, &fresh, &rest) != 2 ||
 	    fcntl(WORKER_SOCKET, F_SETFD, FD_CLOEXEC) == -1 ||
 	    fcntl(WORKER_CONFIG, F_SETFD, FD_CLOEXEC) == -1) {
 		fprintf(stderr, FLAG " is for the parent process only\n");
@@ -195,8 +194,9 @@ descriptors_take(int control, int config)
 {
 	int null = open("/dev/null", O_RDWR), exe = -1, kept[3], i;
 
+	/* without /proc: forked only */
 	if (m.exec && (exe = open("/proc/self/exe", O_RDONLY)) == -1)
-		return false;
+		m.exec = false;
 	kept[0] = control;
 	kept[1] = config;
 	kept[2] = m.exec ? exe : null;

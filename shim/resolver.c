@@ -62,16 +62,42 @@ resolver_fail(struct danevirke_error *err, int code, const char *fmt, ...)
 
 /* ---------------------------------------------------------------- convicts */
 
-bool
-convict_known(const struct resolver *r, const char *name)
+static bool
+is_below(const char *name, const char *above)
 {
+	size_t n = strlen(name), m = strlen(above);
+
+	return n > m && name[n - m - 1] == '.' &&
+	    strcasecmp(name + n - m, above) == 0;
+}
+
+/* Its own names, and those beside it, but never those of a top-level domain. */
+static bool
+is_near(const char *name, const char *convict)
+{
+	const char *parent = strchr(convict, '.');
+
+	return is_below(name, convict) ||
+	    (parent != NULL && strchr(parent + 1, '.') != NULL &&
+		(strcasecmp(name, parent + 1) == 0 ||
+		    is_below(name, parent + 1)));
+}
+
+enum worker_kind
+convict_kind(const struct resolver *r, const char *name)
+{
+	enum worker_kind kind = WORKER_ALL;
 	const struct convict *c;
 
-	for (c = r->convict; c < r->convict + CONVICTS; c++)
-		if (c->name != NULL && c->until > resolver_now() &&
-		    strcasecmp(c->name, name) == 0)
-			return true;
-	return false;
+	for (c = r->convict; c < r->convict + CONVICTS; c++) {
+		if (c->name == NULL || c->until <= resolver_now())
+			continue;
+		if (strcasecmp(c->name, name) == 0)
+			return WORKER_ALONE;
+		if (is_near(name, c->name))
+			kind = WORKER_SUSPECT;
+	}
+	return kind;
 }
 
 void
@@ -91,7 +117,8 @@ resolver_start(struct resolver *r, const struct danevirke_question *question,
 {
 	uint8_t packed[QUESTION_MAX];
 	struct resolver_query *q;
-	struct worker *w = r->all;
+	enum worker_kind kind = convict_kind(r, question->name);
+	struct worker *w = NULL;
 	size_t len = question_pack(question, packed);
 	int e;
 
@@ -102,10 +129,10 @@ resolver_start(struct resolver *r, const struct danevirke_question *question,
 		return resolver_fail(err, DANEVIRKE_EINVAL,
 		    "\"%.60s...\": want a name of at most 253 octets",
 		    question->name);
-	if (convict_known(r, question->name))
-		w = worker_new(r, WORKER_ALONE);
-	else if (w == NULL)
-		w = r->all = worker_new(r, WORKER_ALL);
+	if (kind == WORKER_ALONE)
+		w = worker_new(r, kind);
+	else if ((w = r->shared[kind]) == NULL)
+		w = r->shared[kind] = worker_new(r, kind);
 	q = malloc(sizeof *q + len);
 	if (q == NULL || w == NULL ||
 	    (q->name = strdup(question->name)) == NULL) {
@@ -143,7 +170,7 @@ resolver_cancel(struct resolver_query *q)
 	if (q == NULL)
 		return;
 	w = q->worker;
-	if (w->io != NULL && !w->killed && w->kind == WORKER_ALL)
+	if (w->io != NULL && !w->killed)
 		query_send(q, FRAME_CANCEL);
 	query_free(q);
 	worker_done(w);
@@ -343,16 +370,17 @@ resolver_warm(struct resolver *r, unsigned limit, struct danevirke_error *err)
 
 	resolver_fail(err, DANEVIRKE_EDNS, "resolver: no process is ready");
 	if (timer != NULL && event_add(timer, &tv) == 0 && w != NULL) {
-		r->all = w;
+		r->shared[WORKER_ALL] = w;
 		if (worker_spawn(w) != 0)
 			worker_over(w);
-		while (r->all != NULL && !r->all->ready && !late)
+		while (r->shared[WORKER_ALL] != NULL &&
+		    !r->shared[WORKER_ALL]->ready && !late)
 			event_base_loop(r->base, EVLOOP_ONCE);
 	}
 	if (timer != NULL)
 		event_free(timer);
-	if (r->all != NULL)
-		return r->all->ready;
+	if (r->shared[WORKER_ALL] != NULL)
+		return r->shared[WORKER_ALL]->ready;
 	if (err != NULL && r->why.text[0] != '\0')
 		*err = r->why;
 	return false;

@@ -14,8 +14,9 @@
  *
  * Every new question goes to one process, whose cache is warm.  If that dies,
  * its questions are asked again in a few others, a group each, and so on until
- * the one that kills is alone: that one has failed, and is remembered, so that
- * it starts alone the next time.  New questions never wait for any of this.
+ * the one that kills is alone: that one has failed, and is remembered.  The next
+ * time it starts alone, and names near it have a process of their own.  New
+ * questions never wait for any of this.
  *
  *	r = resolver_new(base, &options, &err);
  *	resolver_start(r, &question, done, arg, &query, &err);
@@ -45,7 +46,6 @@ struct resolver_options {
 	const char *module; /* exec: danevirke.so, NULL = the installed one */
 	bool keep_fresh;    /* DANEVIRKE_KEEP_FRESH */
 	uid_t uid;          /* as root: whom the processes become; 0: nobody */
-	unsigned turn_ms;   /* CPU time of one callback at least; 0 = 250 */
 	danevirke_log *log; /* NULL = silence */
 	/* No question can be answered any more.  May be NULL. */
 	void (*lost)(void *arg);

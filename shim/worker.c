@@ -30,13 +30,15 @@
 #include "sandbox.h"
 #include "worker.h"
 
+/* Milliseconds of CPU time for one callback; less in a group, where others wait;
+ * or as often that as opening takes: a machine, or a build, that is slow gets
+ * more. */
 #define TURN_MS 250
-#define TURN_OPENS \
-	50             /* or as long as it takes to open so often: a machine,
-			 * or a build, that is slow gets more */
-#define BATCH 16       /* callbacks between two looks at the timers */
-#define TICK_MS 50     /* while there are questions */
-#define ALIVE_TICKS 20 /* of which one in so many tells that it lives */
+#define TURN_GROUP_MS 60
+#define TURN_OPEN_MS 5
+#define BATCH 16           /* callbacks between two looks at the timers */
+#define TICK_MS 50         /* while there are questions */
+#define ALIVE_TICKS 20     /* of which one in so many tells that it lives */
 #define MEMORY (384 << 20) /* octets of its own */
 #define NICE 10            /* of what is known to compute for long */
 
@@ -213,14 +215,13 @@ static void
 turn_measure(struct work *w)
 {
 	struct timespec t = { 0, 0 };
-	uint64_t ms;
+	uint64_t opening;
 
-	w->turn_ms = w->args->turn_ms != 0 ? w->args->turn_ms : TURN_MS;
+	w->turn_ms = w->args->kind == WORKER_GROUP ? TURN_GROUP_MS : TURN_MS;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	ms = ((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000) *
-	    TURN_OPENS;
-	if (ms > w->turn_ms)
-		w->turn_ms = (uint32_t)ms;
+	opening = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	if (opening > TURN_OPEN_MS)
+		w->turn_ms *= (uint32_t)opening / TURN_OPEN_MS;
 }
 
 static void
@@ -287,6 +288,8 @@ work_open(struct work *w)
 	}
 	snprintf(path, sizeof path, "/proc/self/fd/%d", WORKER_CONFIG);
 	o.config = path;
+	if (w->args->config != NULL && access(path, R_OK) == -1)
+		o.config = w->args->config;
 	if ((w->engine = w->dv->open(&o, &err)) == NULL)
 		work_fail(w, &err);
 }

@@ -22,9 +22,10 @@ struct master_msg {
 };
 
 enum worker_kind {
-	WORKER_ALL,   /* new questions */
-	WORKER_GROUP, /* some of those of a process that died */
-	WORKER_ALONE  /* one that is known to kill */
+	WORKER_ALL,     /* new questions, */
+	WORKER_SUSPECT, /* and those near a name that has killed */
+	WORKER_GROUP,   /* some of those of a process that died */
+	WORKER_ALONE    /* one that is known to kill */
 };
 
 /* What worker_run() finds open, whatever else there was. */
@@ -36,7 +37,7 @@ struct worker_args {
 	const char *module;
 	enum worker_kind kind;
 	bool keep_fresh;
-	unsigned turn_ms;
+	const char *config; /* its path, where /proc is not mounted; or NULL */
 };
 
 /* Never returns.  It ends by itself at the end of file on control. */
