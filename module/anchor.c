@@ -7,8 +7,11 @@
  * zone's anchor or an unknown algorithm makes it call everything insecure.
  * So nothing is passed on to it that was not understood here (D05): one
  * malformed line refuses the file, and what is well formed but of no use
- * (an algorithm of tomorrow, a revoked key) just does not count.
+ * (an algorithm of tomorrow, a revoked key) does not count, with a warning.
+ * What some builds of that library cannot validate, Ed448 for one, is of no
+ * use in any: alone it would make all of DNS insecure (D05a).
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +26,7 @@
 
 #define WANT \
 	"want a DS or DNSKEY line of \".\" with algorithm 8, 10, 13, " \
-	"14, 15 or 16 and digest type 2 or 4"
+	"14 or 15 and digest type 2 or 4"
 
 struct token {
 	const char *s;
@@ -45,8 +48,10 @@ struct scan {
 	bool paren;
 	bool owner;        /* a record was read: blank is "." */
 	size_t n;          /* anchors that count */
-	unsigned why_line; /* the first one that does not, */
-	const char *why;   /* or NULL */
+	unsigned why_line; /* the first one that does not; 0: all do */
+	char why[64];
+	danevirke_log *log; /* or NULL */
+	void *log_arg;
 	struct danevirke_error *err;
 };
 
@@ -180,52 +185,81 @@ token_ttl(const struct token *t)
 	return true;
 }
 
-/* A number, or a mnemonic of the IANA registry (RFC 4034 A.1) */
+/* The mnemonics of the IANA registry (RFC 4034 A.1) */
+static const struct {
+	const char *name;
+	unsigned number;
+} algorithms[] = {
+	{ "RSAMD5", 1 },
+	{ "DH", 2 },
+	{ "DSA", 3 },
+	{ "RSASHA1", 5 },
+	{ "DSA-NSEC3-SHA1", 6 },
+	{ "RSASHA1-NSEC3-SHA1", 7 },
+	{ "RSASHA256", 8 },
+	{ "RSASHA512", 10 },
+	{ "ECC-GOST", 12 },
+	{ "ECDSAP256SHA256", 13 },
+	{ "ECDSAP384SHA384", 14 },
+	{ "ED25519", 15 },
+	{ "ED448", 16 },
+};
+#define N_ALGORITHMS (sizeof algorithms / sizeof *algorithms)
+
 static bool
 token_algorithm(const struct token *t, unsigned *out)
 {
-	static const struct {
-		const char *name;
-		unsigned number;
-	} words[] = {
-		{ "RSAMD5", 1 },
-		{ "DH", 2 },
-		{ "DSA", 3 },
-		{ "RSASHA1", 5 },
-		{ "DSA-NSEC3-SHA1", 6 },
-		{ "RSASHA1-NSEC3-SHA1", 7 },
-		{ "RSASHA256", 8 },
-		{ "RSASHA512", 10 },
-		{ "ECC-GOST", 12 },
-		{ "ECDSAP256SHA256", 13 },
-		{ "ECDSAP384SHA384", 14 },
-		{ "ED25519", 15 },
-		{ "ED448", 16 },
-	};
-
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (token_is(t, words[i].name)) {
-			*out = words[i].number;
+	for (size_t i = 0; i < N_ALGORITHMS; i++)
+		if (token_is(t, algorithms[i].name)) {
+			*out = algorithms[i].number;
 			return true;
 		}
 	return token_number(t, 255, out);
 }
 
+/* D05a: what every build of the library validates */
 static bool
 algorithm_supported(unsigned n)
 {
-	return n == 8 || n == 10 || (n >= 13 && n <= 16);
+	return n == 8 || n == 10 || (n >= 13 && n <= 15);
 }
 
-/* Well formed, but of no use: remembered for the case that all are. */
-static int
-useless(struct scan *s, const struct record *r, const char *why)
+/* Well formed, but of no use: said, and the first remembered for the case that
+ * all are. */
+static int __attribute__((format(printf, 3, 4)))
+useless(struct scan *s, const struct record *r, const char *fmt, ...)
 {
-	if (s->why == NULL) {
-		s->why = why;
+	char why[sizeof s->why], text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	if (s->why_line == 0) {
 		s->why_line = r->line;
+		memcpy(s->why, why, sizeof why);
+	}
+	if (s->log != NULL) {
+		snprintf(text, sizeof text,
+		    "resolver.trust_anchor: %.700s:%u: %s: passed over: " WANT,
+		    s->path, r->line, why);
+		s->log(s->log_arg, 4, text);
 	}
 	return 0;
+}
+
+static int
+useless_algorithm(
+    struct scan *s, const struct record *r, const char *type, unsigned n)
+{
+	const char *name = NULL;
+
+	for (size_t i = 0; i < N_ALGORITHMS; i++)
+		if (algorithms[i].number == n)
+			name = algorithms[i].name;
+	return useless(s, r, "%s of algorithm %u%s%s%s", type, n,
+	    name == NULL ? "" : " (", name == NULL ? "" : name,
+	    name == NULL ? "" : ")");
 }
 
 /* ------------------------------------------------------------------- DS */
@@ -262,9 +296,9 @@ ds_line(struct scan *s, const struct record *r, size_t i)
 		return bad(s, r->line, "digest of the wrong length",
 		    "64 hex digits for type 2, 96 for type 4");
 	if (!algorithm_supported(algorithm))
-		return useless(s, r, "DS of an unsupported algorithm");
+		return useless_algorithm(s, r, "DS", algorithm);
 	if (type != 2 && type != 4) /* SHA-1 alone is not enough */
-		return useless(s, r, "DS of an unsupported digest type");
+		return useless(s, r, "DS of digest type %u", type);
 	s->n++;
 	return 0;
 }
@@ -341,8 +375,6 @@ key_plausible(unsigned algorithm, const uint8_t *key, size_t len)
 		return len == 96;
 	case 15: /* RFC 8080 3 */
 		return len == 32;
-	case 16:
-		return len == 57;
 	}
 	return true;
 }
@@ -364,7 +396,7 @@ dnskey_line(struct scan *s, const struct record *r, size_t i)
 	if (++i >= r->n)
 		return bad_token(s, r, i, "the key in base64");
 	if (!algorithm_supported(algorithm))
-		return useless(s, r, "DNSKEY of an unsupported algorithm");
+		return useless_algorithm(s, r, "DNSKEY", algorithm);
 	if ((len = base64_decode(&r->token[i], r->n - i, key, sizeof key)) < 0)
 		return bad(s, r->line, "DNSKEY that does not decode",
 		    "the key in base64");
@@ -428,16 +460,35 @@ check_lines(struct scan *s)
 	return 0;
 }
 
+static int
+scan_all(struct scan *s, const char *text, size_t len)
+{
+	struct record r;
+	int rc;
+
+	s->p = text;
+	s->end = text + len;
+	s->line = 1;
+	s->n = 0;
+	if (check_lines(s) == -1)
+		return DANEVIRKE_EANCHOR;
+	while ((rc = record_next(s, &r)) == 1)
+		if (anchor_line(s, &r) == -1)
+			return DANEVIRKE_EANCHOR;
+	if (rc == -1)
+		return DANEVIRKE_EANCHOR;
+	if (s->n == 0)
+		return fail(s->err, DANEVIRKE_EANCHOR, "%s:%u: %s: " WANT,
+		    s->path, s->why_line != 0 ? s->why_line : s->line,
+		    s->why_line != 0 ? s->why : "no trust anchor");
+	return DANEVIRKE_OK;
+}
+
 int
 anchor_parse(const char *text, size_t len, const char *path, size_t *n,
-    struct danevirke_error *err)
+    danevirke_log *log, void *arg, struct danevirke_error *err)
 {
-	struct scan s = { .p = text,
-		.end = text + len,
-		.path = path,
-		.line = 1,
-		.err = err };
-	struct record r;
+	struct scan s = { .path = path, .err = err };
 	int rc;
 
 	if (n != NULL)
@@ -447,24 +498,22 @@ anchor_parse(const char *text, size_t len, const char *path, size_t *n,
 		    "%s: too long: want at "
 		    "most %d octets",
 		    path, MAX_FILE);
-	if (check_lines(&s) == -1)
-		return DANEVIRKE_EANCHOR;
-	while ((rc = record_next(&s, &r)) == 1)
-		if (anchor_line(&s, &r) == -1)
-			return DANEVIRKE_EANCHOR;
-	if (rc == -1)
-		return DANEVIRKE_EANCHOR;
-	if (s.n == 0)
-		return fail(err, DANEVIRKE_EANCHOR, "%s:%u: %s: " WANT, path,
-		    s.why != NULL ? s.why_line : s.line,
-		    s.why != NULL ? s.why : "no trust anchor");
+	if ((rc = scan_all(&s, text, len)) != DANEVIRKE_OK)
+		return rc;
+	/* warnings only about a file that is used; else the error is enough */
+	if (s.why_line != 0 && log != NULL) {
+		s.log = log;
+		s.log_arg = arg;
+		scan_all(&s, text, len);
+	}
 	if (n != NULL)
 		*n = s.n;
 	return DANEVIRKE_OK;
 }
 
 int
-conf_anchor(const char *path, size_t *n, struct danevirke_error *err)
+conf_anchor(const char *path, size_t *n, danevirke_log *log, void *arg,
+    struct danevirke_error *err)
 {
 	char *text;
 	size_t len;
@@ -477,7 +526,7 @@ conf_anchor(const char *path, size_t *n, struct danevirke_error *err)
 	if ((rc = value_file(path, MAX_FILE, DANEVIRKE_EANCHOR, &text, &len,
 		 err)) != DANEVIRKE_OK)
 		return rc;
-	rc = anchor_parse(text, len, path, n, err);
+	rc = anchor_parse(text, len, path, n, log, arg, err);
 	free(text);
 	return rc;
 }

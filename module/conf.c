@@ -479,7 +479,8 @@ conf_load(const char *path, danevirke_log *log, void *arg,
 	w.text = text;
 	read_settings(&w);
 	if (w.conf->trust_anchor != NULL && /* D05 */
-	    conf_anchor(w.conf->trust_anchor, NULL, &e) != DANEVIRKE_OK) {
+	    conf_anchor(w.conf->trust_anchor, NULL, log, arg, &e) !=
+		DANEVIRKE_OK) {
 		struct danevirke_error named;
 
 		fail(&named, e.code, "resolver.trust_anchor: %.900s", e.text);

@@ -102,6 +102,6 @@ SETTERS(SETTER)
 
 /* conf_anchor() on bytes; path is for messages only. */
 int anchor_parse(const char *text, size_t len, const char *path, size_t *n,
-    struct danevirke_error *err);
+    danevirke_log *log, void *arg, struct danevirke_error *err);
 
 #endif

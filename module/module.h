@@ -10,6 +10,8 @@
  *	route.c		  route_start()		one question in flight
  *	policy.c	    policy_next()	facts so far -> next lookups
  *	dns.c		    dns_start()		lookup -> struct dns_result
+ *	context.c	      context_new()	struct conf -> libunbound
+ *	root.c		      root_owed()	no INSECURE but from the root
  *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
  *	policy.c	    policy_decide()	facts -> struct draft
@@ -137,8 +139,10 @@ const struct conf_profile *conf_profile(const struct conf *, const char *name);
  * expired one that would have is stored in *expired (P01). */
 const struct conf_destination *conf_destination(const struct conf *,
     const char *domain, time_t now, const struct conf_destination **expired);
-/* D05: DS and DNSKEY lines for "." of supported algorithm and digest. */
-int conf_anchor(const char *path, size_t *n, struct danevirke_error *err);
+/* D05: DS and DNSKEY lines for "." of supported algorithm and digest, *n of
+ * them; each that does not count is a warning to log (may be NULL). */
+int conf_anchor(const char *path, size_t *n, danevirke_log *log, void *arg,
+    struct danevirke_error *err);
 bool prefix_match(
     const struct conf_prefix *, size_t n, int family, const uint8_t *ip);
 

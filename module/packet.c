@@ -531,6 +531,17 @@ dns_fail(struct arena *arena, const char *qname, const char *why,
 		out->why = line(arena, why);
 }
 
+/* P02, D15: as if the library itself had called it bogus */
+void
+dns_doubt(struct arena *arena, const char *why, struct dns_result *out)
+{
+	out->state = DANEVIRKE_ERROR;
+	out->content = true;
+	out->signed_until = 0;
+	out->why = line(arena, why);
+	lower_ttl(out, TTL_FAILED);
+}
+
 void
 dns_parse(struct arena *arena, const char *qname, int type, int rcode,
     const uint8_t *pkt, size_t len, int sec, const char *why,

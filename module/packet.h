@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* packet.h - what dns.c, packet.c and name.c share */
+/* packet.h - what dns.c, context.c, packet.c, name.c and root.c share */
 #ifndef PACKET_H
 #define PACKET_H
 
@@ -8,7 +8,15 @@
 #include <stdint.h>
 
 struct arena;
+struct conf;
+struct danevirke_error;
 struct dns_result;
+struct event_base;
+struct ub_ctx;
+
+/* many: up to 512 sockets, else 64.  NULL: err. */
+struct ub_ctx *context_new(const struct conf *, struct event_base *, bool many,
+    struct danevirke_error *err);
 
 #define WIRE_LEN 255 /* RFC 1035 2.3.4 */
 
@@ -32,5 +40,21 @@ bool wire_below(const struct wire *a, const struct wire *b);
 /* An ERROR without a packet. */
 void dns_fail(
     struct arena *, const char *qname, const char *why, struct dns_result *out);
+/* A result that is not to be believed becomes an ERROR with content. */
+void dns_doubt(struct arena *, const char *why, struct dns_result *);
+
+/* root.c */
+#define WHY_LEN 640
+/* D05: the library's words, with our part in it if the root is meant; they or
+ * buf */
+const char *
+root_explain(const struct conf *, const char *why, char buf[WHY_LEN]);
+/* D05a: this is INSECURE, and only a proof that begins at the root makes it
+ * so. */
+bool root_owed(const struct conf *, const struct dns_result *);
+/* Why it is not believed: what came of asking for the root's keys, NULL:
+ * nothing in time.  Returns buf. */
+const char *root_doubt(
+    const struct conf *, const struct dns_result *root, char buf[WHY_LEN]);
 
 #endif

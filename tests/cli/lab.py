@@ -268,6 +268,32 @@ def test_probe_anchor():
         assert p[name]["text"]
 
 
+def test_anchor_beside():
+    """D05a: a DS that does not count beside the root's own harms nothing"""
+    with open(os.environ["DV_LAB_ANCHOR"]) as f:
+        write("two.ds", ". IN DS 5913 16 2 %s\n%s" % ("fa" * 32, f.read()))
+    conf = variant("two.conf", trust_anchor='"%s"' % tool.path("two.ds"))
+    for name, p in probes(conf).items():
+        assert p["good"], (name, p["text"])
+    for ident, state in (("good-3-1-1", "secure"),
+                         ("m04-insecure-dane", "insecure")):
+        r = run("route", "--json", "--config", conf, domain(ident))
+        same(r.json["routes"][0]["mx_state"], state)
+
+
+def test_closed():
+    """D01 D05a: without a root there is no insecure but that of
+    resolver.zones, and that needs none"""
+    name = domain("d01-internal")
+    conf = variant("closed.conf", root_hints=None, timeout=4, query_timeout=2,
+                   forward='[ "198.18.255.253" ]',
+                   zones='( { name = "%s"; insecure = true; forward = '
+                   '[ "%s" ]; } )' % (name, os.environ["DV_LAB_SERVER"]))
+    r = run("route", "--json", "--config", conf, name)
+    a = r.json["routes"][0]
+    same((r.code, a["outcome"], a["mx_state"]), (0, "route", "insecure"))
+
+
 def test_probe_nobody():
     """a forwarder that is not there: every probe fails, in bounded time"""
     began = time.monotonic()

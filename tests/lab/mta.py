@@ -11,6 +11,7 @@ makes lies below self.dir.
                     Called by many threads at once.  Bounded in time.
     teardown()      stops what setup() started
     evidence(s)     lines to show when a scenario fails
+    forget()        processes that live on are replaced
 
 A message's Message-ID is <SCENARIO@lab>, its sender sender@lab.alpha and its
 recipient user@DOMAIN: message() makes it.
@@ -39,6 +40,9 @@ class Driver:
 
     def evidence(self, scenario):
         return []
+
+    def forget(self):
+        """What has read the anchor file is started anew."""
 
     def fill_store(self):
         raise RuntimeError("--store: %s has no store to fill" % self.name)

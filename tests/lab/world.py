@@ -243,10 +243,12 @@ class World:
         with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as p:
             list(p.map(lambda job: job[0].write(job[1]), jobs))
 
-    def make_config(self):
-        key = self.files["."].key
+    def write_anchor(self, algorithm=ALGORITHM):
         with open(self.anchor, "w") as f:
-            f.write(". 172800 IN DS %s\n" % key.ds())
+            f.write(". 172800 IN DS %s\n" % self.files["."].key.ds(algorithm))
+
+    def make_config(self):
+        self.write_anchor()
         with open(self.hints, "w") as f:
             f.write(". 3600000 NS a.root.\na.root. 3600000 A %s\n" % ROOT)
         os.makedirs(os.path.dirname(self.config), exist_ok=True)

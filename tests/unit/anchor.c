@@ -36,7 +36,7 @@
 
 #define WANT \
 	": want a DS or DNSKEY line of \".\" with algorithm 8, 10, " \
-	"13, 14, 15 or 16 and digest type 2 or 4"
+	"13, 14 or 15 and digest type 2 or 4"
 
 static const struct {
 	const char *text;
@@ -48,7 +48,7 @@ static const struct {
 	{ "\n; comment \"(\n\n.\tin\tds\t20326 RSASHA256 2 " D64 " ; x\n", 1 },
 	{ ". DS 0 10 4 " D96 "\n", 1 },
 	{ ". 172800 IN DS 1 13 2 " D64 "\n. IN 2d12h DS 1 14 2 " D64 "\n"
-	  ". 1 DS 1 15 2 " D64 "\n. DS 65535 16 2 " D64 "\n",
+	  ". 1 DS 1 15 2 " D64 "\n. DS 65535 8 2 " D64 "\n",
 	    4 },
 	{ ". IN DS ( 20326 8 ; (\n2\nE06D44B80B8F1D39A95C0B0D7C65D084\n"
 	  "  58E880409BBC683457104237C7F8EC8D )\n",
@@ -63,7 +63,6 @@ static const struct {
 	{ ". IN DNSKEY 257 3 13 " A48 "MDEyMzQ1Njc4OTo7PD0+Pw==\n", 1 },
 	{ ". IN DNSKEY 257 3 14 " A48 " " A48 "\n", 1 },
 	{ ". IN DNSKEY 257 3 15 " A32 "=\n", 1 },
-	{ ". IN DNSKEY 257 3 ED448 " A48 "MDEyMzQ1Njc4\n", 1 },
 	/* what is of no use does not spoil the rest */
 	{ ". IN DS 1 8 1 " D40 "\n. IN DS 1 8 2 " D64 "\n", 1 },
 	{ ". IN DS 1 250 2 " D64 "\n. IN DNSKEY 385 3 8 " RSA "\n"
@@ -94,18 +93,22 @@ static const struct {
 	{ "  IN DS 20326 8 2 " D64 "\n",
 	    ":1: \"IN\": want a line that begins with \".\"" },
 	/* unknown algorithm or digest */
-	{ "\n. IN DS 20326 250 2 " D64 "\n",
-	    ":2: DS of an unsupported algorithm" WANT },
+	{ "\n. IN DS 20326 250 2 " D64 "\n", ":2: DS of algorithm 250" WANT },
 	{ ". IN DS 20326 RSASHA1 2 " D64 "\n",
-	    ":1: DS of an unsupported algorithm" WANT },
+	    ":1: DS of algorithm 5 (RSASHA1)" WANT },
 	{ ". IN DS 20326 12 2 " D64 "\n",
-	    ":1: DS of an unsupported algorithm" WANT },
-	{ ". IN DS 20326 8 1 " D40 "\n",
-	    ":1: DS of an unsupported digest type" WANT },
-	{ ". IN DS 20326 8 3 " D64 "\n",
-	    ":1: DS of an unsupported digest type" WANT },
+	    ":1: DS of algorithm 12 (ECC-GOST)" WANT },
+	{ ". IN DS 20326 8 1 " D40 "\n", ":1: DS of digest type 1" WANT },
+	{ ". IN DS 20326 8 3 " D64 "\n", ":1: DS of digest type 3" WANT },
 	{ ". IN DNSKEY 257 3 250 " RSA "\n",
-	    ":1: DNSKEY of an unsupported algorithm" WANT },
+	    ":1: DNSKEY of algorithm 250" WANT },
+	/* D05a: not every build of the library validates Ed448 */
+	{ ". IN DS 5913 16 2 " D64 "\n",
+	    ":1: DS of algorithm 16 (ED448)" WANT },
+	{ "\n. IN DNSKEY 257 3 ED448 " A48 "MDEyMzQ1Njc4\n",
+	    ":2: DNSKEY of algorithm 16 (ED448)" WANT },
+	{ ". IN DS 1 16 2 " D64 "\n. IN DS 1 8 1 " D40 "\n",
+	    ":1: DS of algorithm 16 (ED448)" WANT },
 	/* keys that cannot be an anchor */
 	{ ". IN DNSKEY 385 3 8 " RSA "\n", ":1: DNSKEY is revoked" WANT },
 	{ ". IN DNSKEY 256 3 8 " RSA "\n",
@@ -209,7 +212,7 @@ test_good(void **state) /* D05 */
 	for (size_t i = 0; i < N(good_table); i++) {
 		err.text[0] = '\0';
 		if (anchor_parse(good_table[i].text, strlen(good_table[i].text),
-			"f", &n, &err) != 0)
+			"f", &n, NULL, NULL, &err) != 0)
 			print_error("%s%s\n", good_table[i].text, err.text);
 		assert_string_equal(err.text, "");
 		assert_int_equal(n, good_table[i].n);
@@ -226,7 +229,7 @@ test_bad(void **state) /* D05 */
 	for (size_t i = 0; i < N(bad_table); i++) {
 		n = 99;
 		if (anchor_parse(bad_table[i].text, strlen(bad_table[i].text),
-			"f", &n, &err) != DANEVIRKE_EANCHOR)
+			"f", &n, NULL, NULL, &err) != DANEVIRKE_EANCHOR)
 			print_error("taken: %s\n", bad_table[i].text);
 		assert_int_equal(n, 0);
 		assert_int_equal(err.code, DANEVIRKE_EANCHOR);
@@ -234,7 +237,7 @@ test_bad(void **state) /* D05 */
 		assert_string_equal(err.text + 1, bad_table[i].error);
 		assert_int_equal(
 		    anchor_parse(bad_table[i].text, strlen(bad_table[i].text),
-			"f", NULL, NULL),
+			"f", NULL, NULL, NULL, NULL),
 		    DANEVIRKE_EANCHOR);
 	}
 }
@@ -244,9 +247,58 @@ expect(const char *text, size_t len, const char *error)
 {
 	struct danevirke_error err;
 
-	assert_int_equal(
-	    anchor_parse(text, len, "f", NULL, &err), DANEVIRKE_EANCHOR);
+	assert_int_equal(anchor_parse(text, len, "f", NULL, NULL, NULL, &err),
+	    DANEVIRKE_EANCHOR);
 	assert_string_equal(err.text, error);
+}
+
+struct said {
+	int n;
+	char text[2][1024];
+};
+
+static void
+on_log(void *arg, int level, const char *text)
+{
+	struct said *s = arg;
+
+	assert_int_equal(level, 4); /* LOG_WARNING */
+	if (s->n < 2)
+		snprintf(s->text[s->n], sizeof s->text[0], "%s", text);
+	s->n++;
+}
+
+/* D05a: beside a good line it is passed over, with a warning; in a file that
+ * is refused anyway the error is enough. */
+static void
+test_passed_over(void **state)
+{
+	static const char mixed[] = ". IN DS 1 8 2 " D64 "\n\n"
+				    ". IN DS 2 16 2 " D64 "\n"
+				    ". IN DS 1 8 1 " D40 "\n";
+	static const char none[] = ". IN DS 2 16 2 " D64 "\n";
+	struct danevirke_error err;
+	struct said said = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_int_equal(
+	    anchor_parse(mixed, strlen(mixed), "f", &n, on_log, &said, &err),
+	    DANEVIRKE_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(said.n, 2);
+	assert_string_equal(said.text[0],
+	    "resolver.trust_anchor: f:3: DS of algorithm 16 (ED448): "
+	    "passed over" WANT);
+	assert_string_equal(said.text[1],
+	    "resolver.trust_anchor: f:4: DS of digest type 1: "
+	    "passed over" WANT);
+	said.n = 0;
+	assert_int_equal(
+	    anchor_parse(none, strlen(none), "f", &n, on_log, &said, &err),
+	    DANEVIRKE_EANCHOR);
+	assert_int_equal(said.n, 0);
+	assert_string_equal(err.text, "f:1: DS of algorithm 16 (ED448)" WANT);
 }
 
 static void
@@ -281,7 +333,7 @@ test_bounds(void **state)
 		memcpy(copy, good_table[6].text, n);
 		if ((copy = realloc(copy, n > 0 ? n : 1)) == NULL)
 			abort();
-		if (anchor_parse(copy, n, "f", &found, NULL) == 0)
+		if (anchor_parse(copy, n, "f", &found, NULL, NULL, NULL) == 0)
 			assert_int_equal(found, 1);
 		else
 			assert_int_equal(found, 0);
@@ -300,27 +352,30 @@ test_file(void **state) /* D05 */
 	int fd;
 
 	(void)state;
-	assert_int_equal(conf_anchor(NULL, &n, &err), DANEVIRKE_EINVAL);
 	assert_int_equal(
-	    conf_anchor("/nonexistent/key", &n, &err), DANEVIRKE_EANCHOR);
+	    conf_anchor(NULL, &n, NULL, NULL, &err), DANEVIRKE_EINVAL);
+	assert_int_equal(conf_anchor("/nonexistent/key", &n, NULL, NULL, &err),
+	    DANEVIRKE_EANCHOR);
 	assert_string_equal(err.text,
 	    "/nonexistent/key: No such file or "
 	    "directory: want a readable file");
-	assert_int_equal(conf_anchor("/", &n, &err), DANEVIRKE_EANCHOR);
+	assert_int_equal(
+	    conf_anchor("/", &n, NULL, NULL, &err), DANEVIRKE_EANCHOR);
 	assert_string_equal(err.text, "/: a directory: want a regular file");
 	fd = mkstemp(path);
 	assert_int_not_equal(fd, -1);
-	assert_int_equal(conf_anchor(path, &n, &err), DANEVIRKE_EANCHOR);
+	assert_int_equal(
+	    conf_anchor(path, &n, NULL, NULL, &err), DANEVIRKE_EANCHOR);
 	assert_memory_equal(err.text, path, strlen(path));
 	assert_non_null(strstr(err.text, ":1: no trust anchor"));
 	assert_int_equal(
 	    dprintf(fd, "%s", good_table[0].text), strlen(good_table[0].text));
-	assert_int_equal(conf_anchor(path, &n, &err), DANEVIRKE_OK);
+	assert_int_equal(conf_anchor(path, &n, NULL, NULL, &err), DANEVIRKE_OK);
 	assert_int_equal(n, 1);
 	if (geteuid() != 0) {
 		assert_int_equal(fchmod(fd, 0), 0);
 		assert_int_equal(
-		    conf_anchor(path, &n, &err), DANEVIRKE_EANCHOR);
+		    conf_anchor(path, &n, NULL, NULL, &err), DANEVIRKE_EANCHOR);
 		assert_non_null(strstr(err.text, "Permission denied"));
 	}
 	close(fd);
@@ -331,7 +386,7 @@ test_file(void **state) /* D05 */
 			continue;
 		}
 		assert_int_equal(
-		    conf_anchor(debian[i], &n, &err), DANEVIRKE_OK);
+		    conf_anchor(debian[i], &n, NULL, NULL, &err), DANEVIRKE_OK);
 		assert_true(n >= 1);
 	}
 }
@@ -342,6 +397,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_file),
 	};

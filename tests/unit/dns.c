@@ -10,7 +10,8 @@
  *	else			A 192.0.2.1, or nothing of the type asked
  *
  * "plain.example" is configured to be insecure; elsewhere the lack of any
- * signature must show as ERROR.
+ * signature must show as ERROR.  What is asked about the root itself is counted
+ * apart.
  */
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -37,12 +38,13 @@
 struct server {
 	struct event *udp, *listener, *tcp[8], *late;
 	int fd, tcp_fd, n_tcp;
-	int questions, over_tcp;
+	int questions, root, over_tcp;
 	uint8_t held[512]; /* the late answer */
 	size_t held_len;
 	struct sockaddr_in held_to;
 };
 
+static bool any_anchor; /* whatever is in the file is passed on */
 static struct event_base *base;
 static struct server server;
 static char anchor[64], forward[32];
@@ -124,7 +126,10 @@ on_udp(evutil_socket_t fd, short what, void *arg)
 	n = recvfrom(fd, q, sizeof q, 0, (struct sockaddr *)&from, &from_len);
 	if (n <= 0)
 		return;
-	s->questions++;
+	if (n > 12 && q[12] == 0)
+		s->root++;
+	else
+		s->questions++;
 	if ((len = reply(q, (size_t)n, false, a)) == 0)
 		return;
 	if (memcmp(q + 13, "late", 4) == 0) {
@@ -238,6 +243,19 @@ teardown(void **state)
 	event_base_free(base);
 	unlink(anchor);
 	return 0;
+}
+
+int __real_conf_anchor(
+    const char *, size_t *, danevirke_log *, void *, struct danevirke_error *);
+int __wrap_conf_anchor(
+    const char *, size_t *, danevirke_log *, void *, struct danevirke_error *);
+
+int
+__wrap_conf_anchor(const char *path, size_t *n, danevirke_log *log, void *arg,
+    struct danevirke_error *err)
+{
+	return any_anchor ? DANEVIRKE_OK :
+			    __real_conf_anchor(path, n, log, arg, err);
 }
 
 /* ----------------------------------------------------------- one lookup */
@@ -575,6 +593,61 @@ test_unsigned(void **state)
 	arena_free(&l.arena);
 }
 
+/* D05a: an anchor that got past the check and of which this library makes
+ * nothing: for it everything is insecure, the root too, and nothing of that is
+ * believed.  What the configuration calls insecure is. */
+static void
+test_no_anchor(void **state)
+{
+	static const char ds[] =
+	    ". IN DS 5913 16 2 fae431d5e8992360e76bb947ef3f41941a01058fb0b68f63"
+	    "6b69eb0425353b6b\n";
+	struct conf conf = conf_of(5);
+	struct dns *dns;
+	struct look l;
+	FILE *f = fopen(anchor, "w");
+	int i, root = 0;
+
+	(void)state;
+	assert_non_null(f);
+	assert_true(fputs(ds, f) >= 0);
+	fclose(f);
+	any_anchor = true;
+	dns = new_dns(&conf);
+	for (i = 0; i < 3; i++) {
+		start(dns, &l, "mx.signed.example", TYPE_A);
+		await(&l);
+		assert_int_equal(l.r->state, DANEVIRKE_ERROR);
+		assert_true(l.r->content); /* P02 */
+		assert_int_equal(l.r->n_rr, 1);
+		assert_in_range(l.r->ttl, 0, 5); /* D15 */
+		if (strstr(l.r->why, anchor) == NULL ||
+		    strstr(l.r->why, "insecure") == NULL)
+			fail_msg("%s", l.r->why);
+		arena_free(&l.arena);
+		assert_true(server.root > root || i > 0);
+		root = server.root;
+	}
+	start(dns, &l, "mx.plain.example", TYPE_A); /* D01 */
+	await(&l);
+	assert_int_equal(l.r->state, DANEVIRKE_INSECURE);
+	arena_free(&l.arena);
+	dns_free(dns);
+	any_anchor = false;
+	dns = new_dns(&conf); /* and the check alone refuses it */
+	{
+		struct danevirke_error err = { 0, "" };
+		struct arena arena = { NULL };
+
+		assert_null(dns_start(dns, &arena, "mx.plain.example", TYPE_A,
+		    on_done, &l, &err));
+		assert_int_equal(err.code, DANEVIRKE_EANCHOR);
+		assert_non_null(strstr(err.text, "algorithm 16 (ED448)"));
+		arena_free(&arena);
+	}
+	dns_free(dns);
+}
+
 /* D14: nothing is answered from tables inside the library. */
 static void
 test_builtin(void **state)
@@ -715,6 +788,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsigned, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_no_anchor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_builtin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
