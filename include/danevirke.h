@@ -174,7 +174,7 @@ struct danevirke_addr {
 
 /*
  * One host, to be tried in the order of the answer.  Obey action; would is
- * what level "dane" would have said, and differs only under audit and off.
+ * what level "dane" would have said, and differs only under other levels.
  */
 struct danevirke_host {
 	size_t size;         /* sizeof *host, as the module knows it */
@@ -182,7 +182,8 @@ struct danevirke_host {
 	uint16_t preference; /* 0 for a relay host or implicit MX */
 	uint16_t port;       /* TCP port, host order */
 	enum danevirke_action action, would;
-	enum danevirke_dnssec state;  /* of the address lookup */
+	enum danevirke_dnssec state;  /* of the address lookup; no address: of
+				       * the denial, ERROR without a whole one */
 	enum danevirke_result result; /* why DEFER, else NONE */
 	const char *base;             /* base domain = SNI (S01), or NULL */
 	const char *const *names;     /* accepted for usage 2 (N02-N05) */
@@ -191,13 +192,19 @@ struct danevirke_host {
 	size_t n_addrs; /* 0: unreachable, action is DEFER */
 	const struct danevirke_tlsa *tlsa;
 	size_t n_tlsa;                    /* all found, usable or not */
-	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05) */
+	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05); of the
+					   * lookup, if tlsa_asked */
 	const char *reason;               /* one line for the log, never NULL */
 	uint32_t tlsa_ttl; /* seconds, as in the zone, the longest if aliases
 					 * led there; 0: no secure TLSA */
 	/* When the first of the signatures on this host's records ends:
 	 * seconds since 1970, modulo 2^32 (RFC 4034 3.1.5); 0: none */
 	uint32_t signed_until;
+	uint8_t tlsa_asked; /* 1: tlsa_state is that of a lookup; 0: TLSA
+			     * records were not called for */
+	/* For each of tlsa how many octets of usage, selector and matching were
+	 * there, 0 to 3; NULL: all three of all */
+	const uint8_t *tlsa_octets;
 };
 
 struct danevirke_answer {

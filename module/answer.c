@@ -87,6 +87,7 @@ put_host(struct block *b, const struct danevirke_host *src,
 		if (tlsa != NULL)
 			tlsa[i].why = p;
 	}
+	dst->tlsa_octets = put(b, src->tlsa_octets, src->n_tlsa);
 }
 
 static size_t
@@ -220,12 +221,14 @@ walk_host(struct walk *w, struct danevirke_host *h)
 		if (tlsa[i].use > 1 || tlsa[i].usable > 1)
 			w->bad = true;
 	}
+	if (h->tlsa_octets != NULL && !w->bad)
+		walk_array(w, &h->tlsa_octets, h->n_tlsa, 1);
 	/* what the enums may be; and who must authenticate has records */
 	if (h->size != sizeof *h ||
 	    (unsigned)h->action > DANEVIRKE_AUTHENTICATE ||
 	    (unsigned)h->would > DANEVIRKE_AUTHENTICATE ||
 	    (unsigned)h->state > DANEVIRKE_SECURE ||
-	    (unsigned)h->tlsa_state > DANEVIRKE_SECURE ||
+	    (unsigned)h->tlsa_state > DANEVIRKE_SECURE || h->tlsa_asked > 1 ||
 	    (unsigned)h->result > DANEVIRKE_DANE_REQUIRED ||
 	    (h->would == DANEVIRKE_AUTHENTICATE &&
 		(h->base == NULL || h->n_names == 0 || h->n_tlsa == 0)))

@@ -179,6 +179,8 @@ struct dns_result {
 					 * first, RFC 4034 3.1.5; else 0 */
 	const char **name;       /* name[0] asked ... name[n_alias] owner */
 	size_t n_alias;          /* 0: no alias */
+	const char *dname;       /* owner of the DNAME that made the first
+				  * alias (D13), NULL: a CNAME of its own */
 	const struct dns_rr *rr; /* of the type asked, at the last name */
 	size_t n_rr;             /* 0 with SECURE or INSECURE: no such
 					 * record, proven or claimed (D04) */
@@ -280,7 +282,8 @@ struct host_facts {
 	uint32_t tie; /* random, orders equal preferences (M02) */
 	bool literal; /* name is an address (T07, T08) */
 	const struct dns_result *a, *aaaa;
-	const struct dns_result *cname;   /* of name itself (D12, B08) */
+	const struct dns_result *cname;   /* of name itself, or the DNAME that
+					   * made it an alias (D12, B08) */
 	const struct dns_result *tlsa[2]; /* first and second candidate (B09) */
 };
 

@@ -119,6 +119,7 @@ refuse(struct packet *p, const char *fmt, ...)
 	out->state = DANEVIRKE_ERROR;
 	out->content = out->nxdomain = false;
 	out->n_alias = 0;
+	out->dname = NULL;
 	out->rr = NULL;
 	out->n_rr = 0;
 	out->signed_until = 0;
@@ -351,10 +352,47 @@ read_denial(struct packet *p, const struct wire *name)
 	return true;
 }
 
+/* RFC 6672 2.2: does this record redirect from to to? */
+static bool
+redirects(const struct packet *p, const struct record *r,
+    const struct wire *from, const struct wire *to)
+{
+	struct wire owner, made;
+	size_t kept;
+
+	if (r->type != TYPE_DNAME || name_read(p, r->owner, &owner) == 0 ||
+	    owner.len >= from->len || !wire_below(from, &owner) ||
+	    !rdata_name(p, r, 0, &made))
+		return false;
+	kept = from->len - owner.len;
+	if (kept + made.len > WIRE_LEN)
+		return false;
+	memmove(made.data + kept, made.data, made.len);
+	memcpy(made.data, from->data, kept);
+	made.len += kept;
+	return wire_equal(&made, to);
+}
+
+/* The owner of the DNAME that made the first alias, NULL: none did. */
+static const char *
+find_dname(struct packet *p, const struct wire *from, const struct wire *to)
+{
+	struct wire owner;
+	char text[NAME_LEN];
+	size_t i;
+
+	for (i = 0; i < p->n_answer; i++)
+		if (redirects(p, &p->answer[i], from, to) &&
+		    name_read(p, p->answer[i].owner, &owner) != 0 &&
+		    dns_name_text(owner.data, owner.len, text))
+			return arena_str(p->arena, text);
+	return NULL;
+}
+
 /*
  * From the name asked along its CNAMEs to the last name, by name and not by
- * the order of records.  A DNAME needs nothing: the CNAME that was made from
- * it stands beside it (D13, RFC 6672 3.1).
+ * the order of records.  A DNAME needs nothing to be followed: the CNAME that
+ * was made from it stands beside it (D13, RFC 6672 3.1).
  */
 static bool
 follow(struct packet *p, struct wire *at, int type, unsigned max_alias)
@@ -420,6 +458,8 @@ follow(struct packet *p, struct wire *at, int type, unsigned max_alias)
 				return refuse(p, "alias loop at %s", text);
 		if ((out->name[++n] = arena_str(p->arena, text)) == NULL)
 			return refuse(p, "out of memory");
+		if (n == 1)
+			out->dname = find_dname(p, at, &next);
 		lower_ttl(out, alias->ttl);
 		*at = next;
 	}

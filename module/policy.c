@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * DNS results in, decisions out (RFC 7672 2).  Pure: no DNS, clock, file or
- * engine.  Under the levels audit and off "would" keeps what level dane says
- * and "action" what is enforced (P02).
+ * engine.  Under every level "would" keeps what level dane says, and "action"
+ * what is enforced (P02, T06).
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "module.h"
+#include "packet.h"
 
 #define TTL_CAP 86400
 #define TTL_LITERAL 3600
@@ -177,11 +178,11 @@ reach(const struct facts *f, const struct host_facts *h)
 	return r;
 }
 
-/* The base domain candidates (RFC 7672 2.2.2, 2.2.3).  False: DANE does not
- * apply, or a CNAME lookup is still needed. */
+/* The names that may be base domains (RFC 7672 2.2.2, 2.2.3).  0: DANE does
+ * not apply, or a CNAME lookup is still needed. */
 static size_t
-candidates(const struct facts *f, const struct host_facts *h,
-    const struct reach *r, const char *base[2])
+bases(const struct facts *f, const struct host_facts *h, const struct reach *r,
+    const char *base[2])
 {
 	if (h->literal) /* T07, T08 */
 		return 0;
@@ -203,6 +204,28 @@ candidates(const struct facts *f, const struct host_facts *h,
 		return 1;
 	}
 	return 0; /* B05, B10 */
+}
+
+/* Those of them whose TLSA records can be asked for: where _PORT._tcp.NAME is
+ * longer than a domain name can be, there are none (T04).  *beyond: there is
+ * such a one. */
+static size_t
+candidates(const struct facts *f, const struct host_facts *h,
+    const struct reach *r, const char *base[2], bool *beyond)
+{
+	char owner[NAME_LEN + sizeof "_65535._tcp."];
+	size_t i, n = bases(f, h, r, base), kept = 0;
+	struct wire w;
+
+	*beyond = false;
+	for (i = 0; i < n; i++) {
+		snprintf(owner, sizeof owner, "_%u._tcp.%s", f->port, base[i]);
+		if (wire_parse(owner, &w))
+			base[kept++] = base[i];
+		else
+			*beyond = true;
+	}
+	return kept;
 }
 
 /* The candidate that decides, -1: none does (yet); *more: go on asking. */
@@ -234,7 +257,7 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 	const char *base[2];
 	struct reach r;
 	size_t i, n = 0;
-	bool more;
+	bool more, beyond;
 
 	if (h->literal)
 		return 0;
@@ -255,12 +278,16 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 		if (h->cname == NULL && !h->literal &&
 		    !(mx_insecure(f) &&
 			f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC)) {
-			want[0] = (struct want){ h->name, TYPE_CNAME,
-				&h->cname }; /* D12 */
+			/* D12; of what was made from a DNAME the library can
+			 * tell only together with its target (D13) */
+			want[0] = r.lead->dname != NULL ?
+			    (struct want){ r.lead->dname, TYPE_DNAME,
+				    &h->cname } :
+			    (struct want){ h->name, TYPE_CNAME, &h->cname };
 			return 1;
 		}
 	}
-	n = candidates(f, h, &r, base);
+	n = candidates(f, h, &r, base, &beyond);
 	decider(h, n, &more);
 	if (!more)
 		return 0;
@@ -437,32 +464,61 @@ ignored_text(struct arena *a, const struct danevirke_host *h)
 			continue;
 		if (++said > 4)
 			return arena_printf(a, "%s; ...", text);
-		tlsa_text(&h->tlsa[i], type, sizeof type);
+		if (h->tlsa_octets != NULL && h->tlsa_octets[i] < 3)
+			snprintf(
+			    type, sizeof type, "%u octets", h->tlsa_octets[i]);
+		else
+			tlsa_text(&h->tlsa[i], type, sizeof type);
 		text = arena_printf(
 		    a, "%s; ignored %s: %s", text, type, h->tlsa[i].why);
 	}
 	return text;
 }
 
-/* Q05: they count for nothing, but people want to see them. */
-static bool
-insecure_records(struct arena *a, struct danevirke_host *out,
-    const struct host_facts *h, size_t n)
+/* The records of an answer, shown as n_tlsa whatever becomes of them. */
+static struct danevirke_tlsa *
+records(struct arena *a, const struct dns_result *r, struct danevirke_host *out)
 {
-	const struct dns_result *r = h->tlsa[n - 1];
-	struct danevirke_tlsa *t;
+	struct danevirke_tlsa *t = arena_array(a, r->n_rr + 1, sizeof *t);
+	uint8_t *octets = arena_alloc(a, r->n_rr + 1);
+	bool all = true;
 	size_t i;
 
-	if (n == 2 && r->n_rr == 0)
-		r = h->tlsa[0];
-	if ((t = arena_array(a, r->n_rr + 1, sizeof *t)) == NULL)
-		return false;
+	if (t == NULL || octets == NULL)
+		return NULL;
 	for (i = 0; i < r->n_rr; i++) {
 		tlsa_parse(r->rr[i].data, r->rr[i].len, &t[i]);
-		t[i].why = "insecure: DNSSEC does not protect it";
+		octets[i] = r->rr[i].len < 3 ? (uint8_t)r->rr[i].len : 3;
+		all = all && octets[i] == 3;
 	}
 	out->tlsa = t;
 	out->n_tlsa = r->n_rr;
+	out->tlsa_octets = all ? NULL : octets;
+	return t;
+}
+
+/* T04, M09: no candidate has records that count.  Shown is the one that has
+ * insecure ones (Q05: people want to see them), else the one less secure. */
+static bool
+no_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
+    const struct host_facts *h, const char *const base[2], size_t n)
+{
+	const struct dns_result *r;
+	struct danevirke_tlsa *t;
+	size_t i, at = 0;
+
+	if (n == 2 && h->tlsa[0]->n_rr == 0 &&
+	    (h->tlsa[1]->n_rr > 0 || h->tlsa[1]->state < h->tlsa[0]->state))
+		at = 1;
+	r = h->tlsa[at];
+	out->tlsa_state = r->state;
+	out->reason = arena_printf(a, "no TLSA (_%u._tcp.%s%s)", f->port,
+	    base[at], r->state == DANEVIRKE_INSECURE ? ", insecure" : "");
+	t = records(a, r, out);
+	if (out->reason == NULL || t == NULL)
+		return false;
+	for (i = 0; i < r->n_rr; i++)
+		t[i].why = "insecure: DNSSEC does not protect it";
 	return true;
 }
 
@@ -472,20 +528,14 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 {
 	const struct conf_profile *p = f->profile;
 	struct danevirke_tlsa *t;
-	size_t i, used;
+	size_t used;
 	char *ignored;
 
-	out->tlsa_state = DANEVIRKE_SECURE;
 	out->tlsa_ttl = r->original_ttl;
 	out->base = base; /* S01, S02, Q03 */
-	if (!host_names(a, f, out, final) ||
-	    (t = arena_array(a, r->n_rr, sizeof *t)) == NULL)
+	if (!host_names(a, f, out, final) || (t = records(a, r, out)) == NULL)
 		return false;
-	for (i = 0; i < r->n_rr; i++)
-		tlsa_parse(r->rr[i].data, r->rr[i].len, &t[i]);
 	used = tlsa_classify(t, r->n_rr, 0, p->digests, p->n_digests);
-	out->tlsa = t;
-	out->n_tlsa = r->n_rr;
 	if ((ignored = ignored_text(a, out)) == NULL)
 		return false;
 	if (used == 0) { /* T03, T05 */
@@ -516,30 +566,90 @@ refuse(struct danevirke_host *out, enum danevirke_result result,
 	return reason != NULL;
 }
 
+/* D07: what failed of the two lookups, "" if nothing did. */
+static const char *
+lookup_failures(struct arena *a, const struct host_facts *h)
+{
+	bool e4 = is_error(h->a), e6 = is_error(h->aaaa);
+
+	if (!e4 && !e6)
+		return "";
+	return arena_printf(a, "address lookup failed: %s%s%s",
+	    e4 ? why(h->a) : "", e4 && e6 ? "; AAAA: " : "",
+	    e6 ? why(h->aaaa) : "");
+}
+
 static bool
 unreachable(struct arena *a, const struct facts *f, const struct host_facts *h,
     const struct addr_list *l, struct danevirke_host *out)
 {
-	bool e4 = is_error(h->a), e6 = is_error(h->aaaa);
+	const char *failed = h->literal ? "" : lookup_failures(a, h);
 
+	if (failed == NULL)
+		return false;
 	if (l->over) /* M11 */
 		return refuse(out, DANEVIRKE_RESULT_NONE,
 		    arena_printf(a,
 			"more addresses than resolver.limits.addresses = %u",
 			f->conf->limits.addresses));
-	if (l->dropped > 0) /* M12 */
-		return refuse(out, DANEVIRKE_RESULT_NONE,
-		    arena_printf(a,
-			"%zu address%s of a kind no mail is sent to (loopback, "
-			"link-local, ...; see resolver.allow_addresses)",
-			l->dropped, l->dropped == 1 ? "" : "es"));
-	if (e4 || e6) /* D07 */
+	if (*failed != '\0')
+		refuse(out, DANEVIRKE_DNSSEC_INVALID, failed); /* D07 */
+	else
+		refuse(out, DANEVIRKE_RESULT_NONE, "no address"); /* B04 */
+	if (l->dropped > 0)                                       /* M12 */
+		out->reason = arena_printf(a,
+		    "%zu address%s of a kind no mail is sent to (loopback, "
+		    "link-local, ...; see resolver.allow_addresses)%s%s",
+		    l->dropped, l->dropped == 1 ? "" : "es",
+		    *failed != '\0' ? "; " : "", failed);
+	return out->reason != NULL;
+}
+
+/* The reason of a host for which there is nothing to look for. */
+static bool
+not_asked(struct arena *a, const struct facts *f, const struct reach *r,
+    struct danevirke_host *out, bool beyond)
+{
+	if (beyond)
+		out->reason = arena_printf(a,
+		    "no TLSA: with _%u._tcp before it, it is longer than a "
+		    "domain name can be",
+		    f->port);
+	else
+		out->reason = arena_printf(a, "no DANE: %s insecure",
+		    r->state == DANEVIRKE_SECURE ? "MX" : "address");
+	return out->reason != NULL;
+}
+
+/* would and reason of a host whose TLSA records were asked for. */
+static bool
+host_decided(struct arena *a, const struct facts *f, const struct host_facts *h,
+    struct danevirke_host *out, const char *final, const char *const base[2],
+    size_t n)
+{
+	const struct dns_result *r;
+	bool more;
+	int d = decider(h, n, &more);
+
+	if (more) /* never: facts are complete */
 		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
-		    arena_printf(a, "address lookup failed: %s%s%s",
-			e4 ? why(h->a) : "", e4 && e6 ? "; AAAA: " : "",
-			e6 ? why(h->aaaa) : ""));
-	return refuse(out, DANEVIRKE_RESULT_NONE, /* B04 */
-	    arena_str(a, "no address"));
+		    arena_str(a, "TLSA lookup not done"));
+	out->tlsa_asked = 1;
+	if (d < 0)
+		return no_records(a, f, out, h, base, n);
+	r = h->tlsa[d];
+	out->tlsa_state = is_error(r) ? DANEVIRKE_ERROR : r->state;
+	if (is_error(r)) /* D08, B12 */
+		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		    arena_printf(a, "TLSA lookup failed: _%u._tcp.%s: %s",
+			f->port, base[d], why(r)));
+	if (r->n_rr > f->conf->limits.records) /* M11 */
+		return refuse(out, DANEVIRKE_TLSA_INVALID,
+		    arena_printf(a,
+			"_%u._tcp.%s: %zu TLSA records, more than "
+			"resolver.limits.records = %u",
+			f->port, base[d], r->n_rr, f->conf->limits.records));
+	return host_records(a, f, out, r, base[d], final);
 }
 
 /* would and reason of a host that has addresses. */
@@ -548,9 +658,8 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
     const struct reach *r, struct danevirke_host *out, const char *final)
 {
 	const char *base[2] = { NULL, NULL };
+	bool beyond;
 	size_t n;
-	bool more;
-	int d;
 
 	out->would = DANEVIRKE_OPPORTUNISTIC;
 	if (h->literal)
@@ -562,43 +671,16 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
 	if (r->bogus) /* only here under P02 */
 		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_printf(a, "address lookup failed: %s", why(r->lead)));
-	n = candidates(f, h, r, base);
-	if (n == 0 && r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
+	n = candidates(f, h, r, base, &beyond);
+	if (n > 0)
+		return host_decided(a, f, h, out, final, base, n);
+	if (!beyond && r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
 	    h->cname != NULL && is_error(h->cname)) /* D08, D12 */
 		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
-		    arena_printf(a, "CNAME lookup failed: %s", why(h->cname)));
-	if (n == 0) /* T04 */
-		return (out->reason = arena_printf(a, "no DANE: %s insecure",
-			    r->state == DANEVIRKE_SECURE ? "MX" : "address")) !=
-		    NULL;
-	d = decider(h, n, &more);
-	if (more) /* never: facts are complete */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
-		    arena_str(a, "TLSA lookup not done"));
-	if (d < 0) { /* T04, M09 */
-		out->tlsa_state = h->tlsa[n - 1]->state;
-		if (!insecure_records(a, out, h, n))
-			return false;
-		return (out->reason = arena_printf(a,
-			    "no TLSA "
-			    "(_%u._tcp.%s%s)",
-			    f->port, base[0],
-			    out->tlsa_state == DANEVIRKE_INSECURE ?
-				", insecure" :
-				"")) != NULL;
-	}
-	if (is_error(h->tlsa[d])) /* D08, B12 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
-		    arena_printf(a, "TLSA lookup failed: _%u._tcp.%s: %s",
-			f->port, base[d], why(h->tlsa[d])));
-	if (h->tlsa[d]->n_rr > f->conf->limits.records) /* M11 */
-		return refuse(out, DANEVIRKE_TLSA_INVALID,
-		    arena_printf(a,
-			"_%u._tcp.%s: %zu TLSA records, more than "
-			"resolver.limits.records = %u",
-			f->port, base[d], h->tlsa[d]->n_rr,
-			f->conf->limits.records));
-	return host_records(a, f, out, h->tlsa[d], base[d], final);
+		    arena_printf(a, "%s lookup failed: %s",
+			r->lead->dname != NULL ? "DNAME" : "CNAME",
+			why(h->cname)));
+	return not_asked(a, f, r, out, beyond); /* T04 */
 }
 
 /* For people and monitors: the first signature to end. */
@@ -617,6 +699,15 @@ signed_until(const struct host_facts *h)
 	return end;
 }
 
+/* The state of "no address": both lookups must have said so. */
+static enum danevirke_dnssec
+denial(const struct host_facts *h)
+{
+	if (is_error(h->a) || is_error(h->aaaa))
+		return DANEVIRKE_ERROR;
+	return h->a->state < h->aaaa->state ? h->a->state : h->aaaa->state;
+}
+
 static bool
 host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
     struct danevirke_host *out, const char *final)
@@ -629,7 +720,9 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	out->preference = h->preference;
 	out->port = f->port;
 	out->signed_until = signed_until(h);
-	out->state = h->literal ? DANEVIRKE_INSECURE : r.state;
+	out->state = h->literal ? DANEVIRKE_INSECURE :
+	    r.lead == NULL      ? denial(h) :
+				  r.state;
 	if (!addrs(a, f, h, &r, &l))
 		return false;
 	out->addrs = l.addr;
@@ -642,12 +735,12 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	if (lenient(f)) /* P02 */
 		out->action = DANEVIRKE_OPPORTUNISTIC;
 	if (f->level == DANEVIRKE_LEVEL_DANE_ONLY &&
+	    out->would != DANEVIRKE_HOST_DEFER &&
 	    (out->would != DANEVIRKE_AUTHENTICATE || mx_insecure(f))) {
-		if (out->would != DANEVIRKE_HOST_DEFER) /* T06, M07 */
-			refuse(out, DANEVIRKE_DANE_REQUIRED,
-			    arena_printf(
-				a, "level dane-only: %s", out->reason));
-		out->action = DANEVIRKE_HOST_DEFER;
+		out->action = DANEVIRKE_HOST_DEFER; /* T06, M07 */
+		out->result = DANEVIRKE_DANE_REQUIRED;
+		out->reason = arena_printf(
+		    a, "level dane-only: %s", out->reason);
 	}
 	return out->reason != NULL;
 }
@@ -787,8 +880,12 @@ decide_hosts(
 	    !is_error(h->aaaa) && h->a->n_rr == 0 && h->aaaa->n_rr == 0)
 		return finish(out, DANEVIRKE_NO_DOMAIN,
 		    arena_str(a, "the domain has no MX and no address"));
-	if (usable == 0) /* D09 */
-		return finish(out, DANEVIRKE_DEFER, all_reasons(a, out));
+	if (usable == 0) { /* D09 */
+		finish(out, DANEVIRKE_DEFER, all_reasons(a, out));
+		if (would > 0) /* T06 */
+			out->would = DANEVIRKE_ROUTE;
+		return out->reason != NULL;
+	}
 	finish(out, DANEVIRKE_ROUTE,
 	    arena_printf(a,
 		"%zu of %zu host%s "

@@ -337,7 +337,7 @@ def front_faults(s):
             if kind in ("A", "AAAA") and words[0] in s.hosts:
                 words[0] = next(a for a in s.hosts[words[0]].addresses
                                 if (":" in a) == (kind == "AAAA"))
-            if kind == "TLSA" and words[3] in s.hosts:
+            if kind == "TLSA" and words[3:] and words[3] in s.hosts:
                 words[3] = s.hosts[words[3]].chain.leaf.association(
                     int(words[1]), int(words[2])).hex()
             row["rdata"] = [dnswire.rdata(kind, " ".join(words)).hex()]

@@ -178,8 +178,10 @@ show(const struct dns_result *r, char *buf, size_t len)
 	n = (size_t)snprintf(buf, len, "%s%s%s %u", dnssec_name(r->state),
 	    r->nxdomain ? " nx" : "", r->content ? " content" : "", r->ttl);
 	for (i = 0; i <= r->n_alias; i++)
-		n += (size_t)snprintf(
-		    buf + n, len - n, "%c%s", i > 0 ? '>' : ' ', r->name[i]);
+		n += (size_t)snprintf(buf + n, len - n, "%c%s%s%s",
+		    i > 0 ? '>' : ' ', r->name[i],
+		    i == 0 && r->dname != NULL ? "^" : "",
+		    i == 0 && r->dname != NULL ? r->dname : "");
 	for (i = 0; i < r->n_rr; i++) {
 		n += (size_t)snprintf(buf + n, len - n, " [");
 		for (k = 0; k < r->rr[i].len && n + 3 < len; k++)
@@ -305,7 +307,29 @@ static const struct test tests[] = {
 	{ "D13", "x.d.ex", TYPE_A, 2,
 	    "a d.ex 9 DNAME t.ex\n"
 	    "a @ 8 CNAME x.t.ex\na x.t.ex 9 A 192.0.2.1",
-	    "secure 8 x.d.ex>x.t.ex [c0000201]" },
+	    "secure 8 x.d.ex^d.ex>x.t.ex [c0000201]" },
+	{ "D13 D12 in any order, in any case", "X.y.d.ex", TYPE_A, 0,
+	    "a @ 8 CNAME x.Y.t.ex\na x.y.t.ex 9 A 192.0.2.1\n"
+	    "a y.D.ex 9 DNAME y.T.ex",
+	    "insecure 8 x.y.d.ex^y.d.ex>x.y.t.ex [c0000201]" },
+	{ "D13 D12 the root's", "x.ex", TYPE_A, 0,
+	    "a . 9 DNAME t\na @ 8 CNAME x.ex.t\na x.ex.t 9 A 192.0.2.1",
+	    "insecure 8 x.ex^.>x.ex.t [c0000201]" },
+	{ "D13 D12 to the root", "x.d.ex", TYPE_A, 0,
+	    "a d.ex 9 DNAME .\na @ 8 CNAME x\na x 9 A 192.0.2.1",
+	    "insecure 8 x.d.ex^d.ex>x [c0000201]" },
+	/* one that does not make this alias, or not the first */
+	{ "D12 DNAME of others", "x.d.ex", TYPE_A, 0,
+	    "a @ 8 CNAME x.t.ex\na d.ex 9 DNAME u.ex\n"
+	    "a @ 9 DNAME t.ex\na e.ex 9 DNAME t.ex\na ex 9 DNAME t.ex\n"
+	    "a d.ex 9 DNAME #01\na x.t.ex 9 A 192.0.2.1",
+	    "insecure 8 x.d.ex>x.t.ex [c0000201]" },
+	{ "D12 DNAME further down", "d.ex", TYPE_A, 0,
+	    "a @ 8 CNAME x.t.ex\na t.ex 9 DNAME u.ex\n"
+	    "a x.t.ex 9 CNAME x.u.ex\na x.u.ex 9 A 192.0.2.1",
+	    "insecure 8 d.ex>x.t.ex>x.u.ex [c0000201]" },
+	{ "D12 DNAME asked", "d.ex", TYPE_DNAME, 2, "a @ 9 DNAME t",
+	    "secure 9 d.ex [017400]" },
 	{ "D13 alone", "x.d.ex", TYPE_A, 2,
 	    "a d.ex 9 DNAME t.ex\n"
 	    "a x.t.ex 9 A 192.0.2.1",

@@ -2,12 +2,12 @@
 /*
  * policy.c against a world written down as text.  One lookup a line:
  *
- *	NAME TYPE STATE [nx] [>ALIAS]... [RECORD]...
+ *	NAME TYPE STATE [nx] [^DNAME] [>ALIAS]... [RECORD]...
  *
  * STATE: S secure, I insecure, E error, B bogus with content.  A line with
  * "!" before it must not be asked, all others must be.  AAAA that is not
  * mentioned is a secure "no".  TLSA records are U.S.M with a sound digest,
- * or U.S.M.bad with a short one.
+ * or U.S.M.bad with a short one.  ^DNAME: the first alias was made from it.
  *
  * The answer is compared as text, host by host:
  *	NAME:ACTION[/WOULD](BASE|NAMES)@ADDRESSES
@@ -44,6 +44,10 @@ struct test {
 #define WILD16 "!!!!!!!!!!!!!!!!"
 #define WILD WILD16 WILD16 "." WILD16 WILD16 ".!"
 #define LEVEL(l) DANEVIRKE_LEVEL_##l
+/* _25._tcp. before FITS has 255 octets, before LONG one more */
+#define L60 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh"
+#define FITS "a" L60 "." L60 "." L60 "." L60
+#define LONG "b" FITS
 
 static const struct test tests[] = {
 	/* T01, B07, M08, S01, N02, N03 */
@@ -64,6 +68,27 @@ static const struct test tests[] = {
 	    "ROUTE mx1:opp(-|)@192.0.2.1" },
 	{ "T04 nxdomain", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S nx",
 	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	/* a name that cannot exist has no records */
+	{ "T04 too long", "d MX S 10." LONG "\n" LONG " A S 192.0.2.1",
+	    "ROUTE " LONG ":opp(-|)@192.0.2.1" },
+	{ "T04 just not too long",
+	    "d MX S 10." FITS "\n" FITS " A S 192.0.2.1\n"
+	    "_25._tcp." FITS " TLSA E",
+	    "DEFER " FITS ":defer(-|)@192.0.2.1" },
+	{ "T04 too long, insecure host",
+	    "d MX S 10." LONG "\n" LONG " A I 192.0.2.1",
+	    "ROUTE " LONG ":opp(-|)@192.0.2.1" },
+	{ "T06 too long", "d MX S 10." LONG "\n" LONG " A S 192.0.2.1",
+	    "DEFER/ROUTE " LONG ":defer/opp(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
+	{ "T04 B09 long target",
+	    "d MX S 10.mx1\nmx1 A S >" LONG " 192.0.2.1\n" TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	{ "T04 B09 long alias",
+	    "d MX S 10." LONG "\n" LONG " A S >mx1 192.0.2.1\n" TLSA1,
+	    "ROUTE " LONG ":auth(mx1|mx1,d)@192.0.2.1" },
+	{ "T04 B09 both",
+	    "d MX S 10." LONG "\n" LONG " A S >" LONG "x 192.0.2.1",
+	    "ROUTE " LONG ":opp(-|)@192.0.2.1" },
 	{ "T04 Q05 insecure TLSA",
 	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1",
 	    "ROUTE mx1:opp(-|)@192.0.2.1" },
@@ -116,6 +141,24 @@ static const struct test tests[] = {
 	{ "D12 error",
 	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME E\n!" TLSA1,
 	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	/* D13: the library cannot tell of such an alias alone */
+	{ "B08 D12 D13 DNAME",
+	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n!h.g CNAME S\n"
+	    "g DNAME S\n_25._tcp.h.g TLSA S >_25._tcp.h.t 3.1.1\n"
+	    "!_25._tcp.h.t TLSA S 3.1.1",
+	    "ROUTE h.g:auth(h.g|h.g,d)@192.0.2.1" },
+	{ "B08 D13 DNAME, insecure TLSA",
+	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
+	    "g DNAME S\n_25._tcp.h.g TLSA I >_25._tcp.h.t 3.1.1",
+	    "ROUTE h.g:opp(-|)@192.0.2.1" },
+	{ "B10 D13 DNAME insecure",
+	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
+	    "g DNAME I\n!_25._tcp.h.g TLSA S 3.1.1",
+	    "ROUTE h.g:opp(-|)@192.0.2.1" },
+	{ "D08 D12 D13 DNAME error",
+	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
+	    "g DNAME E\n!_25._tcp.h.g TLSA S 3.1.1",
+	    "DEFER h.g:defer(-|)@192.0.2.1" },
 	{ "B09 first",
 	    "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
 	    "_25._tcp.t TLSA S 3.1.1\n!" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
@@ -168,22 +211,25 @@ static const struct test tests[] = {
 	{ "M04 dane, error", "d MX I 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
 	    "DEFER insecure-mx mx1:defer(-|)@192.0.2.1" },
 	{ "M07", "d MX I 10.mx1\n" A1 TLSA1,
-	    "DEFER insecure-mx mx1:defer(mx1|mx1)@192.0.2.1",
+	    "DEFER/ROUTE insecure-mx mx1:defer/auth(mx1|mx1)@192.0.2.1",
 	    LEVEL(DANE_ONLY) },
 	{ "M07 may", "d MX I 10.mx1\n" A1,
-	    "DEFER insecure-mx mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY),
-	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
+	    "DEFER/ROUTE insecure-mx mx1:defer/opp(-|)@192.0.2.1",
+	    LEVEL(DANE_ONLY), .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
 	/* T06 */
 	{ "T06 good", "d MX S 10.mx1\n" A1 TLSA1,
 	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
 	{ "T06 none", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S",
+	    "DEFER/ROUTE mx1:defer/opp(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
+	{ "T06 error", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
 	    "DEFER mx1:defer(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
 	{ "T06 unusable", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.0.1",
-	    "DEFER mx1:defer(mx1|mx1,d)@192.0.2.1", LEVEL(DANE_ONLY) },
+	    "DEFER/ROUTE mx1:defer/encrypt(mx1|mx1,d)@192.0.2.1",
+	    LEVEL(DANE_ONLY) },
 	{ "T06 only the good one",
 	    "d MX S 10.mx1 20.mx2\n" A1
 	    "_25._tcp.mx1 TLSA S\nmx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S 3.1.1",
-	    "ROUTE mx1:defer(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2",
+	    "ROUTE mx1:defer/opp(-|)@192.0.2.1 mx2:auth(mx2|mx2,d)@192.0.2.2",
 	    LEVEL(DANE_ONLY) },
 	/* B01, B02, N05 */
 	{ "B02 implicit", "d MX S\nd A S 192.0.2.1\n_25._tcp.d TLSA S 3.1.1",
@@ -215,7 +261,7 @@ static const struct test tests[] = {
 	    .domain = "192.0.2.7" },
 	{ "T07 IPv6", "", "ROUTE 2001:db8::7:opp(-|)@2001:db8::7",
 	    .domain = "2001:db8::7" },
-	{ "T07 dane-only", "", "DEFER 192.0.2.7:defer(-|)@192.0.2.7",
+	{ "T07 dane-only", "", "DEFER/ROUTE 192.0.2.7:defer/opp(-|)@192.0.2.7",
 	    LEVEL(DANE_ONLY), .domain = "192.0.2.7" },
 	{ "T08", "d MX S 10.192.0.2.9 20.mx1\n" A1 TLSA1,
 	    "ROUTE 192.0.2.9:opp(-|)@192.0.2.9 mx1:auth(mx1|mx1,d)@192.0.2.1" },
@@ -314,6 +360,7 @@ static const struct {
 	{ "AAAA", TYPE_AAAA },
 	{ "MX", TYPE_MX },
 	{ "CNAME", TYPE_CNAME },
+	{ "DNAME", TYPE_DNAME },
 	{ "TLSA", TYPE_TLSA },
 };
 
@@ -336,7 +383,7 @@ wire_name(const char *s, uint8_t *out)
 static struct dns_rr
 record(struct arena *a, int type, const char *text)
 {
-	uint8_t buf[300] = { 0 };
+	uint8_t buf[600] = { 0 };
 	unsigned u, s, m;
 	size_t len = 0;
 	char *p;
@@ -357,6 +404,11 @@ record(struct arena *a, int type, const char *text)
 		len = 2 + wire_name(p + 1, buf + 2);
 		break;
 	case TYPE_TLSA:
+		if (*text == '#') { /* so many octets */
+			memcpy(buf, "\3\1\1", 3);
+			len = (size_t)(text[1] - '0');
+			break;
+		}
 		assert_int_equal(sscanf(text, "%u.%u.%u", &u, &s, &m), 3);
 		buf[0] = (uint8_t)u;
 		buf[1] = (uint8_t)s;
@@ -425,6 +477,8 @@ lookup(struct arena *a, const char *world, const char *name, int type,
 	while ((word = strtok_r(NULL, " ", &save)) != NULL) {
 		if (strcmp(word, "nx") == 0)
 			r->nxdomain = true;
+		else if (*word == '^')
+			r->dname = word + 1;
 		else if (*word == '>')
 			names[++r->n_alias] = word + 1;
 		else
@@ -641,6 +695,127 @@ test_insecure_tlsa(void **state)
 	arena_free(&a);
 }
 
+/* What the fields beside the decision say: of a lookup that was made, and of
+ * the one that is meant. */
+static void
+test_states(void **state)
+{
+	static const struct {
+		const char *world;
+		enum danevirke_dnssec addrs, tlsa;
+		bool asked;
+		size_t n_tlsa;
+		const char *reason; /* part of it */
+		enum danevirke_result result;
+	} t[] = {
+		{ "d MX S 10.mx1\n" A1 TLSA1, DANEVIRKE_SECURE,
+		    DANEVIRKE_SECURE, true, 1, "1 usable of 1" },
+		{ "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E", DANEVIRKE_SECURE,
+		    DANEVIRKE_ERROR, true, 0, "TLSA lookup failed",
+		    DANEVIRKE_DNSSEC_INVALID },
+		{ "d MX S 10.mx1\n" A1
+		  "_25._tcp.mx1 TLSA S 3.1.1 3.1.1 3.1.1 3.1.1",
+		    DANEVIRKE_SECURE, DANEVIRKE_SECURE, true, 0,
+		    "limits.records", DANEVIRKE_TLSA_INVALID },
+		/* B05: not asked */
+		{ "d MX S 10.mx1\nmx1 A I 192.0.2.1\nmx1 AAAA I",
+		    DANEVIRKE_INSECURE, DANEVIRKE_ERROR, false, 0,
+		    "address insecure" },
+		{ "d MX S 10." LONG "\n" LONG " A S 192.0.2.1",
+		    DANEVIRKE_SECURE, DANEVIRKE_ERROR, false, 0,
+		    "longer than a domain name can be" },
+		/* B04: no address, as the denial has it; D07 */
+		{ "d MX S 10.mx1\nmx1 A S", DANEVIRKE_SECURE, DANEVIRKE_ERROR,
+		    false, 0, "no address" },
+		{ "d MX S 10.mx1\nmx1 A S\nmx1 AAAA I", DANEVIRKE_INSECURE,
+		    DANEVIRKE_ERROR, false, 0, "no address" },
+		{ "d MX S 10.mx1\nmx1 A S\nmx1 AAAA E", DANEVIRKE_ERROR,
+		    DANEVIRKE_ERROR, false, 0, "address lookup failed",
+		    DANEVIRKE_DNSSEC_INVALID },
+		/* M12 does not hide D07 */
+		{ "d MX S 10.mx1\nmx1 A S 127.0.0.1\nmx1 AAAA E\n" TLSA1,
+		    DANEVIRKE_SECURE, DANEVIRKE_ERROR, false, 0,
+		    "1 address of a kind no mail is sent to (loopback, "
+		    "link-local, ...; see resolver.allow_addresses); address "
+		    "lookup failed: made to fail",
+		    DANEVIRKE_DNSSEC_INVALID },
+		{ "d MX S 10.mx1\nmx1 A S 127.0.0.1\n" TLSA1, DANEVIRKE_SECURE,
+		    DANEVIRKE_ERROR, false, 0, "allow_addresses)" },
+		/* of two candidates: the one whose records are shown, else
+		 * the less secure one, and its name */
+		{ "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
+		  "_25._tcp.t TLSA I 3.1.1\n_25._tcp.mx1 TLSA S",
+		    DANEVIRKE_SECURE, DANEVIRKE_INSECURE, true, 1,
+		    "no TLSA (_25._tcp.t, insecure)" },
+		{ "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
+		  "_25._tcp.t TLSA S\n_25._tcp.mx1 TLSA I 3.1.1",
+		    DANEVIRKE_SECURE, DANEVIRKE_INSECURE, true, 1,
+		    "no TLSA (_25._tcp.mx1, insecure)" },
+		{ "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
+		  "_25._tcp.t TLSA I\n_25._tcp.mx1 TLSA S",
+		    DANEVIRKE_SECURE, DANEVIRKE_INSECURE, true, 0,
+		    "no TLSA (_25._tcp.t, insecure)" },
+		{ "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
+		  "_25._tcp.t TLSA S\n_25._tcp.mx1 TLSA S",
+		    DANEVIRKE_SECURE, DANEVIRKE_SECURE, true, 0,
+		    "no TLSA (_25._tcp.t)" },
+	};
+	const struct danevirke_host *h;
+	struct arena a = { NULL };
+	uint64_t asked = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		const struct test test = { "states", t[i].world, "" };
+
+		h = &decide(&a, &test, &asked)->hosts[0];
+		if (strstr(h->reason, t[i].reason) == NULL)
+			fail_msg("%zu: %s", i, h->reason);
+		assert_int_equal(h->state, t[i].addrs);
+		assert_int_equal(h->tlsa_state, t[i].tlsa);
+		assert_int_equal(h->tlsa_asked, t[i].asked);
+		assert_int_equal(h->n_tlsa, t[i].n_tlsa);
+		assert_int_equal(h->result, t[i].result);
+		assert_null(h->tlsa_octets);
+	}
+	arena_free(&a);
+}
+
+/* Q06: octets that were not there are not shown as zeros. */
+static void
+test_octets(void **state)
+{
+	static const struct test t = { "Q06",
+		"d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S #0 #2 #3", "" };
+	struct danevirke_answer *an, *copy;
+	struct danevirke_error err = { 0, "" };
+	const struct danevirke_host *h;
+	struct arena a = { NULL };
+	uint64_t asked = 0;
+	static char packed[8192];
+	size_t n;
+
+	(void)state;
+	assert_non_null(an = decide(&a, &t, &asked));
+	h = &an->hosts[0];
+	assert_int_equal(h->n_tlsa, 3);
+	assert_non_null(h->tlsa_octets);
+	assert_memory_equal(h->tlsa_octets, "\0\2\3", 3);
+	assert_non_null(strstr(h->reason,
+	    "ignored 0 octets: RDATA shorter than 4 octets; ignored 2 octets: "
+	    "RDATA shorter than 4 octets; ignored DANE-EE SPKI SHA2-256: "));
+	assert_non_null(copy = answer_make(an));
+	n = answer_pack(copy, packed, sizeof packed);
+	assert_in_range(n, 1, sizeof packed);
+	free(copy);
+	assert_non_null(
+	    copy = (void *)(uintptr_t)answer_unpack(packed, n, &err));
+	assert_memory_equal(copy->hosts[0].tlsa_octets, "\0\2\3", 3);
+	free(copy);
+	arena_free(&a);
+}
+
 /* A receiver's test is made on the receiver, too: M10 does not apply. */
 static void
 test_keep_self(void **state)
@@ -680,7 +855,7 @@ test_keep_self(void **state)
 int
 main(void)
 {
-	struct CMUnitTest list[sizeof tests / sizeof *tests + 4];
+	struct CMUnitTest list[sizeof tests / sizeof *tests + 6];
 	size_t i, n = sizeof tests / sizeof *tests;
 
 	memset(list, 0, sizeof list);
@@ -693,5 +868,7 @@ main(void)
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_zero);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_insecure_tlsa);
 	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keep_self);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_states);
+	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_octets);
 	return _cmocka_run_group_tests("policy", list, n, NULL, NULL);
 }
