@@ -8,12 +8,14 @@
 
 const char usage_route[] =
     "usage: danevirke route [--profile NAME] [--port N] [--json] DOMAIN...\n"
-    "       danevirke route [--profile NAME] [--port N] [--json] --host NAME...\n"
+    "       danevirke route [--profile NAME] [--port N] [--json] --host NAME\n"
+    "           [--host NAME]...\n"
     "\n"
     "The route of mail to each domain, and what the module tells a mail server to\n"
     "do with each host: DNSSEC states, addresses, base domain, TLSA records.\n"
     "\n"
-    "  --host NAME         a relay host set by the administrator: no MX lookup\n"
+    "  --host NAME         a relay host set by the administrator: no MX lookup;\n"
+    "                      once for each, and no DOMAIN beside it\n"
     "  --port N            TCP port, 25 if not given\n"
     "  --profile NAME      profile of danevirke.conf, \"default\" if not given\n"
     "  --limit SECONDS     for a name, 120 if not given\n"
@@ -124,18 +126,50 @@ verdict(const struct danevirke_answer *a, const struct danevirke_host *h)
 	    h->action == DANEVIRKE_AUTHENTICATE);
 }
 
-static void
-json_tlsa(struct json *j, const struct danevirke_tlsa *t)
+/* How many octets of usage, selector and matching type a record has (Q06). */
+static unsigned
+octets(const struct danevirke_host *h, size_t i)
 {
+	if (h->size < offsetof(struct danevirke_host, tlsa_octets) +
+		    sizeof h->tlsa_octets ||
+	    h->tlsa_octets == NULL)
+		return 3;
+	return h->tlsa_octets[i];
+}
+
+/* NULL: there was no lookup that could have a state. */
+static const char *
+tlsa_state(const struct danevirke_host *h)
+{
+	if (h->size > offsetof(struct danevirke_host, tlsa_asked) &&
+	    h->tlsa_asked == 0)
+		return NULL;
+	return state_word(h->tlsa_state);
+}
+
+static void
+json_octet(struct json *j, const char *name, uint8_t value, bool there)
+{
+	if (there)
+		json_int(j, name, value);
+	else
+		json_string(j, name, NULL);
+}
+
+static void
+json_tlsa(struct json *j, const struct danevirke_host *h, size_t i)
+{
+	const struct danevirke_tlsa *t = &h->tlsa[i];
+	unsigned n = octets(h, i);
 	char name[64];
 
 	record_name((uint8_t[3]){ t->usage, t->selector, t->matching }, name,
 	    sizeof name);
 	json_object(j, NULL);
-	json_int(j, "usage", t->usage);
-	json_int(j, "selector", t->selector);
-	json_int(j, "matching", t->matching);
-	json_string(j, "name", name);
+	json_octet(j, "usage", t->usage, n > 0);
+	json_octet(j, "selector", t->selector, n > 1);
+	json_octet(j, "matching", t->matching, n > 2);
+	json_string(j, "name", n > 2 ? name : NULL);
 	json_hex(j, "data", t->data, t->len);
 	json_bool(j, "usable", t->usable == 1);
 	json_bool(j, "use", t->use == 1);
@@ -166,10 +200,10 @@ json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	for (i = 0; i < h->n_names; i++)
 		json_string(j, NULL, h->names[i]);
 	json_end_array(j);
-	json_string(j, "tlsa_state", state_word(h->tlsa_state));
+	json_string(j, "tlsa_state", tlsa_state(h));
 	json_array(j, "tlsa");
 	for (i = 0; i < h->n_tlsa; i++)
-		json_tlsa(j, &h->tlsa[i]);
+		json_tlsa(j, h, i);
 	json_end_array(j);
 	json_string(j, "result", c->dv->result_name(h->result));
 	json_string(j, "reason", h->reason);
@@ -202,21 +236,37 @@ json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	json_end_object(j);
 }
 
+/* "TLSA 3 1 1 HEX (DANE-EE SPKI SHA2-256)", or as much as there is. */
+static void
+print_record(const struct danevirke_host *h, size_t i)
+{
+	const struct danevirke_tlsa *t = &h->tlsa[i];
+	const uint8_t kind[3] = { t->usage, t->selector, t->matching };
+	unsigned n = octets(h, i), k;
+	char name[64], *hex;
+
+	out_print("    TLSA");
+	for (k = 0; k < n; k++)
+		out_print(" %u", kind[k]);
+	if (n < 3) {
+		out_print(" (%u octets): ", n);
+		return;
+	}
+	record_name(kind, name, sizeof name);
+	hex = record_hex(t->data, t->len);
+	out_print(" %s (%s): ", hex == NULL ? "?" : hex, name);
+	free(hex);
+}
+
 static void
 print_tlsa(struct cli *c, const struct danevirke_host *h)
 {
 	const struct danevirke_tlsa *t;
-	char name[64], *hex;
 	size_t i;
 
 	for (i = 0; i < h->n_tlsa; i++) {
 		t = &h->tlsa[i];
-		record_name((uint8_t[3]){ t->usage, t->selector, t->matching },
-		    name, sizeof name);
-		hex = record_hex(t->data, t->len);
-		out_print("    TLSA %u %u %u %s (%s): ", t->usage, t->selector,
-		    t->matching, hex == NULL ? "?" : hex, name);
-		free(hex);
+		print_record(h, i);
 		/* Q05: shown, but they do not count */
 		if (h->tlsa_state != DANEVIRKE_SECURE)
 			out_colour(c, OUT_WARN, "ignored: insecure");
@@ -347,6 +397,25 @@ add_question(
 	return 0;
 }
 
+/* "--host A B" is meant to be two hosts, and would be a host and a domain. */
+static bool
+one_kind(struct cli *c, const struct job *job)
+{
+	size_t i;
+
+	for (i = 1; i < job->n; i++)
+		if (job->q[i].kind != job->q[0].kind) {
+			cli_error(c,
+			    "\"%s\": mail domains beside --host: for another "
+			    "relay host want another --host, and a call of "
+			    "its own for a domain",
+			    job->q[job->q[0].kind == DANEVIRKE_RELAY ? i : 0]
+				.name);
+			return false;
+		}
+	return true;
+}
+
 static int
 run(struct cli *c, struct job *job)
 {
@@ -358,6 +427,8 @@ run(struct cli *c, struct job *job)
 		return cli_error(c,
 		    "no name: want a mail domain, or --host "
 		    "NAME");
+	if (!one_kind(c, job))
+		return EXIT_UNTESTED;
 	if ((e = cli_open(c, NULL)) == NULL)
 		return EXIT_UNTESTED;
 	if (c->dv->profile(e, job->profile) == NULL)

@@ -44,7 +44,7 @@ ANSWER = {"domain": str, "final": str, "outcome": OUTCOMES, "would": OUTCOMES,
 HOST = {"name": str, "preference": int, "port": int, "action": ACTIONS,
         "would": ACTIONS, "verdict": str, "addresses_state": STATES,
         "addresses": list, "base": (str, type(None)), "names": list,
-        "tlsa_state": STATES, "tlsa": list, "result": str, "reason": str}
+        "tlsa_state": STATES | {None}, "tlsa": list, "result": str, "reason": str}
 TLSA = {"usage": int, "selector": int, "matching": int, "name": str,
         "data": str, "usable": bool, "use": bool, "why": (str, type(None))}
 
@@ -141,7 +141,10 @@ def test_insecure_mx():
 
 def test_profiles():
     """T06 M04: --profile is obeyed"""
-    same(one("plain-tls", "--profile", "strict")["outcome"], "defer")
+    a = one("plain-tls", "--profile", "strict")
+    h, = a["hosts"]
+    same((a["outcome"], a["would"], h["action"], h["would"], h["result"]),
+         ("defer", "route", "defer", "opportunistic", "dane-required"))
     h, = one("m04-insecure-dane", "--profile", "mxmay")["hosts"]
     same(h["action"], "opportunistic")
     a = one("d03-mx-badsig", "--profile", "audit")
@@ -152,6 +155,30 @@ def test_why():
     """U02 A01: why a record is not used is said"""
     h, = one("u01-pkix-only")["hosts"]
     assert h["tlsa"] and all(t["why"] for t in h["tlsa"])
+
+
+def test_states():
+    """B04 B05 D08: a state is that of a lookup, null if there was none"""
+    for ident, addresses, tlsa in (
+            ("good-3-1-1", "secure", "secure"),
+            ("plain-signed-notlsa", "secure", "secure"),
+            ("plain-tls", "insecure", None),
+            ("d08-tlsa-servfail", "secure", "error"),
+            ("b04-no-address", "secure", None)):
+        h = one(ident)["hosts"][0]
+        same((h["addresses_state"], h["tlsa_state"]), (addresses, tlsa),
+             ident)
+
+
+def test_short():
+    """Q06: octets that are not in a record are not shown"""
+    r = route(domain("q06-two-octets"))
+    h, = r.json["routes"][0]["hosts"]
+    t, = [t for t in h["tlsa"] if not t["usable"]]
+    same((t["usage"], t["selector"], t["matching"], t["name"], t["data"]),
+         (3, 1, None, None, ""))
+    r = run("route", "--config", CONF, domain("q06-two-octets"))
+    has(r.out, "    TLSA 3 1 (2 octets): ignored: insecure\n")
 
 
 def test_relay():

@@ -457,6 +457,8 @@ def test_route_bad():
     conf = write("r.conf", 'resolver: { trust_anchor = "%s"; };\n' %
                  tool.path("anchor"))
     for args, part in (([], "no name"), (["--port", "0", "x"], "1 to 65535"),
+                       (["--host", "a", "b"], '"b": mail domains beside'),
+                       (["c", "--host", "a"], '"c": mail domains beside'),
                        (["--port", "65536", "x"], "--port"),
                        (["--port", "25x", "x"], "--port"),
                        (["--profile", "none", "x"], "no such profile"),
