@@ -40,6 +40,7 @@ struct dns {
 	bool many;
 	bool proven;            /* the root, with this context's anchor */
 	struct dns_query *root; /* the lookup of its keys, if under way */
+	struct arena keys;      /* what it gives */
 	char doubt[WHY_LEN];    /* why the last one proved nothing */
 };
 
@@ -118,6 +119,7 @@ dns_free(struct dns *dns)
 		return;
 	while (dns->queries != NULL)
 		dns_cancel(dns->queries);
+	arena_free(&dns->keys);
 	refresh_free(dns->refresh);
 	ub_ctx_delete(dns->ctx);
 	free(dns);
@@ -165,10 +167,11 @@ on_root(void *arg, const struct dns_result *r)
 	struct dns *dns = arg;
 
 	dns->root = NULL;
-	if (dns->proven)
-		return;
-	root_doubt(dns->conf, r, dns->doubt);
-	root_settle(dns, dns->doubt);
+	if (!dns->proven) {
+		root_doubt(dns->conf, r, dns->doubt);
+		root_settle(dns, dns->doubt);
+	}
+	arena_free(&dns->keys);
 }
 
 /* True: it waits for the root. */
@@ -376,11 +379,12 @@ root_ask(struct dns *dns)
 
 	if (dns->proven || dns->root != NULL)
 		return;
-	q = query_new(dns, NULL, ".", TYPE_DNSKEY, on_root, dns, NULL);
+	q = query_new(dns, &dns->keys, ".", TYPE_DNSKEY, on_root, dns, NULL);
 	dns->root = q; /* it may be answered before query_ask() is back */
 	if (q != NULL && query_ask(q, NULL) != DANEVIRKE_OK) {
 		dns->root = NULL;
 		query_free(q);
+		arena_free(&dns->keys);
 	}
 	if (dns->root == NULL)
 		snprintf(dns->doubt, sizeof dns->doubt,
