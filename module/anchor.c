@@ -257,8 +257,8 @@ useless_algorithm(
 	for (size_t i = 0; i < N_ALGORITHMS; i++)
 		if (algorithms[i].number == n)
 			name = algorithms[i].name;
-	return useless(s, r, "%s of algorithm %u%s%s%s", type, n,
-	    name == NULL ? "" : " (", name == NULL ? "" : name,
+	return useless(s, r, "%s of an unsupported algorithm, %u%s%s%s", type,
+	    n, name == NULL ? "" : " (", name == NULL ? "" : name,
 	    name == NULL ? "" : ")");
 }
 
@@ -298,7 +298,8 @@ ds_line(struct scan *s, const struct record *r, size_t i)
 	if (!algorithm_supported(algorithm))
 		return useless_algorithm(s, r, "DS", algorithm);
 	if (type != 2 && type != 4) /* SHA-1 alone is not enough */
-		return useless(s, r, "DS of digest type %u", type);
+		return useless(
+		    s, r, "DS of an unsupported digest type, %u", type);
 	s->n++;
 	return 0;
 }

@@ -422,6 +422,8 @@ def test_conf_algorithm():
     conf = write("ed448.conf", 'resolver: { trust_anchor = "%s"; };\n' %
                  tool.path("ed448"))
     ed448 = ". IN DS 5913 16 2 %s\n" % ("fa" * 32)
+    what = "%s:%%d: DS of an unsupported algorithm, 16 (ED448)" % (
+        tool.path("ed448"))
     want = (': %swant a DS or DNSKEY line of "." with algorithm 8, 10, 13, 14 '
             'or 15 and digest type 2 or 4')
     for text, line, valid, how in (
@@ -432,14 +434,13 @@ def test_conf_algorithm():
         for probe in ([], ["--probe"])[:1 if valid else 2]:
             r = run("conf", "--json", *probe, conf)
             same((r.code, r.json["valid"]), (0 if valid else 1, valid))
-            same(r.json["messages"], [
-                "resolver.trust_anchor: %s:%d: DS of algorithm 16 (ED448)%s" %
-                (tool.path("ed448"), line, want % how)])
-        has(run("conf", conf).out, "algorithm 16 (ED448)")
+            same(r.json["messages"], ["resolver.trust_anchor: " +
+                                      what % line + want % how])
+        has(run("conf", conf).out, "algorithm, 16 (ED448)")
     write("ed448", ed448)
     r = run("route", "--config", conf, "example.org")
     same(r.code, 2)
-    has(r.err, "%s:1: DS of algorithm 16 (ED448)" % tool.path("ed448"))
+    has(r.err, what % 1)
 
 
 def test_conf_bad():

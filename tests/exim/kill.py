@@ -289,6 +289,8 @@ for name, change, says in (
          ':1: "alpha.": want an anchor for "."'),
         ("unknown algorithm", anchor(KEY.replace(" 8 2 ", " 200 2 ")),
          ":1: DS of an unsupported algorithm"),
+        ("Ed448", anchor(KEY.replace(" 8 2 ", " 16 2 ")),
+         r":1: DS of an unsupported algorithm, 16 \(ED448\)"),
         ("unknown digest", anchor(KEY.replace(" 8 2 ", " 8 99 ")),
          ":1: DS of an unsupported digest"),
         # well formed: every name is bogus
