@@ -93,6 +93,13 @@ const struct danevirke_answer *cli_ask(struct cli *, const struct danevirke *,
     const struct danevirke_question *, unsigned long limit,
     struct danevirke_error *err);
 
+/* The value of --host as A-labels; 0, or EXIT_UNTESTED: reported. */
+int cli_host(struct cli *, const char *value, char name[256]);
+
+/* Resolvers keep nothing for longer than about this, whatever the zone says
+ * (RFC 8767 4 has a week; Unbound a day). */
+#define TTL_WEEK 604800
+
 /* ---------------------------------------------------------------- option */
 
 enum opt_arg { OPT_NONE, OPT_ONE, OPT_MANY, OPT_MAYBE };

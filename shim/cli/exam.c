@@ -34,6 +34,7 @@ static const char *const variant_names[] = { NULL, "RSA", "ECDSA",
 	":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SECP384R1-SHA384" \
 	":+SIGN-ECDSA-SECP521R1-SHA512:+SIGN-EDDSA-ED25519"
 #define QUIT_TIME 2                      /* seconds */
+#define PAUSE_TIME 2                     /* after "not now" */
 #define OTHER_SNI "no-such-host.invalid" /* RFC 2606 2 */
 
 struct domain;
@@ -45,6 +46,7 @@ struct task {
 	size_t at; /* in report->addr */
 	enum variant variant;
 	struct starttls *session; /* NULL: waiting */
+	struct event *pause;      /* NULL: was never told "not now" */
 	bool tls[N_VARIANTS];
 };
 TAILQ_HEAD(tasks, task);
@@ -65,19 +67,28 @@ struct exam {
 	exam_done *done;
 	void *arg;
 	TAILQ_HEAD(, domain) domains;
-	struct tasks waiting, running;
+	struct tasks waiting, running, paused;
 	size_t n_running;
 	struct event *pump;
 };
 
 static void
+task_free(struct task *t)
+{
+	if (t->pause != NULL)
+		event_free(t->pause);
+	free(t);
+}
+
+static void
 clean(struct domain *d)
 {
-	struct tasks *list[] = { &d->exam->waiting, &d->exam->running };
+	struct tasks *list[] = { &d->exam->waiting, &d->exam->running,
+		&d->exam->paused };
 	struct task *t, *next;
 	size_t i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		for (t = TAILQ_FIRST(list[i]); t != NULL; t = next) {
 			next = TAILQ_NEXT(t, entry);
 			if (t->domain != d)
@@ -86,7 +97,7 @@ clean(struct domain *d)
 				d->exam->n_running--;
 			starttls_cancel(t->session);
 			TAILQ_REMOVE(list[i], t, entry);
-			free(t);
+			task_free(t);
 		}
 	resolver_cancel(d->query);
 	if (d->timer != NULL)
@@ -170,6 +181,43 @@ out_of_files(const struct starttls_result *s)
 		strstr(s->text, strerror(ENFILE)) != NULL);
 }
 
+/* RFC 5321 3.8, 4.2.1: 421 at any time is "not now", and says nothing of what
+ * the server does at other times. */
+static bool
+not_now(const struct starttls_result *s)
+{
+	return s->state != STARTTLS_READY && s->code == 421;
+}
+
+static void
+on_pause(int fd, short what, void *arg)
+{
+	struct task *t = arg;
+	struct exam *x = t->domain->exam;
+
+	(void)fd;
+	(void)what;
+	TAILQ_REMOVE(&x->paused, t, entry);
+	TAILQ_INSERT_TAIL(&x->waiting, t, entry);
+	event_active(x->pump, 0, 0);
+}
+
+/* Once more, in a while; false: it was that already. */
+static bool
+once_more(struct task *t)
+{
+	struct timeval tv = { .tv_sec = PAUSE_TIME };
+	struct exam *x = t->domain->exam;
+
+	if (t->pause != NULL ||
+	    (t->pause = event_new(x->o.base, -1, 0, on_pause, t)) == NULL)
+		return false;
+	event_add(t->pause, &tv);
+	TAILQ_INSERT_TAIL(&x->paused, t, entry);
+	event_active(x->pump, 0, 0);
+	return true;
+}
+
 static void
 first_failed(struct report *r, struct address_report *ar,
     const struct starttls_result *s)
@@ -177,7 +225,14 @@ first_failed(struct report *r, struct address_report *ar,
 	enum severity severity = has_dane(ar->host) ? SEV_PROBLEM : SEV_NOTE;
 
 	snprintf(ar->text, sizeof ar->text, "%s", s->text);
-	if (s->tls) /* TLS 1.3: also where a client's certificate is wanted */
+	if (not_now(s)) {
+		ar->tested = ar->tls = false;
+		lint_add(r, SEV_WARNING, "T12", ar->host->name, ar->addr->text,
+		    "test it again later",
+		    "not now, it said two times, so it is not tested: %s",
+		    s->text);
+	} else if (
+	    s->tls) /* TLS 1.3: also where a client's certificate is wanted */
 		lint_add(r, severity, "L05", ar->host->name, ar->addr->text,
 		    severity == SEV_PROBLEM ?
 			"senders that check DANE delay mail until a session "
@@ -245,6 +300,8 @@ on_session(void *arg, const struct starttls_result *s)
 		stream_finish(s->stream, QUIT_TIME);
 	else
 		stream_free(s->stream);
+	if (t->variant == V_FIRST && not_now(s) && once_more(t))
+		return;
 	t->tls[t->variant] = s->tls;
 	if (t->variant == V_FIRST) {
 		ar->tested = s->state >= STARTTLS_COMMAND;
@@ -259,7 +316,7 @@ on_session(void *arg, const struct starttls_result *s)
 	if (out_of_files(s))
 		r->no_memory = true;
 	/* the chain served for a strange name proves nothing */
-	if (s->tls && t->variant <= V_ECDSA)
+	if (s->tls && t->variant <= V_ECDSA && !not_now(s))
 		lint_chain(
 		    r, ar, s->chain, variant_names[t->variant], &x->o.lint);
 	t->variant++;
@@ -267,7 +324,7 @@ on_session(void *arg, const struct starttls_result *s)
 		/* behind the others: they have waited */
 		TAILQ_INSERT_TAIL(&x->waiting, t, entry);
 	} else {
-		free(t);
+		task_free(t);
 		if (--d->left == 0) {
 			domain_end(d);
 			return;
@@ -491,6 +548,7 @@ exam_new(const struct exam_options *o, exam_done *done, void *arg)
 	TAILQ_INIT(&x->domains);
 	TAILQ_INIT(&x->waiting);
 	TAILQ_INIT(&x->running);
+	TAILQ_INIT(&x->paused);
 	x->pump = event_new(o->base, -1, 0, on_pump, x);
 	if (x->pump == NULL) {
 		free(x);

@@ -187,6 +187,25 @@ lint_size(struct report *r, const struct danevirke_host *h)
 		    size, UDP_SIZE);
 }
 
+/* L02: how long a change takes to be everywhere. */
+static void
+lint_ttl(struct report *r, const struct danevirke_host *h)
+{
+	if (h->tlsa_ttl > TTL_WEEK)
+		lint_add(r, SEV_WARNING, "L02", h->name, NULL,
+		    "an hour is usual: before a key is changed, two TTLs have "
+		    "to go by",
+		    "the TLSA records have a TTL of %u seconds: resolvers "
+		    "keep them as long as they like, a week or more",
+		    h->tlsa_ttl);
+	else if (h->tlsa_ttl == 0)
+		lint_add(r, SEV_WARNING, "L02", h->name, NULL,
+		    "an hour is usual: every message has to wait for this "
+		    "answer, and is delayed when it fails",
+		    "the TLSA records have a TTL of 0: no resolver keeps "
+		    "them");
+}
+
 /* L12: until: as in struct danevirke_host, 0: there is none. */
 static void
 lint_signature(struct report *r, const char *host, uint32_t until,
@@ -234,6 +253,7 @@ lint_host(struct report *r, const struct danevirke_host *h,
 		return;
 	for (i = 0; i < h->n_tlsa; i++)
 		lint_one_record(r, h, &h->tlsa[i]);
+	lint_ttl(r, h);
 	if (h->would == DANEVIRKE_ENCRYPT && r->answer->insecure_mx == 0)
 		lint_add(r, SEV_PROBLEM, "T03", h->name, NULL,
 		    "publish 3 1 1 of the certificate in use",

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -172,6 +173,29 @@ cli_ask(struct cli *c, const struct danevirke *e,
 	}
 	event_free(timer);
 	return ask.answer;
+}
+
+int
+cli_host(struct cli *c, const char *value, char name[256])
+{
+	struct danevirke_error err = { 0, "" };
+	const char *rest;
+
+	/* the owner of the records, taken for the host */
+	if (value[0] == '_') {
+		rest = strchr(value, '.');
+		if (rest != NULL && strncasecmp(rest, "._tcp.", 6) == 0)
+			return cli_error(c,
+			    "--host \"%s\": want the mail host alone: %s "
+			    "(--port N is for the port)",
+			    value, rest + 6);
+		return cli_error(c,
+		    "--host \"%s\": want a host name, which begins with no _",
+		    value);
+	}
+	if (c->dv->to_ascii(value, name, 256, &err) != 0)
+		return cli_error(c, "--host \"%s\": %s", value, err.text);
+	return 0;
 }
 
 static void

@@ -225,6 +225,10 @@ pem_read(
 	*n = 0;
 	for (; s < end; s = nl + 1) {
 		line++;
+		/* a UTF-8 byte order mark, as some editors put in front; of
+		 * several files in one, it stands in the middle */
+		if (end - s >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
+			s += 3;
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			nl = end;
 		if (boundary(s, (size_t)(nl - s), "-----BEGIN ", &label,

@@ -102,7 +102,8 @@ text_host(struct cli *c, const struct report *r, const struct danevirke_host *h)
 	out_print("  MX %u ", h->preference);
 	out_colour(c, OUT_BOLD, h->name);
 	out_print(": %s", h->reason);
-	if (h->tlsa_ttl != 0)
+	if (h->tlsa_ttl != 0 ||
+	    (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa > 0))
 		out_print(", TTL %u", h->tlsa_ttl);
 	if (report_signature(r, h, &left))
 		out_print(", signatures end in %ld days", left);

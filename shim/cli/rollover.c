@@ -66,7 +66,8 @@ struct job {
 	size_t n_certs;
 	const struct danevirke_answer *answer;
 	const struct danevirke_host *shown; /* in answer */
-	uint32_t ttl;                       /* of the records */
+	uint32_t ttl;                       /* of the records, in the zone */
+	uint32_t hold;                      /* how long a cache may keep it */
 	struct state state;
 	struct group *group;
 	size_t n_group;
@@ -120,7 +121,6 @@ add_option(struct cli *c, void *arg, int id, const char *value)
 static int
 check_options(struct cli *c, struct job *job)
 {
-	struct danevirke_error err = { 0, "" };
 	char told[32], now[32];
 
 	if (job->cert == NULL)
@@ -140,9 +140,7 @@ check_options(struct cli *c, struct job *job)
 	}
 	if (cli_load(c) != 0)
 		return EXIT_UNTESTED;
-	if (c->dv->to_ascii(job->host, job->name, sizeof job->name, &err) != 0)
-		return cli_error(c, "--host \"%s\": %s", job->host, err.text);
-	return 0;
+	return cli_host(c, job->host, job->name);
 }
 
 static int
@@ -195,6 +193,7 @@ look(struct cli *c, struct job *job)
 	 * most caches keep at most */
 	job->ttl = h->n_tlsa > 0 && h->tlsa_ttl == 0 ? TTL_UNKNOWN :
 						       h->tlsa_ttl;
+	job->hold = job->ttl < TTL_WEEK ? job->ttl : TTL_WEEK;
 	switch (h->would) {
 	case DANEVIRKE_AUTHENTICATE:
 	case DANEVIRKE_ENCRYPT:
@@ -413,7 +412,7 @@ judge(struct cli *c, struct job *job)
 	job->state.host = job->name;
 	job->state.port = job->port;
 	job->ready = job->now;
-	if (state_update(&job->state, h->tlsa, h->n_tlsa, job->ttl,
+	if (state_update(&job->state, h->tlsa, h->n_tlsa, job->hold,
 		job->told != 0 ? job->told : job->now) != 0)
 		return cli_error(c, "out of memory");
 	for (i = 0; i < job->state.n; i++)
@@ -500,7 +499,7 @@ print_json(struct cli *c, const struct job *job)
 	json_string(&j, "base", job->shown->base);
 	json_int(&j, "ttl", job->ttl);
 	json_int(&j, "wait",
-	    job->publish ? 2 * (long long)job->ttl :
+	    job->publish ? 2 * (long long)job->hold :
 			   (long long)(job->ready - job->now));
 	json_time(&j, "at", job->now);
 	json_records(c, job, &j);

@@ -151,6 +151,15 @@ read_host(struct reader *r, char *s, const struct state *st)
 	    name, port, st->host, st->port);
 }
 
+/* Nothing that was seen then is held for longer. */
+static time_t
+within(const struct state *st, time_t t)
+{
+	time_t most = st->asked + 2 * (time_t)TTL_WEEK;
+
+	return t < most ? t : most;
+}
+
 static int
 read_record(struct reader *r, char *s, bool gone, struct state *st)
 {
@@ -163,6 +172,7 @@ read_record(struct reader *r, char *s, bool gone, struct state *st)
 		return -1;
 	if (new.since > st->asked || new.ready < new.since)
 		return bad(r, "times out of order");
+	new.ready = within(st, new.ready);
 	if (record_parse(s, &t, why, sizeof why) != 0)
 		return bad(r, "%s", why);
 	new.kind[0] = t.usage;
@@ -206,7 +216,7 @@ read_head(struct reader *r, struct state *st)
 		return -1;
 	if (*s != '\0')
 		return bad(r, "\"%.64s\": unexpected", s);
-	st->ttl = (uint32_t)ttl;
+	st->ttl = ttl < TTL_WEEK ? (uint32_t)ttl : TTL_WEEK;
 	return 0;
 }
 
@@ -234,6 +244,7 @@ read_text(struct reader *r, time_t now, struct state *st)
 				return bad(r, "a second \"cached\"");
 			if (take_time(r, &s, &st->cached) != 0)
 				return -1;
+			st->cached = within(st, st->cached);
 			if (*s != '\0')
 				return bad(r, "\"%.64s\": unexpected", s);
 		} else if (strcmp(word, "seen") == 0 ||

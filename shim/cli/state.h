@@ -25,7 +25,7 @@ struct state {
 	const char *host; /* the caller's */
 	unsigned long port;
 	time_t asked;  /* last; 0: never */
-	uint32_t ttl;  /* seconds, of what was seen then */
+	uint32_t ttl;  /* seconds that caches keep what was seen then */
 	time_t cached; /* until then somebody may hold an earlier set; 0:
 					 * no set but this is known */
 	struct seen *seen;

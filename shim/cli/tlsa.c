@@ -369,7 +369,6 @@ print_json(const struct job *job)
 static int
 make_owner(struct cli *c, struct job *job)
 {
-	struct danevirke_error err = { 0, "" };
 	struct in_addr ip;
 	char name[256];
 
@@ -379,8 +378,8 @@ make_owner(struct cli *c, struct job *job)
 		    "name of the records");
 	if (job->host == NULL)
 		return 0;
-	if (c->dv->to_ascii(job->host, name, sizeof name, &err) != 0)
-		return cli_error(c, "--host \"%s\": %s", job->host, err.text);
+	if (cli_host(c, job->host, name) != 0)
+		return EXIT_UNTESTED;
 	if (inet_pton(AF_INET, name, &ip) == 1) /* T08 */
 		return cli_error(c,
 		    "--host \"%s\": an address has no TLSA records: want the "

@@ -474,6 +474,32 @@ def test_down():
            [("T10", "mx1", addresses("stall")[0])])
 
 
+def test_not_now():
+    """T12: 421 to STARTTLS or behind it is tried again once, and is no fault
+    of what the server does at other times"""
+    for fault in ("notnow", "notnowtls"):
+        for times, want in ((1, "good"), (2, "untested")):
+            with Servers() as up:
+                up.listen(addresses("notnow"), cert("notnow"),
+                          **{fault: times})
+                c = judged("notnow", want, "full", [],
+                           [("T12", "mx1", addresses("notnow")[0])]
+                           if times == 2 else [], [])
+            same(all_addresses(c)[0]["tested"], times == 1)
+            assert "broken" not in c["summary"]
+            if times == 2:
+                has(text_of(c, "T12"), "421 too many")
+
+
+def test_ttl():
+    """L02: TTLs that are too long or 0"""
+    c = judged("longttl", "warning", "full", [], [("L02", "mx1", None)])
+    same(c["hosts"][0]["tlsa_ttl"], 2147483647)
+    c = judged("zerottl", "warning", "full", [], [("L02", "mx1", None)])
+    has(text_of(c, "L02"), "TTL of 0")
+    has(check(domain("zerottl")).out, "TTL 0,")
+
+
 def test_banner():
     """T10: one host refuses: a warning, and the summary says what was seen"""
     c = judged("banner", "warning", "full", [],

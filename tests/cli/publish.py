@@ -55,6 +55,20 @@ def test_chain():
          ["certificate", "CA certificate", "CA certificate"])
 
 
+def test_bom():
+    """a UTF-8 byte order mark before PEM, also of the second of two files"""
+    mark = b"\xef\xbb\xbf"
+    plain = records(tlsa("--json", "--cert", write("chain.pem", CHAIN)))
+    for text in (mark + CHAIN, CHAIN.replace(
+            b"-----END CERTIFICATE-----\n",
+            b"-----END CERTIFICATE-----\n" + mark, 1)):
+        r = tlsa("--json", "--cert", write("bom.pem", text))
+        same((r.code, r.err), (0, ""))
+        same(records(r), plain)
+        r = run("verify", "--tlsa", LEAF.record(3), path("bom.pem"))
+        same(r.code, 0)
+
+
 def test_forms():
     """certificates, keys and requests, PEM and DER, EC and RSA: one key"""
     trad = serialization.PrivateFormat.TraditionalOpenSSL
@@ -212,6 +226,9 @@ def test_bad_options():
             ("usage", ["--cert", leaf, "--usage", ""]),
             ("--host", ["--cert", leaf, "--host", "a..b"]),
             ("an address", ["--cert", leaf, "--host", "192.0.2.1"]),
+            ("want the mail host alone: mx.example.com",
+             ["--cert", leaf, "--host", "_25._tcp.mx.example.com"]),
+            ("begins with no _", ["--cert", leaf, "--host", "_dmarc.a.b"]),
             ("twice", ["--cert", leaf, "--next-key", leaf, "--next-key",
                        leaf])):
         bad(part, *args)

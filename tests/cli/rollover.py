@@ -677,6 +677,32 @@ def test_long_ttl():
     assert 345590 <= j["wait"] <= 345600, j["wait"]
 
 
+def test_endless_ttl():
+    """L02: no resolver keeps a record for more than about a week"""
+    mx, state = host("moving"), path("endless.state")
+    c, file = new_cert("new.pem", mx)
+    ZONE.publish(c, ttl=2147483647)
+    week2 = 2 * 7 * 86400
+    j = judged(WAIT, mx, file)
+    same(j["ttl"], 2147483647)
+    assert week2 - 10 <= j["wait"] <= week2, j["wait"]
+    same(ask(mx, file, "--state", state).code, WAIT)
+    same(ask(mx, file, "--state", state, "--at", later(week2 + 5)).code,
+         INSTALL)
+    # remembered by a version that took the TTL at its word
+    with open(state) as f:
+        text = f.read()
+    head, n = re.subn(r"(?m)^(asked \S+) \d+$", r"\1 2147483647", text)
+    same(n, 1)
+    head, n = re.subn(r"(?m)^(seen \S+) \S+", r"\1 2162-12-01T00:00:00Z",
+                      head)
+    same(n, 1)
+    with open(state, "w") as f:
+        f.write(head)
+    same(ask(mx, file, "--state", state, "--at", later(week2 + 5)).code,
+         INSTALL)
+
+
 def test_tlsa_alias():
     """Q02 L02: an alias of the TLSA name, whose TTL counts too"""
     mx = host("moving")

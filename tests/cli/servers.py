@@ -23,6 +23,18 @@ class Quiet:
 
 
 class Session(smtpd.Session):
+    def do_starttls(self, rest):
+        if self.host.get("notnow", 0) > self.host["n"]:
+            self.say("421 too many connections, later")
+        else:
+            super().do_starttls(rest)
+
+    def do_ehlo(self, rest):
+        if self.tls and self.host.get("notnowtls", 0) > self.host["n"]:
+            self.say("421 too many sessions, later")
+        else:
+            super().do_ehlo(rest)
+
     def start_tls(self):
         self.stage = "handshake"
         h = self.host
@@ -66,7 +78,8 @@ class Servers:
     def listen(self, addresses, cert, **how):
         """how: rsa (a second certificate), sni {name: cert}, known (a set of
         names, others are refused), need_sni, most (connections, then it
-        closes), client (wants a certificate of the client)."""
+        closes), client (wants a certificate of the client), notnow (so many
+        connections get 421 to STARTTLS), notnowtls (421 behind it)."""
         host = dict(how, cert=cert, scenario="", name="mx")
         for a in addresses:
             s = smtpd.listen(a, 25)
@@ -86,7 +99,7 @@ class Servers:
                 sock.close()
                 continue
             threading.Thread(target=Servers.serve, daemon=True,
-                             args=(sock, host, address)).start()
+                             args=(sock, dict(host, n=n), address)).start()
 
     @staticmethod
     def serve(sock, host, address):
