@@ -205,6 +205,12 @@ struct danevirke_host {
 	/* For each of tlsa how many octets of usage, selector and matching were
 	 * there, 0 to 3; NULL: all three of all */
 	const uint8_t *tlsa_octets;
+	/* The name that has the addresses, after aliases; = name without;
+	 * NULL: no address was found. */
+	const char *target;
+	/* Of the alias itself, if target is another name: SECURE (B08, B09),
+	 * INSECURE (B10); ERROR: unknown, or there is none */
+	enum danevirke_dnssec alias_state;
 };
 
 struct danevirke_answer {
@@ -309,6 +315,14 @@ struct danevirke_options {
 	uint32_t flags; /* DANEVIRKE_KEEP_FRESH, DANEVIRKE_OPEN_ALL */
 };
 
+/* resolver.zones: below name the servers of forward are asked. */
+struct danevirke_zone {
+	const char *name;           /* A-labels */
+	const char *const *forward; /* "192.0.2.1@53", as below */
+	size_t n_forward;           /* 0: as everywhere */
+	uint8_t insecure;           /* 1: outside DNSSEC (D01) */
+};
+
 /* What the shims need to know of the configuration.  Owned by the engine. */
 struct danevirke_settings {
 	size_t size;
@@ -335,6 +349,13 @@ struct danevirke_settings {
 	unsigned relay_max_domains;
 	unsigned relay_failure_ttl; /* a failed verdict is kept */
 	unsigned resolver_timeout;  /* seconds for one question, 1 to 300 */
+	/* resolver: for who tests DNS as the module asks it */
+	const char *resolver_anchor;         /* path */
+	const char *resolver_hints;          /* path; NULL: built in */
+	const char *const *resolver_forward; /* "192.0.2.1@53" */
+	size_t n_resolver_forward;           /* 0: recurse from the root */
+	const struct danevirke_zone *resolver_zones;
+	size_t n_resolver_zones;
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */
@@ -444,6 +465,12 @@ struct danevirke_api {
 	 * all if name is NULL. */
 	int (*store_flush)(struct danevirke *e, const char *name, size_t *n,
 	    struct danevirke_error *err);
+
+	/* May this address, which a zone has named, be talked to (M12)?  0 for
+	 * loopback, multicast and the like, unless resolver.allow_addresses
+	 * has it; else 1.  ip as in struct danevirke_addr. */
+	int (*may_use)(
+	    const struct danevirke *e, int family, const uint8_t *ip);
 };
 
 extern const struct danevirke_api danevirke_v1;

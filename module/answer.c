@@ -63,6 +63,7 @@ put_host(struct block *b, const struct danevirke_host *src,
 	dst->name = put_str(b, src->name);
 	dst->base = put_str(b, src->base);
 	dst->reason = put_str(b, src->reason);
+	dst->target = put_str(b, src->target);
 	names = put(b, src->names, src->n_names * sizeof *names);
 	dst->names = names;
 	for (i = 0; i < src->n_names; i++) {
@@ -205,6 +206,7 @@ walk_host(struct walk *w, struct danevirke_host *h)
 	walk_str(w, &h->name, true);
 	walk_str(w, &h->base, false);
 	walk_str(w, &h->reason, true);
+	walk_str(w, &h->target, false);
 	names = walk_array(w, &h->names, h->n_names, sizeof *names);
 	for (i = 0; names != NULL && i < h->n_names && !w->bad; i++)
 		walk_str(w, &names[i], true);
@@ -229,6 +231,7 @@ walk_host(struct walk *w, struct danevirke_host *h)
 	    (unsigned)h->would > DANEVIRKE_AUTHENTICATE ||
 	    (unsigned)h->state > DANEVIRKE_SECURE ||
 	    (unsigned)h->tlsa_state > DANEVIRKE_SECURE || h->tlsa_asked > 1 ||
+	    (unsigned)h->alias_state > DANEVIRKE_SECURE ||
 	    (unsigned)h->result > DANEVIRKE_DANE_REQUIRED ||
 	    (h->would == DANEVIRKE_AUTHENTICATE &&
 		(h->base == NULL || h->n_names == 0 || h->n_tlsa == 0)))

@@ -429,6 +429,31 @@ finish(struct walk *w, const config_t *cfg)
 		wrong(w, s, "the name of a profile of this file");
 }
 
+/* The resolver's part, for others. */
+static bool
+show_resolver(struct walk *w)
+{
+	struct conf *c = w->conf;
+	struct danevirke_settings *t = &c->settings;
+	struct danevirke_zone *z;
+	size_t i;
+
+	if ((z = arena_array(&c->arena, c->n_zones + 1, sizeof *z)) == NULL)
+		return setting_nomem(w);
+	for (i = 0; i < c->n_zones; i++)
+		z[i] = (struct danevirke_zone){ .name = c->zones[i].name,
+			.forward = (const char *const *)c->zones[i].forward,
+			.n_forward = c->zones[i].n_forward,
+			.insecure = c->zones[i].insecure };
+	t->resolver_zones = z;
+	t->n_resolver_zones = c->n_zones;
+	t->resolver_anchor = c->trust_anchor;
+	t->resolver_hints = c->root_hints;
+	t->resolver_forward = (const char *const *)c->forward;
+	t->n_resolver_forward = c->n_forward;
+	return true;
+}
+
 static void
 read_settings(struct walk *w)
 {
@@ -486,6 +511,7 @@ conf_load(const char *path, danevirke_log *log, void *arg,
 		fail(&named, e.code, "resolver.trust_anchor: %.900s", e.text);
 		setting_report(&w, &named);
 	}
+	show_resolver(&w);
 out:
 	free(text);
 	if (w.errors > 0) {

@@ -472,6 +472,13 @@ dv_store_flush(struct danevirke *e, const char *name, size_t *n,
 	return DANEVIRKE_OK;
 }
 
+static int
+dv_may_use(const struct danevirke *e, int family, const uint8_t *ip)
+{
+	return e != NULL && ip != NULL && (family == 4 || family == 6) &&
+	    !policy_forbidden(e->conf, family, ip);
+}
+
 const struct danevirke_api danevirke_v1 = {
 	.abi = DANEVIRKE_ABI,
 	.size = sizeof(struct danevirke_api),
@@ -492,4 +499,5 @@ const struct danevirke_api danevirke_v1 = {
 	.to_ascii = name_to_ascii,
 	.store_list = dv_store_list,
 	.store_flush = dv_store_flush,
+	.may_use = dv_may_use,
 };

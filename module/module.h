@@ -321,6 +321,9 @@ struct want {
 size_t policy_next(struct arena *, const struct facts *, struct host_facts *,
     struct want want[2]);
 
+/* M12: an address that no mail goes to */
+bool policy_forbidden(const struct conf *, int family, const uint8_t *ip);
+
 /* Facts, complete, to an answer whose parts are in the arena.  NULL: ENOMEM */
 struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
 

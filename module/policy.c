@@ -313,8 +313,8 @@ addr_inside(int *family, const uint8_t *ip)
 	return ip + sizeof mapped;
 }
 
-static bool /* M12 */
-addr_forbidden(const struct conf *c, int family, const uint8_t *ip)
+bool /* M12 */
+policy_forbidden(const struct conf *c, int family, const uint8_t *ip)
 {
 	static const struct conf_prefix bad[] = {
 		{ 4, { 0 }, 8 },
@@ -356,7 +356,7 @@ addr_add(struct arena *a, const struct facts *f, struct addr_list *l,
 	struct danevirke_addr *p = &l->addr[l->n];
 	char text[INET6_ADDRSTRLEN];
 
-	if (addr_forbidden(f->conf, family, ip)) {
+	if (policy_forbidden(f->conf, family, ip)) {
 		l->dropped++;
 		return true;
 	}
@@ -708,6 +708,20 @@ denial(const struct host_facts *h)
 	return h->a->state < h->aaaa->state ? h->a->state : h->aaaa->state;
 }
 
+/* RFC 2181 10.3: a host of an MX record is to have addresses itself. */
+static void
+host_alias(const struct host_facts *h, const struct reach *r,
+    struct danevirke_host *out)
+{
+	if (r->lead == NULL)
+		return;
+	out->target = r->lead->name[r->lead->n_alias];
+	if (r->lead->n_alias > 0)
+		out->alias_state = r->state != DANEVIRKE_INSECURE ? r->state :
+		    h->cname != NULL ? h->cname->state :
+				       DANEVIRKE_ERROR;
+}
+
 static bool
 host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
     struct danevirke_host *out, const char *final)
@@ -727,6 +741,7 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 		return false;
 	out->addrs = l.addr;
 	out->n_addrs = l.n;
+	host_alias(h, &r, out);
 	if (l.n == 0)
 		return unreachable(a, f, h, &l, out);
 	if (!host_tls(a, f, h, &r, out, final))

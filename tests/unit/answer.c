@@ -38,7 +38,9 @@ static const struct danevirke_host hosts[] = {
 	    .tlsa = tlsa,
 	    .n_tlsa = 3,
 	    .tlsa_state = DANEVIRKE_SECURE,
-	    .reason = "1 usable of 3" },
+	    .reason = "1 usable of 3",
+	    .target = "mail.example.net",
+	    .alias_state = DANEVIRKE_SECURE },
 	{ .size = sizeof(struct danevirke_host),
 	    .name = "mx2.example.org",
 	    .port = 25,
@@ -77,6 +79,9 @@ same(const struct danevirke_answer *a)
 	assert_int_equal(h->n_addrs, 2);
 	assert_string_equal(h->addrs[1].text, "192.0.2.1");
 	assert_int_equal(h->n_tlsa, 3);
+	assert_string_equal(h->target, "mail.example.net");
+	assert_true(h->alias_state == DANEVIRKE_SECURE);
+	assert_null(a->hosts[1].target);
 	assert_memory_equal(h->tlsa[0].data, digest, 32);
 	assert_null(h->tlsa[0].why);
 	assert_string_equal(h->tlsa[1].why, "usage 0");

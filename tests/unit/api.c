@@ -761,6 +761,25 @@ test_pack(void **state)
 	dv->close(e);
 }
 
+/* M12: as for hosts, so for whoever tests name servers. */
+static void
+test_may_use(void **state)
+{
+	static const uint8_t loopback[16] = { 127, 0, 0, 1 },
+			     public[16] = { 192, 0, 2, 1 },
+			     mapped[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 };
+	struct danevirke *e = engine_open(NULL);
+
+	(void)state;
+	assert_int_equal(dv->may_use(e, 4, public), 1);
+	assert_int_equal(dv->may_use(e, 4, loopback), 0);
+	assert_int_equal(dv->may_use(e, 6, mapped), 0);
+	assert_int_equal(dv->may_use(e, 5, public), 0);
+	assert_int_equal(dv->may_use(e, 4, NULL), 0);
+	assert_int_equal(dv->may_use(NULL, 4, public), 0);
+	dv->close(e);
+}
+
 int
 main(void)
 {
@@ -779,6 +798,7 @@ main(void)
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_guest),
 		cmocka_unit_test(test_pack),
+		cmocka_unit_test(test_may_use),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -698,6 +698,33 @@ test_profiles(void **state)
 	conf_free(c);
 }
 
+/* What others are told of the resolver is what the module uses. */
+static void
+test_resolver_shown(void **state)
+{
+	struct fixture *f = *state;
+	struct conf *c = load(f,
+	    "resolver: { trust_anchor = \"ANCHOR\"; forward = [ \"192.0.2.1\" ]; zones = ( "
+	    "{ name = \"Example.org\"; forward = [ \"192.0.2.2@5353\" ]; }, "
+	    "{ name = \"lab\"; insecure = true; } ); };");
+	const struct danevirke_settings *t;
+
+	assert_non_null(c);
+	t = &c->settings;
+	assert_string_equal(t->resolver_anchor, c->trust_anchor);
+	assert_null(t->resolver_hints);
+	assert_int_equal(t->n_resolver_forward, 1);
+	assert_string_equal(t->resolver_forward[0], "192.0.2.1@53");
+	assert_int_equal(t->n_resolver_zones, 2);
+	assert_string_equal(t->resolver_zones[0].name, "example.org");
+	assert_int_equal(t->resolver_zones[0].n_forward, 1);
+	assert_string_equal(t->resolver_zones[0].forward[0], "192.0.2.2@5353");
+	assert_int_equal(t->resolver_zones[0].insecure, 0);
+	assert_int_equal(t->resolver_zones[1].n_forward, 0);
+	assert_int_equal(t->resolver_zones[1].insecure, 1);
+	conf_free(c);
+}
+
 static void
 test_relay(void **state)
 {
@@ -1053,6 +1080,7 @@ main(void)
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_resolver),
 		cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_resolver_shown),
 		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_destination),
 		cmocka_unit_test(test_until),

@@ -10,7 +10,7 @@
  * or U.S.M.bad with a short one.  ^DNAME: the first alias was made from it.
  *
  * The answer is compared as text, host by host:
- *	NAME:ACTION[/WOULD](BASE|NAMES)@ADDRESSES
+ *	NAME[>TARGET.STATE]:ACTION[/WOULD](BASE|NAMES)@ADDRESSES
  */
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -82,13 +82,13 @@ static const struct test tests[] = {
 	    "DEFER/ROUTE " LONG ":defer/opp(-|)@192.0.2.1", LEVEL(DANE_ONLY) },
 	{ "T04 B09 long target",
 	    "d MX S 10.mx1\nmx1 A S >" LONG " 192.0.2.1\n" TLSA1,
-	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	    "ROUTE mx1>" LONG ".S:auth(mx1|mx1,d)@192.0.2.1" },
 	{ "T04 B09 long alias",
 	    "d MX S 10." LONG "\n" LONG " A S >mx1 192.0.2.1\n" TLSA1,
-	    "ROUTE " LONG ":auth(mx1|mx1,d)@192.0.2.1" },
+	    "ROUTE " LONG ">mx1.S:auth(mx1|mx1,d)@192.0.2.1" },
 	{ "T04 B09 both",
 	    "d MX S 10." LONG "\n" LONG " A S >" LONG "x 192.0.2.1",
-	    "ROUTE " LONG ":opp(-|)@192.0.2.1" },
+	    "ROUTE " LONG ">" LONG "x.S:opp(-|)@192.0.2.1" },
 	{ "T04 Q05 insecure TLSA",
 	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1",
 	    "ROUTE mx1:opp(-|)@192.0.2.1" },
@@ -133,53 +133,53 @@ static const struct test tests[] = {
 	{ "B08 D12",
 	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n" TLSA1
 	    "\n!_25._tcp.t TLSA S 3.1.1",
-	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	    "ROUTE mx1>t.S:auth(mx1|mx1,d)@192.0.2.1" },
 	{ "B08 none there",
 	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME S\n"
 	    "_25._tcp.mx1 TLSA S",
-	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	    "ROUTE mx1>t.S:opp(-|)@192.0.2.1" },
 	{ "D12 error",
 	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME E\n!" TLSA1,
-	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	    "DEFER mx1>t.E:defer(-|)@192.0.2.1" },
 	/* D13: the library cannot tell of such an alias alone */
 	{ "B08 D12 D13 DNAME",
 	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n!h.g CNAME S\n"
 	    "g DNAME S\n_25._tcp.h.g TLSA S >_25._tcp.h.t 3.1.1\n"
 	    "!_25._tcp.h.t TLSA S 3.1.1",
-	    "ROUTE h.g:auth(h.g|h.g,d)@192.0.2.1" },
+	    "ROUTE h.g>h.t.S:auth(h.g|h.g,d)@192.0.2.1" },
 	{ "B08 D13 DNAME, insecure TLSA",
 	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
 	    "g DNAME S\n_25._tcp.h.g TLSA I >_25._tcp.h.t 3.1.1",
-	    "ROUTE h.g:opp(-|)@192.0.2.1" },
+	    "ROUTE h.g>h.t.S:opp(-|)@192.0.2.1" },
 	{ "B10 D13 DNAME insecure",
 	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
 	    "g DNAME I\n!_25._tcp.h.g TLSA S 3.1.1",
-	    "ROUTE h.g:opp(-|)@192.0.2.1" },
+	    "ROUTE h.g>h.t.I:opp(-|)@192.0.2.1" },
 	{ "D08 D12 D13 DNAME error",
 	    "d MX S 10.h.g\nh.g A I ^g >h.t 192.0.2.1\n"
 	    "g DNAME E\n!_25._tcp.h.g TLSA S 3.1.1",
-	    "DEFER h.g:defer(-|)@192.0.2.1" },
+	    "DEFER h.g>h.t.E:defer(-|)@192.0.2.1" },
 	{ "B09 first",
 	    "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
 	    "_25._tcp.t TLSA S 3.1.1\n!" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
-	    "ROUTE mx1:auth(t|t,d)@192.0.2.1" },
+	    "ROUTE mx1>t.S:auth(t|t,d)@192.0.2.1" },
 	{ "B09 B11 second",
 	    "d MX S 10.mx1\nmx1 A S >m >t 192.0.2.1\n"
 	    "_25._tcp.t TLSA S\n" TLSA1 "\n!_25._tcp.m TLSA S 3.1.1",
-	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	    "ROUTE mx1>t.S:auth(mx1|mx1,d)@192.0.2.1" },
 	{ "B09 Q04 insecure first",
 	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n"
 	    "_25._tcp.t TLSA I 3.1.1\n" TLSA1,
-	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
+	    "ROUTE mx1>t.S:auth(mx1|mx1,d)@192.0.2.1" },
 	{ "B10 D11",
 	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME I\n!" TLSA1,
-	    "ROUTE mx1:opp(-|)@192.0.2.1" },
+	    "ROUTE mx1>t.I:opp(-|)@192.0.2.1" },
 	{ "B12",
 	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA E\n!" TLSA1,
-	    "DEFER mx1:defer(-|)@192.0.2.1" },
+	    "DEFER mx1>t.S:defer(-|)@192.0.2.1" },
 	{ "B13",
 	    "d MX S 10.mx1\nmx1 A S >t 192.0.2.1\n_25._tcp.t TLSA S 1.1.1\n!" TLSA1,
-	    "ROUTE mx1:encrypt(t|t,d)@192.0.2.1" },
+	    "ROUTE mx1>t.S:encrypt(t|t,d)@192.0.2.1" },
 	{ "Q02 Q03", "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S >x 3.1.1",
 	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1" },
 	/* M02, M03, M09, N03 */
@@ -206,7 +206,7 @@ static const struct test tests[] = {
 	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
 	{ "M04 may, alias",
 	    "d MX I 10.mx1\nmx1 A I >t 192.0.2.1\n!mx1 CNAME S\n!" TLSA1,
-	    "ROUTE insecure-mx mx1:opp(-|)@192.0.2.1",
+	    "ROUTE insecure-mx mx1>t.E:opp(-|)@192.0.2.1",
 	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC },
 	{ "M04 dane, error", "d MX I 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
 	    "DEFER insecure-mx mx1:defer(-|)@192.0.2.1" },
@@ -236,7 +236,7 @@ static const struct test tests[] = {
 	    "ROUTE implicit d:auth(d|d)@192.0.2.1" },
 	{ "B02 N05 alias",
 	    "d MX S >e\nd A S >e 192.0.2.1\n_25._tcp.e TLSA S 2.0.1",
-	    "ROUTE implicit d:auth(e|e,d)@192.0.2.1" },
+	    "ROUTE implicit d>e.S:auth(e|e,d)@192.0.2.1" },
 	{ "B02 M04 insecure denial",
 	    "d MX I\nd A S 192.0.2.1\n"
 	    "_25._tcp.d TLSA S 3.1.1",
@@ -251,7 +251,7 @@ static const struct test tests[] = {
 	{ "B01 relay host, alias N05",
 	    "d A S >e 192.0.2.1\n"
 	    "_25._tcp.e TLSA S 2.1.1",
-	    "ROUTE d:auth(e|e,d)@192.0.2.1", .relay = true },
+	    "ROUTE d>e.S:auth(e|e,d)@192.0.2.1", .relay = true },
 	{ "B01 relay host, insecure", "d A I 192.0.2.1\nd AAAA I",
 	    "ROUTE d:opp(-|)@192.0.2.1", .relay = true },
 	{ "B01 relay host gone", "d A S nx\nd AAAA S nx", "DEFER d:defer(-|)@",
@@ -518,8 +518,11 @@ answer_text(struct arena *a, const struct danevirke_answer *an)
 	for (i = 0; i < an->n_hosts; i++) {
 		const struct danevirke_host *h = &an->hosts[i];
 
-		s = arena_printf(
-		    a, "%s %s:%s", s, h->name, action_word(h->action));
+		s = arena_printf(a, "%s %s", s, h->name);
+		if (h->target != NULL && strcmp(h->target, h->name) != 0)
+			s = arena_printf(
+			    a, "%s>%s.%c", s, h->target, "EIS"[h->alias_state]);
+		s = arena_printf(a, "%s:%s", s, action_word(h->action));
 		if (h->would != h->action)
 			s = arena_printf(a, "%s/%s", s, action_word(h->would));
 		s = arena_printf(a, "%s(%s|", s, h->base ? h->base : "-");
