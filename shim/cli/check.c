@@ -14,7 +14,8 @@ const char usage_check[] =
     "\n"
     "Tests a receiver as senders see it: DNSSEC of MX, addresses and TLSA; then\n"
     "every address of every MX host: STARTTLS, the certificate against each kind of\n"
-    "record, RSA and ECDSA apart, with and without SNI.  No mail is sent.\n"
+    "record, RSA and ECDSA apart, with and without SNI.  No mail is sent.  Every\n"
+    "name server of the zones on the way is asked too.\n"
     "\n"
     "  --dns-only              connect to nothing\n"
     "  --nagios                one line and exit status for a Nagios plug-in\n"
@@ -195,7 +196,10 @@ cmd_check(struct cli *c)
 {
 	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { .cli = c,
-		.o = { .cli = c, .parallel = 10, EXAM_DEFAULTS } };
+		.o = { .cli = c,
+		    .parallel = 10,
+		    .servers = true,
+		    EXAM_DEFAULTS } };
 	int id, bad = 0, status = EXIT_UNTESTED;
 
 	/* never more names than arguments */

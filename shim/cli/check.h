@@ -2,8 +2,13 @@
 /*
  * check.h - the receiver's test, in three steps
  *
+ *	setup.c		exam_open()	options, loop, engine
  *	exam.c		exam_add()	route, connect, STARTTLS, chain
+ *	servers.c	  servers_*()	name servers: see servers.h
+ *	finding.c	  lint_*()	one finding
  *	lint.c		  lint_*()	what is found -> findings (L rows)
+ *	session.c	  lint_*()	  of sessions that failed
+ *	insecure.c	  lint_*()	  of what is not secure, and why
  *	report.c	report_*()	findings -> text, JSON
  *	metrics.c	report_*()	findings -> Nagios, Prometheus
  *
@@ -21,7 +26,8 @@ struct finding {
 	enum severity severity;
 	const char *row;    /* of the conformance table, "L01" */
 	char *host;         /* NULL: the domain as a whole */
-	char *addr;         /* NULL: the host as a whole */
+	char *server;       /* a name server, or NULL */
+	char *addr;         /* of it; NULL: the host as a whole */
 	char *text;         /* what was found */
 	const char *advice; /* what to do; constant, may be NULL */
 };
@@ -42,6 +48,17 @@ struct address_report {
 	char text[512];   /* what failed, or what matched */
 };
 
+/* Is a zone on the way signed so that it counts?  From its parent's servers. */
+struct zone_fact {
+	char name[256];
+	bool asked;            /* a server of the parent has answered */
+	size_t ds;             /* DS records */
+	bool known;            /* one of them is of what all resolvers know */
+	int algorithm, digest; /* of the last one */
+	bool keys;             /* it has DNSKEY records */
+	unsigned iterations;   /* of NSEC3, the most that was seen */
+};
+
 enum check_verdict {
 	CHECK_GOOD = 0,
 	CHECK_WARNING,
@@ -59,8 +76,13 @@ struct report {
 	size_t n_addr;
 	struct finding *finding;
 	size_t n_finding;
-	time_t when;    /* begin, seconds since 1970 */
-	double seconds; /* it took */
+	struct zone_fact *zone;
+	size_t n_zone;
+	int servers;        /* addresses of name servers asked; -1: it was
+				 * not done */
+	int servers_faulty; /* of them, those that something was said of */
+	time_t when;        /* begin, seconds since 1970 */
+	double seconds;     /* it took */
 	enum check_verdict verdict;
 	const char *dane; /* "full", "partial", "none" */
 	bool dns_only;    /* nothing was connected to, by wish */
@@ -98,6 +120,12 @@ struct lint_limits {
 void lint_add(struct report *, enum severity, const char *row, const char *host,
     const char *addr, const char *advice, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
+/* Frees all findings. */
+void lint_forget(struct report *);
+/* Of a name server (L14); addr may be NULL. */
+void lint_server(struct report *, enum severity, const char *server,
+    const char *addr, const char *advice, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
 /* What the answer alone shows: D05, L03, L06, L08, L09, L13, signatures. */
 void lint_answer(struct report *, const struct lint_limits *);
 /* The chain that an address served; what: how it was asked for ("RSA"), or
@@ -105,6 +133,20 @@ void lint_answer(struct report *, const struct lint_limits *);
 void lint_chain(struct report *, struct address_report *ar,
     const struct danevirke_chain *, const char *what,
     const struct lint_limits *);
+/* Why DNSSEC does not protect something; once the zones are known. */
+void lint_insecure(struct report *);
+/* A session that failed, the first one with an address or one of the others:
+ * L05, L11, L12, T10, T12.  how: of the others, what was special about it;
+ * alone: neither RSA nor ECDSA works. */
+void lint_session(
+    struct report *, struct address_report *, const struct starttls_result *);
+void lint_variant(struct report *, const struct address_report *,
+    const struct starttls_result *, const char *how, bool sni, bool alone);
+/* Does this host have records that a chain can be held against? */
+bool lint_has_dane(const struct danevirke_host *);
+/* RFC 5321 3.8, 4.2.1: 421 at any time is "not now", and says nothing of what
+ * the server does at other times. */
+bool lint_not_now(const struct starttls_result *);
 /* Sets verdict and dane from all that was found. */
 void lint_verdict(struct report *);
 
@@ -125,6 +167,7 @@ struct exam_options {
 	unsigned long timeout;     /* seconds for each step */
 	unsigned long limit;       /* seconds for a domain */
 	bool dns_only;             /* connect to nothing */
+	bool servers;              /* ask every name server (L14) */
 	struct lint_limits lint;   /* now: 0 = the clock */
 };
 

@@ -6,6 +6,7 @@
  *	option.c	  opt_next()		the command line, strictly
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
+ *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
  *	der.c		    der_*()		where a public key lies

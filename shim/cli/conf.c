@@ -68,13 +68,14 @@ print_lines(struct cli *c, struct json *j, const struct lines *l)
 }
 
 static bool
-print_probes(struct cli *c, struct json *j, const char *config)
+print_probes(
+    struct cli *c, struct json *j, const struct danevirke_settings *settings)
 {
 	struct probe p[PROBE_MAX];
 	bool good = true;
 	size_t i, n;
 
-	n = probe_run(config, p);
+	n = probe_run(settings, p);
 	if (c->json)
 		json_array(j, "probes");
 	for (i = 0; i < n; i++) {
@@ -132,7 +133,7 @@ check(struct cli *c, bool probe, struct lines *l)
 	if (!c->json && e != NULL)
 		out_print("%s: no errors\n", path);
 	if (probe && e != NULL)
-		good &= print_probes(c, &j, path);
+		good &= print_probes(c, &j, c->dv->settings(e));
 	if (c->json)
 		json_end_object(&j);
 	c->dv->close(e);

@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "check.h"
+#include "servers.h"
 
 /* How one connection is made.  The first one that fails to handshake ends the
  * row; the others ask for what the first did not show (L11, L12). */
@@ -58,12 +59,14 @@ struct domain {
 	struct resolver_query *query;
 	struct event *timer;
 	struct timespec from;
-	size_t left;  /* tasks */
-	bool doubted; /* the query is on_probe()'s */
+	struct job *job; /* name servers; NULL: none, or over */
+	size_t left;     /* tasks */
+	bool doubted;    /* the query is on_probe()'s */
 };
 
 struct exam {
 	struct exam_options o;
+	struct servers *servers; /* NULL: they are not asked */
 	exam_done *done;
 	void *arg;
 	TAILQ_HEAD(, domain) domains;
@@ -99,6 +102,7 @@ clean(struct domain *d)
 			TAILQ_REMOVE(list[i], t, entry);
 			task_free(t);
 		}
+	servers_cancel(d->job);
 	resolver_cancel(d->query);
 	if (d->timer != NULL)
 		event_free(d->timer);
@@ -122,6 +126,37 @@ domain_end(struct domain *d)
 	clean(d);
 	event_active(x->pump, 0, 0);
 	x->done(x->arg, r);
+}
+
+/* Unless something is under way. */
+static void
+domain_over(struct domain *d)
+{
+	if (d->left == 0 && d->query == NULL && d->job == NULL)
+		domain_end(d);
+}
+
+static void
+on_servers(void *arg)
+{
+	struct domain *d = arg;
+
+	d->job = NULL;
+	domain_over(d);
+}
+
+/* L14, while the hosts are talked to. */
+static void
+ask_servers(struct domain *d)
+{
+	const struct danevirke_answer *a = d->report->answer;
+
+	if (d->exam->servers == NULL || a->outcome == DANEVIRKE_NO_DOMAIN ||
+	    a->domain[0] == '[')
+		return;
+	d->job = servers_start(d->exam->servers, d->report, on_servers, d);
+	if (d->job == NULL)
+		d->report->no_memory = true;
 }
 
 /* Out of time: what was not tested says so. */
@@ -164,14 +199,6 @@ same_addr(const struct task *a, const struct task *b)
 	    memcmp(x->ip, y->ip, x->family == 4 ? 4 : 16) == 0;
 }
 
-/* Does this host have records that a chain can be held against? */
-static bool
-has_dane(const struct danevirke_host *h)
-{
-	return h->would == DANEVIRKE_AUTHENTICATE ||
-	    (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa > 0);
-}
-
 /* No descriptor was left: that is our own fault, and says nothing of them. */
 static bool
 out_of_files(const struct starttls_result *s)
@@ -179,14 +206,6 @@ out_of_files(const struct starttls_result *s)
 	return s->state == STARTTLS_CONNECT &&
 	    (strstr(s->text, strerror(EMFILE)) != NULL ||
 		strstr(s->text, strerror(ENFILE)) != NULL);
-}
-
-/* RFC 5321 3.8, 4.2.1: 421 at any time is "not now", and says nothing of what
- * the server does at other times. */
-static bool
-not_now(const struct starttls_result *s)
-{
-	return s->state != STARTTLS_READY && s->code == 421;
 }
 
 static void
@@ -219,72 +238,6 @@ once_more(struct task *t)
 }
 
 static void
-first_failed(struct report *r, struct address_report *ar,
-    const struct starttls_result *s)
-{
-	enum severity severity = has_dane(ar->host) ? SEV_PROBLEM : SEV_NOTE;
-
-	snprintf(ar->text, sizeof ar->text, "%s", s->text);
-	if (not_now(s)) {
-		ar->tested = ar->tls = false;
-		lint_add(r, SEV_WARNING, "T12", ar->host->name, ar->addr->text,
-		    "test it again later",
-		    "not now, it said two times, so it is not tested: %s",
-		    s->text);
-	} else if (
-	    s->tls) /* TLS 1.3: also where a client's certificate is wanted */
-		lint_add(r, severity, "L05", ar->host->name, ar->addr->text,
-		    severity == SEV_PROBLEM ?
-			"senders that check DANE delay mail until a session "
-			"goes on in TLS; ask no certificate of them" :
-			NULL,
-		    "the session fails after the handshake: %s", s->text);
-	else if (s->state == STARTTLS_CONNECT)
-		lint_add(r,
-		    strstr(s->text, strerror(ENETUNREACH)) != NULL ?
-			SEV_NOTE /* this machine has no such network */
-			:
-			SEV_WARNING,
-		    "L12", ar->host->name, ar->addr->text,
-		    "is the port open to the outside, or closed from here?",
-		    "cannot be reached: %s", s->text);
-	else if (s->state == STARTTLS_BANNER || s->state == STARTTLS_EHLO)
-		lint_add(r, SEV_WARNING, "T10", ar->host->name, ar->addr->text,
-		    NULL, "gives no SMTP session: %s", s->text);
-	else
-		lint_add(r, severity, "L05", ar->host->name, ar->addr->text,
-		    severity == SEV_PROBLEM ?
-			"TLSA records promise TLS: senders that check DANE "
-			"delay mail until STARTTLS works" :
-			"without STARTTLS all mail comes in the clear",
-		    "STARTTLS does not work: %s", s->text);
-}
-
-static void
-variant_failed(struct report *r, struct task *t, struct address_report *ar,
-    const struct starttls_result *s)
-{
-	if (s->state < STARTTLS_HANDSHAKE) {
-		/* it tells nothing about what was to be tried */
-		lint_add(r, SEV_NOTE, "L12", ar->host->name, ar->addr->text,
-		    "a server that takes few connections from one address "
-		    "cannot be tested wholly: try again later",
-		    "a further connection failed, a test was left out: %s",
-		    s->text);
-		return;
-	}
-	if (t->variant == V_ECDSA && !t->tls[V_RSA])
-		lint_add(r, SEV_NOTE, "L12", ar->host->name, ar->addr->text,
-		    NULL, "accepts neither RSA nor ECDSA alone: %s", s->text);
-	if (t->variant == V_NO_SNI || t->variant == V_OTHER_SNI)
-		lint_add(r, SEV_WARNING, "L11", ar->host->name, ar->addr->text,
-		    "senders may send another SNI or none: serve the "
-		    "ordinary certificate to them",
-		    "refuses a handshake %s: %s", variant_names[t->variant],
-		    s->text);
-}
-
-static void
 on_session(void *arg, const struct starttls_result *s)
 {
 	struct task *t = arg;
@@ -300,7 +253,7 @@ on_session(void *arg, const struct starttls_result *s)
 		stream_finish(s->stream, QUIT_TIME);
 	else
 		stream_free(s->stream);
-	if (t->variant == V_FIRST && not_now(s) && once_more(t))
+	if (t->variant == V_FIRST && lint_not_now(s) && once_more(t))
 		return;
 	t->tls[t->variant] = s->tls;
 	if (t->variant == V_FIRST) {
@@ -310,22 +263,24 @@ on_session(void *arg, const struct starttls_result *s)
 		snprintf(ar->version, sizeof ar->version, "%s", s->tls_version);
 		snprintf(ar->cipher, sizeof ar->cipher, "%s", s->tls_cipher);
 		if (!ar->ready)
-			first_failed(r, ar, s);
+			lint_session(r, ar, s);
 	} else if (!s->tls)
-		variant_failed(r, t, ar, s);
+		lint_variant(r, ar, s, variant_names[t->variant],
+		    t->variant == V_NO_SNI || t->variant == V_OTHER_SNI,
+		    t->variant == V_ECDSA && !t->tls[V_RSA]);
 	if (out_of_files(s))
 		r->no_memory = true;
 	/* the chain served for a strange name proves nothing */
-	if (s->tls && t->variant <= V_ECDSA && !not_now(s))
+	if (s->tls && t->variant <= V_ECDSA && !lint_not_now(s))
 		lint_chain(
 		    r, ar, s->chain, variant_names[t->variant], &x->o.lint);
 	t->variant++;
-	if (ar->tls && has_dane(ar->host) && t->variant < N_VARIANTS) {
+	if (ar->tls && lint_has_dane(ar->host) && t->variant < N_VARIANTS) {
 		/* behind the others: they have waited */
 		TAILQ_INSERT_TAIL(&x->waiting, t, entry);
 	} else {
 		task_free(t);
-		if (--d->left == 0) {
+		if (--d->left == 0 && d->job == NULL) {
 			domain_end(d);
 			return;
 		}
@@ -347,7 +302,7 @@ task_start(struct exam *x, struct task *t)
 		.helo = x->o.helo,
 		.mode = STARTTLS_REQUIRED,
 		.sni = base, /* L11, S01 */
-		.priority = has_dane(ar->host) ? own : NULL,
+		.priority = lint_has_dane(ar->host) ? own : NULL,
 		.connect_timeout = (unsigned)x->o.timeout,
 		.command_timeout = (unsigned)x->o.timeout };
 
@@ -439,7 +394,9 @@ on_probe(void *arg, const struct danevirke_answer *a,
 	d->report->own_dns = a == NULL || a->outcome == DANEVIRKE_DEFER;
 	d->exam->o.cli->dv->release(a);
 	lint_answer(d->report, &d->exam->o.lint);
-	domain_end(d);
+	if (!d->report->own_dns)
+		ask_servers(d);
+	domain_over(d);
 }
 
 /* Nothing at all is known of the domain: is it its own fault? */
@@ -474,12 +431,12 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		r->no_memory = true;
 	if (a != NULL && doubt(d))
 		return;
-	if (a != NULL)
+	if (a != NULL) {
 		lint_answer(r, &d->exam->o.lint);
-	if (d->left == 0)
-		domain_end(d);
-	else
-		event_active(d->exam->pump, 0, 0);
+		ask_servers(d);
+	}
+	event_active(d->exam->pump, 0, 0);
+	domain_over(d);
 }
 
 static void
@@ -513,6 +470,7 @@ exam_add(struct exam *x, const char *name, unsigned long n)
 	if (d->report != NULL) {
 		d->report->dv = x->o.cli->dv;
 		d->report->dns_only = x->o.dns_only;
+		d->report->servers = d->report->servers_faulty = -1;
 	}
 	if (d->report == NULL || d->timer == NULL ||
 	    (d->report->name = strdup(name)) == NULL)
@@ -550,8 +508,9 @@ exam_new(const struct exam_options *o, exam_done *done, void *arg)
 	TAILQ_INIT(&x->running);
 	TAILQ_INIT(&x->paused);
 	x->pump = event_new(o->base, -1, 0, on_pump, x);
-	if (x->pump == NULL) {
-		free(x);
+	if (x->pump == NULL ||
+	    (o->servers && (x->servers = servers_new(&x->o)) == NULL)) {
+		exam_free(x);
 		return NULL;
 	}
 	return x;
@@ -572,128 +531,8 @@ exam_free(struct exam *x)
 		return;
 	while ((d = TAILQ_FIRST(&x->domains)) != NULL)
 		clean(d);
-	event_free(x->pump);
+	servers_free(x->servers);
+	if (x->pump != NULL)
+		event_free(x->pump);
 	free(x);
-}
-
-/* ------------------------------------------------------------ the options */
-
-int
-exam_option(struct exam_options *o, int id, const char *value)
-{
-	static const struct {
-		const char *name;
-		unsigned long min, max;
-	} number[X_OWN] = { [X_PORT] = { "port", 1, 65535 },
-		[X_TIMEOUT] = { "timeout", 1, 300 },
-		[X_LIMIT] = { "limit", 1, 3600 },
-		[X_PARALLEL] = { "parallel", 1, 10000 },
-		[X_CONNECTIONS] = { "connections", 1, 10000 },
-		[X_CERT_DAYS] = { "certificate-days", 0, 3650 },
-		[X_SIG_DAYS] = { "signature-days", 0, 3650 } };
-	unsigned long *to[X_OWN] = { [X_PORT] = &o->port,
-		[X_TIMEOUT] = &o->timeout,
-		[X_LIMIT] = &o->limit,
-		[X_PARALLEL] = &o->parallel,
-		[X_CONNECTIONS] = &o->connections,
-		[X_CERT_DAYS] = &o->lint.certificate_days,
-		[X_SIG_DAYS] = &o->lint.signature_days };
-
-	if (id == X_DNS_ONLY)
-		o->dns_only = true;
-	else if (id == X_HELO)
-		o->helo = value;
-	else if (id == X_PROFILE)
-		o->profile = value;
-	else
-		return opt_number(o->cli, number[id].name, value,
-		    number[id].min, number[id].max, to[id]);
-	return 0;
-}
-
-/* Nobody reads on: known at once, not when the next line is written. */
-static void
-on_reader(int fd, short what, void *arg)
-{
-	struct exam_options *o = arg;
-	struct pollfd p = { fd, 0, 0 };
-
-	(void)what;
-	if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR)) {
-		out_closed();
-		event_base_loopbreak(o->base);
-	}
-}
-
-/* Where descriptors run out, DNS and hosts look broken that are not.  A domain
- * asks several questions at once. */
-static int
-files_enough(const struct exam_options *o)
-{
-	rlim_t want = 64 + o->connections + 8 * o->parallel;
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) != 0)
-		return EXIT_GOOD;
-	l.rlim_cur = l.rlim_max;
-	if (l.rlim_max >= want) {
-		setrlimit(RLIMIT_NOFILE, &l);
-		return EXIT_GOOD;
-	}
-	return cli_error(o->cli,
-	    "--parallel %lu and --connections %lu: %lu open files are allowed "
-	    "(ulimit -Hn), want %lu: allow more, or take fewer at once",
-	    o->parallel, o->connections, (unsigned long)l.rlim_max,
-	    (unsigned long)want);
-}
-
-int
-exam_open(struct exam_options *o)
-{
-	struct cli *c = o->cli;
-	struct stat st;
-
-	if (files_enough(o) != EXIT_GOOD)
-		return EXIT_UNTESTED;
-	if ((o->base = event_base_new()) == NULL)
-		return cli_error(c, "no event loop: out of memory");
-	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) &&
-	    ((o->reader = event_new(
-		  o->base, STDOUT_FILENO, EV_READ, on_reader, o)) == NULL ||
-		event_add(o->reader, NULL) != 0))
-		return cli_error(c, "no event loop: out of memory");
-	if ((o->engine = cli_open(c, NULL)) == NULL ||
-	    (o->resolver = cli_resolver(c, o->engine, o->base)) == NULL)
-		return EXIT_UNTESTED;
-	if (c->dv->profile(o->engine, o->profile) == NULL)
-		return cli_error(c, "--profile %s: no such profile in %s",
-		    o->profile, c->dv->settings(o->engine)->config);
-	if (o->helo == NULL) {
-		if (gethostname(o->own, sizeof o->own - 1) != 0 ||
-		    o->own[0] == '\0')
-			snprintf(o->own, sizeof o->own, "localhost");
-		o->helo = o->own;
-	}
-	if (o->helo[0] == '\0' || strlen(o->helo) > 255 ||
-	    o->helo[strcspn(o->helo, " \t\r\n")] != '\0')
-		return cli_error(
-		    c, "--helo: \"%s\": want a host name", o->helo);
-	return EXIT_GOOD;
-}
-
-void
-exam_close(struct exam_options *o)
-{
-	resolver_free(o->resolver);
-	if (o->engine != NULL)
-		o->cli->dv->close(o->engine);
-	if (o->reader != NULL)
-		event_free(o->reader);
-	if (o->base != NULL) {
-		/* the last QUITs are on their way, for QUIT_TIME at most;
-		 * nothing else is left on this loop */
-		event_base_dispatch(o->base);
-		event_base_free(o->base);
-	}
-	starttls_cleanup();
 }

@@ -3,7 +3,6 @@
  * What was found, held against the publisher's rules (RFC 7671 8, 10; RFC 7672
  * 4, 9.2).  No network: an answer and chains in, findings out.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,65 +16,6 @@
 #define UDP_SIZE 1232 /* what fits everywhere without fragments */
 #define MANY_RECORDS 12
 #define KIND_LEN 96
-
-/* The same is said once, whichever connection showed it. */
-static bool
-said(const struct report *r, const char *row, const char *host,
-    const char *addr, const char *text)
-{
-	const struct finding *f;
-	size_t i;
-
-	for (i = 0; i < r->n_finding; i++) {
-		f = &r->finding[i];
-		if (strcmp(f->row, row) == 0 && strcmp(f->text, text) == 0 &&
-		    (f->host == NULL) == (host == NULL) &&
-		    (host == NULL || strcmp(f->host, host) == 0) &&
-		    (f->addr == NULL) == (addr == NULL) &&
-		    (addr == NULL || strcmp(f->addr, addr) == 0))
-			return true;
-	}
-	return false;
-}
-
-void
-lint_add(struct report *r, enum severity severity, const char *row,
-    const char *host, const char *addr, const char *advice, const char *fmt,
-    ...)
-{
-	struct finding *f;
-	char *text;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (n < 0) {
-		r->no_memory = true;
-		return;
-	}
-	if (said(r, row, host, addr, text)) {
-		free(text);
-		return;
-	}
-	f = reallocarray(r->finding, r->n_finding + 1, sizeof *f);
-	if (f == NULL) {
-		r->no_memory = true;
-		free(text);
-		return;
-	}
-	r->finding = f;
-	f += r->n_finding++;
-	memset(f, 0, sizeof *f);
-	f->severity = severity;
-	f->row = row;
-	f->text = text;
-	f->advice = advice;
-	if ((host != NULL && (f->host = strdup(host)) == NULL) ||
-	    (addr != NULL && (f->addr = strdup(addr)) == NULL))
-		r->no_memory = true;
-}
 
 static void
 kind_name(const struct danevirke_tlsa *t, char *buf, size_t len)
@@ -229,13 +169,6 @@ lint_host(struct report *r, const struct danevirke_host *h,
 	size_t i;
 
 	lint_signature(r, h->name, h->signed_until, l);
-	if (h->would == DANEVIRKE_OPPORTUNISTIC &&
-	    h->state == DANEVIRKE_INSECURE && h->base == NULL)
-		lint_add(r, SEV_WARNING, "Q05", h->name, NULL,
-		    "sign the zone of this host and have its DS record "
-		    "published",
-		    "DNSSEC does not protect its addresses: senders do not "
-		    "even ask for TLSA records");
 	if (h->would == DANEVIRKE_HOST_DEFER) {
 		lint_add(r, SEV_PROBLEM, h->n_addrs == 0 ? "D07" : "D08",
 		    h->name, NULL,
@@ -244,11 +177,6 @@ lint_host(struct report *r, const struct danevirke_host *h,
 		    "%s", h->reason);
 		return;
 	}
-	if (h->tlsa_state == DANEVIRKE_INSECURE && h->n_tlsa > 0)
-		lint_add(r, SEV_PROBLEM, "Q05", h->name, NULL,
-		    "sign the zone and have its DS record published",
-		    "%zu TLSA records without DNSSEC: senders ignore them",
-		    h->n_tlsa);
 	if (h->tlsa_state != DANEVIRKE_SECURE || h->n_tlsa == 0)
 		return;
 	for (i = 0; i < h->n_tlsa; i++)
@@ -328,11 +256,6 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 		    "%s", a->reason);
 		return;
 	}
-	if (a->insecure_mx)
-		lint_add(r, SEV_PROBLEM, "M06", NULL, NULL,
-		    "sign the domain's zone and have its DS record published",
-		    "the MX records are not protected by DNSSEC: an attacker "
-		    "can name other hosts");
 	for (i = 0; i < a->n_hosts; i++)
 		lint_host(r, &a->hosts[i], &l);
 	lint_gaps(r);
@@ -598,6 +521,7 @@ lint_verdict(struct report *r)
 	enum severity worst = SEV_NOTE;
 	size_t i, hosts = 0, with = 0, reached = 0, wanted = 0;
 
+	lint_insecure(r);
 	lint_unseen(r);
 	for (i = 0; i < r->n_finding; i++)
 		if (r->finding[i].severity > worst)

@@ -88,6 +88,12 @@ report_nagios(struct report *const *rs, size_t n)
 		nagios_text("; ");
 		nagios_text(rs[i]->name);
 		nagios_text(": ");
+		if (f != NULL && f->server != NULL && v != CHECK_UNTESTED) {
+			nagios_text(f->server);
+			nagios_text(f->addr != NULL ? " [" : " ");
+			nagios_text(f->addr != NULL ? f->addr : "");
+			nagios_text(f->addr != NULL ? "] " : "");
+		}
 		nagios_text(
 		    f == NULL || v == CHECK_GOOD || v == CHECK_UNTESTED ?
 			report_summary(rs[i]) :
@@ -175,7 +181,7 @@ again(struct report *const *rs, size_t at)
 	return false;
 }
 
-#define N_VALUES 6 /* that every report has */
+#define N_VALUES 8 /* of each report; the last two only of some */
 
 static double
 value_of(const struct report *r, int what)
@@ -195,8 +201,12 @@ value_of(const struct report *r, int what)
 		return (double)n;
 	case 4:
 		return r->seconds;
-	default:
+	case 5:
 		return (double)r->when;
+	case 6:
+		return (double)r->servers;
+	default:
+		return (double)r->servers_faulty;
 	}
 }
 
@@ -210,6 +220,9 @@ prometheus_domains(struct report *const *rs, size_t n)
 		{ "check_warnings", "Warnings." },
 		{ "check_duration_seconds", "Time the test took." },
 		{ "check_timestamp_seconds", "When the test was made." },
+		{ "name_servers", "Addresses of name servers asked." },
+		{ "name_servers_faulty",
+		    "Addresses of name servers that are not right." },
 		{ "mx_signature_days",
 		    "Days until the signatures of the MX records end." },
 	};
@@ -219,10 +232,11 @@ prometheus_domains(struct report *const *rs, size_t n)
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
 		family(names[k][0], names[k][1]);
 		for (i = 0; i < n; i++) {
-			if (k < N_VALUES)
+			if (k < N_VALUES && (k < 6 || rs[i]->servers != -1))
 				sample(names[k][0], rs[i], NULL, NULL,
 				    value_of(rs[i], (int)k));
-			else if (report_signature(rs[i], NULL, &left))
+			else if (k >= N_VALUES &&
+			    report_signature(rs[i], NULL, &left))
 				sample(names[k][0], rs[i], NULL, NULL,
 				    (double)left);
 		}

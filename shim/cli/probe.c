@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
-#include <libconfig.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +16,13 @@
 
 #include "cli.h"
 #include "probe.h"
+#include "library.h"
 
 #define SECONDS 20
 #define TYPE_DNSKEY 48
-#define DEFAULT_ANCHOR "/usr/share/dns/root.key"
 
 struct way {
-	const config_setting_t *forward; /* NULL: recurse */
-	const char *anchor, *hints;      /* hints: NULL built in */
+	const struct danevirke_settings *settings;
 	bool tcp;
 	bool any_date; /* signatures of any time */
 };
@@ -45,35 +43,22 @@ on_result(void *arg, int err, struct ub_result *r)
 	w->r = r;
 }
 
-/* The module allows servers on this machine only if the file names them; for
- * a probe, whose names are fixed, nobody else can. */
 static struct ub_ctx *
 resolver(const struct way *w)
 {
+	const struct library_option options[] = {
+		{ "module-config:", "validator iterator" },
+		{ "val-log-level:", "2" },
+		{ "tcp-upstream:", w->tcp ? "yes" : "no" },
+		{ "val-override-date:", w->any_date ? "-1" : "0" },
+		{ NULL, NULL },
+	};
 	struct ub_ctx *ctx;
-	int i, n, bad = 0;
 
-	if ((ctx = ub_ctx_create()) == NULL)
+	if ((ctx = library_new(w->settings, NULL, options)) == NULL)
 		return NULL;
-	ub_ctx_debugout(ctx, NULL);
-	bad |= ub_ctx_set_option(ctx, "module-config:", "validator iterator");
-	bad |= ub_ctx_set_option(ctx, "do-not-query-localhost:", "no");
-	bad |= ub_ctx_set_option(ctx, "val-log-level:", "2");
-	bad |= ub_ctx_set_option(ctx, "edns-buffer-size:", "1232");
-	bad |= ub_ctx_set_option(ctx, "trust-anchor-signaling:", "no");
-	if (w->tcp)
-		bad |= ub_ctx_set_option(ctx, "tcp-upstream:", "yes");
-	if (w->any_date)
-		bad |= ub_ctx_set_option(ctx, "val-override-date:", "-1");
-	if (w->hints != NULL)
-		bad |= ub_ctx_set_option(ctx, "root-hints:", w->hints);
-	n = w->forward == NULL ? 0 : config_setting_length(w->forward);
-	for (i = 0; i < n; i++)
-		bad |= ub_ctx_set_fwd(
-		    ctx, config_setting_get_string_elem(w->forward, i));
-	bad |= ub_ctx_add_ta_file(ctx, w->anchor);
-	bad |= ub_ctx_async(ctx, 1); /* a thread: the tool may have one */
-	if (bad == 0)
+	if (ub_ctx_add_ta_file(ctx, w->settings->resolver_anchor) == 0 &&
+	    ub_ctx_async(ctx, 1) == 0) /* a thread: the tool may have one */
 		return ctx;
 	ub_ctx_delete(ctx);
 	return NULL;
@@ -123,8 +108,9 @@ lookup(const struct way *way, const char *name, int type, struct ub_ctx **ctx,
 static void
 explain(const struct way *w, const struct ub_result *r, char *text, size_t len)
 {
-	const char *whom = w->forward != NULL ? "the forwarders" :
-						"the root servers";
+	const char *whom = w->settings->n_resolver_forward > 0 ?
+	    "the forwarders" :
+	    "the root servers";
 
 	if (r->bogus)
 		snprintf(text, len, "bogus: %.300s",
@@ -268,9 +254,9 @@ probe_anchor(const struct way *w, struct probe *p)
 		snprintf(p->text, sizeof p->text,
 		    "cannot be told without the "
 		    "root keys");
-	else if ((f = fopen(w->anchor, "re")) == NULL)
-		snprintf(p->text, sizeof p->text, "%s: %s", w->anchor,
-		    strerror(errno));
+	else if ((f = fopen(w->settings->resolver_anchor, "re")) == NULL)
+		snprintf(p->text, sizeof p->text, "%s: %s",
+		    w->settings->resolver_anchor, strerror(errno));
 	else
 		p->good = true;
 	for (i = 0; p->good && r->data[i] != NULL; i++) {
@@ -284,7 +270,8 @@ probe_anchor(const struct way *w, struct probe *p)
 		snprintf(p->text, sizeof p->text,
 		    "the root publishes key %u, "
 		    "which %s lacks: update it (Debian: dns-root-data)",
-		    key_tag(d, (size_t)r->len[i]), w->anchor);
+		    key_tag(d, (size_t)r->len[i]),
+		    w->settings->resolver_anchor);
 	}
 	if (f != NULL)
 		fclose(f);
@@ -293,26 +280,11 @@ probe_anchor(const struct way *w, struct probe *p)
 }
 
 size_t
-probe_run(const char *config, struct probe p[PROBE_MAX])
+probe_run(const struct danevirke_settings *settings, struct probe p[PROBE_MAX])
 {
-	struct way w = { .anchor = DEFAULT_ANCHOR };
-	config_t cf;
+	struct way w = { .settings = settings };
 	bool keys;
 
-	config_init(&cf);
-	memset(p, 0, sizeof *p);
-	if (config_read_file(&cf, config) != CONFIG_TRUE) {
-		p->name = "configuration";
-		snprintf(p->text, sizeof p->text, "%s: cannot be read again",
-		    config);
-		config_destroy(&cf);
-		return 1;
-	}
-	w.forward = config_lookup(&cf, "resolver.forward");
-	if (w.forward != NULL && config_setting_length(w.forward) == 0)
-		w.forward = NULL;
-	config_lookup_string(&cf, "resolver.trust_anchor", &w.anchor);
-	config_lookup_string(&cf, "resolver.root_hints", &w.hints);
 	keys = probe_keys(&w, &p[0], "root keys over UDP");
 	w.tcp = true;
 	probe_keys(&w, &p[1], "root keys over TCP");
@@ -320,6 +292,5 @@ probe_run(const char *config, struct probe p[PROBE_MAX])
 	probe_denial(&w, &p[2]);
 	probe_clock(&w, keys, &p[3]);
 	probe_anchor(&w, &p[4]);
-	config_destroy(&cf);
 	return PROBE_MAX;
 }

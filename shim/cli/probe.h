@@ -14,8 +14,10 @@ struct probe {
 	char text[512]; /* what failed and what to do, or "" */
 };
 
-/* Fills p[] from a configuration that danevirke_api.open() has accepted; at
- * most 20 seconds for each.  How many. */
-size_t probe_run(const char *config, struct probe p[PROBE_MAX]);
+struct danevirke_settings;
+
+/* Fills p[], asking as these settings have it; at most 20 seconds for each.
+ * How many. */
+size_t probe_run(const struct danevirke_settings *, struct probe p[PROBE_MAX]);
 
 #endif

@@ -122,10 +122,15 @@ text_finding(struct cli *c, const struct finding *f)
 		f->severity == SEV_WARNING ? OUT_WARN :
 					     OUT_BOLD,
 	    severity_word(f->severity));
-	out_print(" %s%s%s%s%s%s: %s\n", f->row, f->host != NULL ? " " : "",
-	    f->host != NULL ? f->host : "", f->addr != NULL ? " [" : "",
-	    f->addr != NULL ? f->addr : "", f->addr != NULL ? "]" : "",
-	    f->text);
+	out_print(" %s%s%s%s%s%s: %s\n", f->row,
+	    f->host != NULL       ? " " :
+		f->server != NULL ? " name server " :
+				    "",
+	    f->host != NULL       ? f->host :
+		f->server != NULL ? f->server :
+				    "",
+	    f->addr != NULL ? " [" : "", f->addr != NULL ? f->addr : "",
+	    f->addr != NULL ? "]" : "", f->text);
 	if (f->advice != NULL)
 		out_print("    -> %s\n", f->advice);
 }
@@ -313,6 +318,8 @@ report_json(struct json *j, const struct report *r)
 	for (i = 0; a != NULL && i < a->n_hosts; i++)
 		json_host(j, r, &a->hosts[i]);
 	json_end_array(j);
+	json_index(j, "name_servers", r->servers);
+	json_index(j, "name_servers_faulty", r->servers_faulty);
 	json_array(j, "findings");
 	for (i = 0; i < r->n_finding; i++) {
 		f = &r->finding[i];
@@ -320,6 +327,7 @@ report_json(struct json *j, const struct report *r)
 		json_string(j, "severity", severity_word(f->severity));
 		json_string(j, "row", f->row);
 		json_string(j, "host", f->host);
+		json_string(j, "server", f->server);
 		json_string(j, "address", f->addr);
 		json_string(j, "text", f->text);
 		json_string(j, "advice", f->advice);
@@ -332,16 +340,10 @@ report_json(struct json *j, const struct report *r)
 void
 report_free(struct report *r)
 {
-	size_t i;
-
 	if (r == NULL)
 		return;
-	for (i = 0; i < r->n_finding; i++) {
-		free(r->finding[i].host);
-		free(r->finding[i].addr);
-		free(r->finding[i].text);
-	}
-	free(r->finding);
+	lint_forget(r);
+	free(r->zone);
 	r->dv->release(r->answer);
 	free(r->addr);
 	free(r->name);

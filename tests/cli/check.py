@@ -53,6 +53,7 @@ REPORT = {"domain": str, "verdict": {"good", "warning", "problem", "untested"},
           "dane": {"full", "partial", "none"}, "summary": str, "time": str,
           "milliseconds": int, "error": (str, NULL), "mx_secure": bool,
           "implicit_mx": bool, "signature_days": DAYS, "hosts": list,
+          "name_servers": DAYS, "name_servers_faulty": DAYS,
           "findings": list}
 HOST = {"name": str, "preference": int, "dane": bool, "base": (str, NULL),
         "records": int, "tlsa_ttl": int, "signature_days": DAYS,
@@ -62,7 +63,7 @@ ADDRESS = {"address": str, "tested": bool, "tls": bool,
            "record": (str, NULL), "certificate_until": (str, NULL),
            "certificate_days": DAYS, "reason": str}
 FINDING = {"severity": {"note", "warning", "problem"}, "row": str,
-           "host": (str, NULL), "address": (str, NULL), "text": str,
+           "host": (str, NULL), "server": (str, NULL), "address": (str, NULL), "text": str,
            "advice": (str, NULL)}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
@@ -377,14 +378,17 @@ def test_name():
 def test_dns():
     """D08 L12: TLSA cannot be had, or its absence is not proven"""
     for ident in ("tlsafail", "denial"):
-        c = judged(ident, "problem", "none", [("D08", "mx1", None)])
+        c = judged(ident, "problem", "none", [("D08", "mx1", None)],
+                   [("L14", None, "127.53.3.1")])
         has(c["summary"], "DNS is broken")
 
 
 def test_mx_bogus():
     """D03 D06: the host list is bogus, the signatures have ended"""
-    for ident in ("mxbogus", "expired", "slow"):
-        c = judged(ident, "problem", "none", [("D06", None, None)])
+    for ident, server in (("mxbogus", "127.53.3.1"),
+                          ("expired", "127.53.2.1"), ("slow", "127.53.3.1")):
+        c = judged(ident, "problem", "none", [("D06", None, None)],
+                   [("L14", None, server)])
         same(c["hosts"], [])
         has(c["summary"], "delay all mail")
 

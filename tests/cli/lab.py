@@ -330,5 +330,13 @@ def test_probe_nobody():
     assert time.monotonic() - began < 110
 
 
+def test_probe_zones():
+    """conf --probe asks as the module does, resolver.zones included: the name
+    that it asks for lies below one whose servers are not there"""
+    p = probes(variant("zones.conf", zones='( { name = "danevirke-probe"; '
+                       'forward = [ "198.18.255.253" ]; } )'))
+    same({n for n, x in p.items() if not x["good"]}, {"signed denial"})
+
+
 if __name__ == "__main__":
     sys.exit(tool.main())

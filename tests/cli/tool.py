@@ -99,7 +99,7 @@ def counts():
     return _passed, _failed
 
 
-def main(clean=lambda: None):
+def main(clean=lambda: None, prepare=lambda: None):
     """For a program of tests that runs in the lab: its exit status."""
     a = argparse.ArgumentParser()
     a.add_argument("--build", required=True)
@@ -111,6 +111,7 @@ def main(clean=lambda: None):
         if args.test and name not in args.test:
             delattr(me, name)
     try:
+        prepare()
         run_all(me)
     finally:
         clean()

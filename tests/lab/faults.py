@@ -12,7 +12,7 @@ MODE of a listener: "front" forwards; "refuse" answers REFUSED to everything
 (a lame server); "upward" answers with a referral to the root (lame, too).
 
 Actions, the first matching fault counts:
-    servfail refused formerr nxdomain   that RCODE, nothing else
+    servfail refused formerr nxdomain notimp    that RCODE, nothing else
     drop            no reply
     garbage         a reply that cannot be parsed
     truncate        UDP replies have TC and are empty; TCP works
@@ -39,7 +39,7 @@ from dnswire import (Message, RR, NUMBERS, RCODES, TYPES, big_key, key_tag,
 
 SIGS = TYPES["RRSIG"]
 DENIAL = (TYPES["NSEC"], TYPES["NSEC3"])
-ACTIONS = set(RCODES) - {"notimp"} | {
+ACTIONS = set(RCODES) | {
     "drop", "garbage", "truncate", "notcp", "badsig", "badanswer", "stripsig",
     "stripdenial", "remove", "empty", "forge", "setad", "bigkey"}
 

@@ -13,8 +13,9 @@ import faults
 
 ZONE_FLAGS = {"unsigned", "island", "nsec3", "optout", "expired", "future",
               "wrongds", "dsalg", "front", "dead", "halfdead", "lame",
-              "upward", "drop", "internal", "confinsecure", "bigkey"}
-ZONE_KEYS = {"tld", "below", "label", "ttl"}
+              "upward", "drop", "internal", "confinsecure", "bigkey",
+              "dsalg16", "iterated"}
+ZONE_KEYS = {"tld", "below", "label", "ttl", "also", "alsozone", "alsoparent"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
               "smtps", "hidden", "down", "self", "keep", "resume"}
 HOST_KEYS = {"cert", "starttls", "banner", "ehlo", "stall", "tls", "mail",

@@ -24,6 +24,7 @@ Servers, each a process of its own, so that referrals are real:
     127.53.1.N   TLDs: alpha (NSEC), beta (NSEC3), gamma (NSEC3 opt-out) and
                  delta (not signed)
     127.53.2.1   every scenario's zones
+    127.53.2.2   free for a test's own server (second)
     127.53.3.1   the front: as 127.53.2.1, with faults and a log (faults.py)
     127.53.3.2   lame: REFUSED to everything
     127.53.3.3   lame: refers to the root
@@ -60,7 +61,8 @@ TLD = {"alpha": "127.53.1.1", "beta": "127.53.1.2", "gamma": "127.53.1.3",
        "delta": "127.53.1.4"}
 LEAF, FRONT = "127.53.2.1", "127.53.3.1"
 SERVERS = {"ns": LEAF, "front": FRONT, "lame": "127.53.3.2",
-           "upward": "127.53.3.3", "drop": "127.53.3.4", "dead": "127.53.4.1"}
+           "upward": "127.53.3.3", "drop": "127.53.3.4", "dead": "127.53.4.1",
+           "second": "127.53.2.2", "loop": "127.0.0.1"}
 DAY = 86400
 ALGORITHM = 13
 
@@ -119,7 +121,8 @@ class File:
         elif child.key and "island" not in child.flags:
             self.lines += rows
             self.add(child.zone, "DS", child.key.ds(
-                200 if "dsalg" in child.flags else ALGORITHM,
+                200 if "dsalg" in child.flags else
+                16 if "dsalg16" in child.flags else ALGORITHM,
                 "wrongds" in child.flags))
         elif "optout" in self.flags:
             # below the opt-out span: no NSEC3 of its own (RFC 5155 6)
@@ -148,8 +151,9 @@ class File:
             first, last = now + 10 * DAY, now + 40 * DAY
         cmd = ["ldns-signzone", "-i", str(first), "-e", str(last),
                "-o", self.zone, "-f", self.path + ".signed"]
-        if self.flags & {"nsec3", "optout"}:
-            cmd += ["-n", "-a", "1", "-t", "0"]
+        if self.flags & {"nsec3", "optout", "iterated"}:
+            cmd += ["-n", "-a", "1", "-t",
+                    "2500" if "iterated" in self.flags else "0"]
             cmd += ["-p"] if "optout" in self.flags else []
         r = subprocess.run(cmd + [self.path, self.path + ".k"],
                            capture_output=True, text=True)
@@ -197,9 +201,14 @@ class World:
                 if "6" in h.families:
                     h.addresses.append("fd00:18::%x" % n)
 
-    def servers(self, zone):
-        """Names of the servers that a scenario's zone is delegated to."""
+    def servers(self, zone, where):
+        """Names of the servers that a scenario's zone is delegated to; where:
+        "zone" or "parent", if they differ."""
         tld = zone.keys["tld"] + "."
+        more = [zone.keys[k] for k in ("also", "also" + where)
+                if k in zone.keys]
+        if any(k.startswith("also") for k in zone.keys):
+            return [kind + "." + tld for kind in ["ns"] + more]
         for kind in ("front", "dead", "lame", "upward", "drop"):
             if kind in zone.flags:
                 return [kind + "." + tld]
@@ -232,13 +241,13 @@ class World:
                 for row in z.records:
                     made[z.name].add(*row)
                 self.files[z.fqdn] = made[z.name]
-                jobs.append((made[z.name], self.servers(z)))
+                jobs.append((made[z.name], self.servers(z, "zone")))
             for z in s.zones.values():
                 if "internal" in z.flags:
                     continue
                 parent = (made[z.keys["below"]] if "below" in z.keys
                           else self.files[z.keys["tld"] + "."])
-                parent.delegate(made[z.name], self.servers(z))
+                parent.delegate(made[z.name], self.servers(z, "parent"))
         self.files["."] = root
         with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as p:
             list(p.map(lambda job: job[0].write(job[1]), jobs))
@@ -275,6 +284,7 @@ class World:
         return """resolver: {
 	trust_anchor = "%s";
 	root_hints = "%s";
+	allow_addresses = [ "127.53.0.0/16" ];
 	self = [ %s ];
 	zones = ( %s );
 	timeout = 8;

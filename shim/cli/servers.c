@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: ISC */
+/* From zones to their servers, and from them to replies; see servers.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <unbound.h>
+#include <unbound-event.h>
+
+#include "library.h"
+#include "servers.h"
+
+struct servers {
+	const struct exam_options *o;
+	struct ub_ctx *ctx;
+	struct job *jobs;
+	size_t n_talk;
+};
+
+struct lookup {
+	struct lookup *next, **prev;
+	struct job *job;
+	struct wire name;
+	int type;
+	lookup_got *got;
+	void *arg;
+	struct event *event;
+	int id;
+	bool asked, answered, good;
+	struct reply reply;
+};
+
+static void step(struct job *);
+static void talk_to_others(struct servers *, const struct job *);
+
+/* ---------------------------------------------------------------- lookups */
+
+/* Nothing is validated here, and so no key or signature costs anything. */
+static const struct library_option options[] = {
+	{ "module-config:", "iterator" },
+	{ "outgoing-range:", "64" },
+	{ "outgoing-num-tcp:", "4" },
+	{ "target-fetch-policy:", "0 0 0 0 0" },
+	{ "msg-cache-size:", "1m" },
+	{ "rrset-cache-size:", "2m" },
+	{ NULL, NULL },
+};
+
+struct servers *
+servers_new(const struct exam_options *o)
+{
+	const struct danevirke_settings *t = o->cli->dv->settings(o->engine);
+	struct servers *s = calloc(1, sizeof *s);
+
+	if (s != NULL) {
+		s->o = o;
+		s->ctx = library_new(t, o->base, options);
+	}
+	if (s != NULL && s->ctx != NULL)
+		return s;
+	free(s);
+	cli_error(o->cli, "the resolver library refused to start");
+	return NULL;
+}
+
+void
+servers_free(struct servers *s)
+{
+	if (s == NULL)
+		return;
+	ub_ctx_delete(s->ctx);
+	free(s);
+}
+
+static void
+lookup_free(struct lookup *l)
+{
+	*l->prev = l->next;
+	if (l->next != NULL)
+		l->next->prev = l->prev;
+	if (l->asked && !l->answered)
+		ub_cancel(l->job->servers->ctx, l->id);
+	if (l->event != NULL)
+		event_free(l->event);
+	free(l);
+}
+
+/* From libunbound, perhaps before ub_resolve_event() has returned: it must not
+ * be entered again from here. */
+static void
+on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
+    int ratelimited)
+{
+	struct lookup *l = arg;
+	const uint8_t *p = packet;
+
+	(void)sec;
+	(void)why;
+	(void)ratelimited;
+	l->answered = true;
+	l->good = rcode == 0 && p != NULL && len > 12 &&
+	    message_read(&l->job->arena, p, (size_t)len, &l->name, l->type,
+		(uint16_t)(p[0] << 8 | p[1]), &l->reply) == MESSAGE_READ &&
+	    (l->reply.rcode == RCODE_NOERROR ||
+		l->reply.rcode == RCODE_NXDOMAIN);
+	event_active(l->event, EV_TIMEOUT, 1);
+}
+
+static void
+on_lookup(int fd, short what, void *arg)
+{
+	struct lookup *l = arg;
+	struct job *job = l->job;
+
+	(void)fd;
+	(void)what;
+	l->got(job, l->arg, l->good ? &l->reply : NULL);
+	lookup_free(l);
+	job->pending--;
+	step(job);
+}
+
+void
+servers_lookup(struct job *job, const struct wire *name, int type,
+    lookup_got *got, void *arg)
+{
+	struct lookup *l = calloc(1, sizeof *l);
+	char text[NAME_LEN];
+
+	if (l == NULL) {
+		job->report->no_memory = true;
+		return;
+	}
+	if ((l->next = job->lookups) != NULL)
+		l->next->prev = &l->next;
+	l->prev = &job->lookups;
+	job->lookups = l;
+	job->pending++;
+	l->job = job;
+	l->name = *name;
+	l->type = type;
+	l->got = got;
+	l->arg = arg;
+	l->event = event_new(job->o->base, -1, 0, on_lookup, l);
+	if (l->event == NULL) {
+		job->report->no_memory = true;
+		job->pending--;
+		lookup_free(l);
+		return;
+	}
+	if (dns_name_text(name->data, name->len, text) &&
+	    ub_resolve_event(
+		job->servers->ctx, text, type, 1, l, on_answer, &l->id) == 0)
+		l->asked = true;
+	else
+		event_active(l->event, EV_TIMEOUT, 1);
+}
+
+/* ------------------------------------------------------- their addresses */
+
+static void
+server_add(struct job *job, struct group *g, struct ns *ns,
+    const struct danevirke_addr *addr)
+{
+	struct server *s;
+
+	if (g->n_server == SERVERS_MAX ||
+	    job->n_queue == sizeof job->queue / sizeof *job->queue) {
+		job->cut = true;
+		return;
+	}
+	if ((s = arena_alloc(&job->arena, sizeof *s)) == NULL) {
+		job->report->no_memory = true;
+		return;
+	}
+	s->job = job;
+	s->group = g;
+	s->ns = ns;
+	s->addr = addr;
+	g->server[g->n_server++] = s;
+	job->queue[job->n_queue++] = s;
+}
+
+static void
+ns_known(struct job *job, struct group *g, struct ns *ns)
+{
+	size_t i;
+
+	for (i = 0; i < ns->n_addr; i++)
+		server_add(job, g, ns, &ns->addr[i]);
+}
+
+static bool
+listed(const struct group *g, const struct ns *ns)
+{
+	size_t i;
+
+	for (i = 0; i < g->n_ns; i++)
+		if (g->ns[i] == ns)
+			return true;
+	return false;
+}
+
+static void
+address_add(struct job *job, struct ns *ns, int family, const struct rdata *rr)
+{
+	struct danevirke_addr *a = &ns->addr[ns->n_addr];
+	char text[INET6_ADDRSTRLEN];
+
+	if (rr->len != (family == 4 ? 4 : 16))
+		return;
+	/* M12: a stranger's NS record must not make us ask this machine */
+	if (!job->o->cli->dv->may_use(job->o->engine, family, rr->data)) {
+		ns->forbidden = true;
+		return;
+	}
+	if (ns->n_addr == ADDRS_MAX) {
+		job->cut = true;
+		return;
+	}
+	a->family = family;
+	memcpy(a->ip, rr->data, rr->len);
+	inet_ntop(family == 4 ? AF_INET : AF_INET6, a->ip, text, sizeof text);
+	if ((a->text = arena_str(&job->arena, text)) == NULL)
+		job->report->no_memory = true;
+	else
+		ns->n_addr++;
+}
+
+static void
+got_address(struct job *job, void *arg, const struct reply *reply)
+{
+	struct ns *ns = arg;
+	struct zone *z;
+	size_t i;
+
+	for (i = 0; reply != NULL && i < reply->answer.n; i++)
+		if (reply->answer.type == TYPE_A ||
+		    reply->answer.type == TYPE_AAAA)
+			address_add(job, ns,
+			    reply->answer.type == TYPE_A ? 4 : 6,
+			    &reply->answer.rr[i]);
+	if (--ns->pending > 0)
+		return;
+	for (z = job->zone; z != NULL; z = z->after) {
+		if (listed(&z->own, ns))
+			ns_known(job, &z->own, ns);
+		if (listed(&z->parent, ns))
+			ns_known(job, &z->parent, ns);
+	}
+}
+
+static struct ns *
+ns_get(struct job *job, const struct rdata *rr)
+{
+	struct wire name = { .len = rr->len };
+	struct ns *ns, **end = &job->ns;
+
+	if (rr->len > WIRE_LEN)
+		return NULL;
+	memcpy(name.data, rr->data, rr->len);
+	for (; *end != NULL; end = &(*end)->after)
+		if (wire_equal(&(*end)->name, &name))
+			return *end;
+	if (job->n_ns == NS_MAX) {
+		job->cut = true;
+		return NULL;
+	}
+	if ((ns = arena_alloc(&job->arena, sizeof *ns)) == NULL) {
+		job->report->no_memory = true;
+		return NULL;
+	}
+	if (!dns_name_text(name.data, name.len, ns->text))
+		return NULL;
+	job->n_ns++;
+	ns->name = name;
+	*end = ns;
+	ns->pending = 2;
+	servers_lookup(job, &name, TYPE_A, got_address, ns);
+	servers_lookup(job, &name, TYPE_AAAA, got_address, ns);
+	return ns;
+}
+
+/* These are servers of the group. */
+static void
+group_add(struct job *job, struct group *g, const struct rrset *names)
+{
+	struct ns *ns;
+	size_t i;
+
+	for (i = 0; i < names->n; i++) {
+		if ((ns = ns_get(job, &names->rr[i])) == NULL || listed(g, ns))
+			continue;
+		if (g->n_ns == NAMES_MAX) {
+			job->cut = true;
+			return;
+		}
+		g->ns[g->n_ns++] = ns;
+		if (ns->pending == 0)
+			ns_known(job, g, ns);
+	}
+}
+
+/* ------------------------------------------------------------ their replies */
+
+/* With forwarders, perhaps nobody else can be reached from here: that is
+ * known as soon as nobody has answered in the first round. */
+static bool
+on_silence(void *arg)
+{
+	struct server *s = arg;
+
+	return s->job->settings->n_resolver_forward > 0 && s->job->heard == 0;
+}
+
+static void
+on_talk(void *arg)
+{
+	struct server *s = arg;
+	struct job *job = s->job;
+	const struct reply *r = &s->ask[Q_NS].reply;
+	struct zone *z = s->group->zone;
+	size_t i;
+
+	s->talk = NULL;
+	s->over = true;
+	job->n_talk--;
+	job->servers->n_talk--;
+	for (i = 0; i < s->group->n_q; i++)
+		if (s->ask[i].state == ASK_REPLY)
+			break;
+	job->heard += i < s->group->n_q;
+	/* whom the parent names is asked too, whatever the zone says */
+	if (s->group->delegation && s->ask[Q_NS].state == ASK_REPLY &&
+	    r->below.n > 0 && wire_equal(&r->below.owner, &z->name))
+		group_add(job, &z->own, &r->below);
+	talk_to_others(job->servers, job);
+	step(job);
+}
+
+static bool
+server_begin(struct job *job, struct server *s)
+{
+	struct talk_options t = { .base = job->o->base,
+		.arena = &job->arena,
+		.octets = &job->octets,
+		.addr = s->addr,
+		.silence = on_silence,
+		.done = on_talk,
+		.arg = s };
+	size_t i;
+
+	for (i = 0; i < s->group->n_q; i++) {
+		s->ask[i].name = s->group->q[i].name;
+		s->ask[i].type = s->group->q[i].type;
+	}
+	s->talk = talk_start(&t, s->ask, s->group->n_q);
+	s->begun = s->talk != NULL;
+	return s->begun;
+}
+
+static void
+talk_to_more(struct job *job)
+{
+	struct servers *all = job->servers;
+
+	while (job->at_queue < job->n_queue && job->n_talk < TALKS_MAX &&
+	    all->n_talk < TALKS_ALL) {
+		if (!server_begin(job, job->queue[job->at_queue])) {
+			if (all->n_talk > 0)
+				return; /* descriptors: when one ends */
+			job->report->no_memory = true;
+		} else {
+			job->n_talk++;
+			all->n_talk++;
+		}
+		job->at_queue++;
+	}
+}
+
+/* There is room again, which other domains may wait for. */
+static void
+talk_to_others(struct servers *all, const struct job *but)
+{
+	struct job *job;
+
+	for (job = all->jobs; job != NULL; job = job->after)
+		if (job != but && job->asking)
+			talk_to_more(job);
+}
+
+/* ---------------------------------------------------------------- the stage */
+
+void
+servers_cancel(struct job *job)
+{
+	struct job **at;
+	size_t i;
+
+	if (job == NULL)
+		return;
+	for (at = &job->servers->jobs; *at != job; at = &(*at)->after)
+		;
+	*at = job->after;
+	job->servers->n_talk -= job->n_talk;
+	while (job->lookups != NULL)
+		lookup_free(job->lookups);
+	for (i = 0; i < job->n_queue; i++)
+		talk_cancel(job->queue[i]->talk);
+	talk_to_others(job->servers, NULL);
+	if (job->limit != NULL)
+		event_free(job->limit);
+	arena_free(&job->arena);
+	free(job);
+}
+
+static void
+finish(struct job *job)
+{
+	void (*done)(void *) = job->done;
+	void *arg = job->arg;
+	struct zone *z;
+
+	for (z = job->zone; z != NULL; z = z->after)
+		if (z->own.n_q > 0)
+			compare_zone(job, z);
+	compare_end(job);
+	servers_cancel(job);
+	done(arg);
+}
+
+static void
+begin_asking(struct job *job)
+{
+	struct zone *z;
+
+	job->asking = true;
+	zones_ready(job);
+	for (z = job->zone; z != NULL; z = z->after) {
+		if (z->own.n_q == 0)
+			continue;
+		group_add(job, &z->own, &z->ns);
+		if (z->up != NULL)
+			group_add(job, &z->parent, &z->up->ns);
+	}
+}
+
+/* What there is to do next.  The job may be gone behind it. */
+static void
+step(struct job *job)
+{
+	if (!job->asking && job->pending == 0)
+		begin_asking(job);
+	if (job->asking)
+		talk_to_more(job);
+	if (job->pending == 0 && job->n_talk == 0 &&
+	    job->at_queue == job->n_queue)
+		finish(job);
+}
+
+/* Out of time, or there is nothing to ask. */
+static void
+on_limit(int fd, short what, void *arg)
+{
+	struct job *job = arg;
+
+	(void)fd;
+	(void)what;
+	job->cut |= job->pending > 0 || job->n_talk > 0;
+	finish(job);
+}
+
+struct job *
+servers_start(
+    struct servers *s, struct report *r, void (*done)(void *arg), void *arg)
+{
+	struct timeval tv = { .tv_sec = STAGE_TIME };
+	struct job *job = calloc(1, sizeof *job);
+
+	if (job == NULL)
+		return NULL;
+	job->servers = s;
+	job->o = s->o;
+	job->settings = s->o->cli->dv->settings(s->o->engine);
+	job->report = r;
+	job->octets = OCTETS_MAX;
+	job->verify = VERIFY_MAX;
+	job->done = done;
+	job->arg = arg;
+	job->limit = event_new(s->o->base, -1, 0, on_limit, job);
+	if (job->limit == NULL) {
+		free(job);
+		return NULL;
+	}
+	job->after = s->jobs;
+	s->jobs = job;
+	zones_find(job);
+	if (job->pending == 0)
+		tv.tv_sec = 0;
+	event_add(job->limit, &tv);
+	return job;
+}
