@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "conf.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "fuzz.h"
 
 static void
 on_log(void *arg, int level, const char *text)
@@ -35,6 +34,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		    err.code != rc || strncmp(err.text, "fuzz:", 5) != 0 ||
 		    strpbrk(err.text, "\n\r\t") != NULL)
 		abort();
+	fuzz_accepted += rc == DANEVIRKE_OK;
 	free(copy);
 	return 0;
 }

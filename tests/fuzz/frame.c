@@ -4,25 +4,13 @@
  * each other.
  */
 #include <event2/buffer.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "frame.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-must(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "frame: %s\n", what);
-		abort();
-	}
-}
+#include "fuzz.h"
 
 /* What is a question is the same one when it is written again. */
-static void
+static bool
 check_question(const struct frame *f)
 {
 	struct question q, again;
@@ -30,7 +18,7 @@ check_question(const struct frame *f)
 	size_t len;
 
 	if (!question_unpack(f->body, f->len, &q))
-		return;
+		return false;
 	must(strlen(q.name) < sizeof q.name, "name");
 	len = question_pack(&q.q, buf);
 	must(len > 0 && question_unpack(buf, len, &again), "question");
@@ -39,9 +27,10 @@ check_question(const struct frame *f)
 		q.q.kind == again.q.kind && q.q.port == again.q.port &&
 		q.q.flags == again.q.flags,
 	    "another question");
+	return true;
 }
 
-static void
+static bool
 check_note(const struct frame *f)
 {
 	struct danevirke_error err, again;
@@ -49,26 +38,29 @@ check_note(const struct frame *f)
 	size_t len;
 
 	if (!note_unpack(f->body, f->len, &err))
-		return;
+		return false;
 	len = note_pack(err.code, err.text, buf);
 	must(note_unpack(buf, len, &again), "note");
 	must(err.code == again.code && strcmp(err.text, again.text) == 0,
 	    "another note");
+	return true;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct evbuffer *in = evbuffer_new();
+	bool good = false;
 	struct frame f;
 
 	must(in != NULL && evbuffer_add(in, data, len) == 0, "memory");
 	while (frame_take(in, &f) == 1) {
 		must(f.len <= FRAME_BODY && f.len < len, "length");
-		check_question(&f);
-		check_note(&f);
+		good = check_question(&f) || good;
+		good = check_note(&f) || good;
 		frame_drop(in, &f);
 	}
 	evbuffer_free(in);
+	fuzz_accepted += good;
 	return 0;
 }

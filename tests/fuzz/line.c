@@ -8,8 +8,6 @@
 
 #include "request.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
 static void
 check_reply(const struct request *r, enum table_reply reply)
 {

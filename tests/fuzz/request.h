@@ -3,10 +3,8 @@
 #ifndef FUZZ_REQUEST_H
 #define FUZZ_REQUEST_H
 
+#include "fuzz.h"
 #include "opensmtpd/table.h"
-
-/* Ends the program if it is not so. */
-void must(bool ok, const char *what);
 
 /* Parses len octets as requests, one behind the other; reply: looks at what
  * is answered to one. */

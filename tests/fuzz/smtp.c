@@ -7,20 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "opensmtpd/smtp.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
 #define MAX_LINES 200
-
-static void
-must(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "smtp: %s\n", what);
-		abort();
-	}
-}
 
 /* What goes to smtpd: printable lines, each whole, one code. */
 static void
@@ -44,6 +34,7 @@ check_reply(char **line, size_t n)
 	struct reply *r = malloc(sizeof *r); /* so that ASan sees its end */
 	char text[100], first[4];
 	size_t i;
+	bool good = false;
 	int last;
 
 	must(r != NULL, "out of memory");
@@ -59,11 +50,13 @@ check_reply(char **line, size_t n)
 			snprintf(first, sizeof first, "%d", r->code);
 			must(memcmp(r->text, first, 3) == 0, "other code");
 			reply_text(r, text, sizeof text);
+			good = true;
 		} else
 			must(r->len == 0 && r->code == 0, "not reset");
 		reply_reset(r);
 	}
 	free(r);
+	fuzz_accepted += good;
 }
 
 static void

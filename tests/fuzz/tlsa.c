@@ -5,13 +5,11 @@
  * and the list of digests (bits 1 to 3); then come records, each with its
  * length in two octets, the last one with what there is.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "module.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define MAX 80
 
@@ -34,15 +32,6 @@ static const struct digests {
 	{ { 255, 3, 1, 2 }, 4 },
 	{ { 0, 2, 1 }, 3 },
 };
-
-static void
-must(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "tlsa: %s\n", what);
-		abort();
-	}
-}
 
 static void
 set_read(struct set *s, const uint8_t *p, size_t len)
@@ -200,6 +189,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		count += s.t[i].use;
 	}
 	must(count == used, "count");
+	fuzz_accepted += used > 0;
 	check_again(&s, flags, d, used);
 	for (i = 0; i < s.n; i++)
 		free(s.rdata[i]);
