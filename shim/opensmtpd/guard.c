@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -130,7 +131,8 @@ owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
 			continue;
 		if (r.head.nlmsg_type == NLMSG_ERROR &&
 		    r.head.nlmsg_len >= NLMSG_LENGTH(sizeof *e))
-			return e->error < 0 ? -e->error : EPROTO;
+			return e->error < 0 && e->error > INT_MIN ? -e->error :
+								    EPROTO;
 		if (r.head.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
 		    r.head.nlmsg_len < NLMSG_LENGTH(sizeof *msg) ||
 		    !same_socket(&msg->id, &q.body.id))
