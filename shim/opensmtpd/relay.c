@@ -272,8 +272,8 @@ add(struct relay_state *r, const struct relay_msg *m, int fd)
 {
 	struct domain *d = NULL, **p;
 
-	if (m->addr >> 24 == IN_LOOPBACKNET && m->domain[0] != '\0' &&
-	    !r->hub.draining)
+	if (m->addr >> 24 == IN_LOOPBACKNET && m->port > 0 &&
+	    m->port <= UINT16_MAX && m->domain[0] != '\0' && !r->hub.draining)
 		d = calloc(1, sizeof *d);
 	if (d == NULL) {
 		say(LOG_ERR, "control: an alias of no use, for \"%s\"",
@@ -366,7 +366,8 @@ control_one(struct relay_state *r)
 	struct msghdr h = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &c,
-		.msg_controllen = sizeof c };
+		/* one descriptor: what is behind it has no place */
+		.msg_controllen = CMSG_LEN(sizeof(int)) };
 	struct cmsghdr *p;
 	int fd;
 	ssize_t n;
