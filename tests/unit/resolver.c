@@ -313,7 +313,7 @@ test_answers(void **state)
 	assert_int_equal(q[2].err.code, DANEVIRKE_EINVAL);
 }
 
-/* The others are answered; the one that computes has failed, and that is
+/* D16: the others are answered; the one that computes has failed, and that is
  * remembered: the next time it disturbs nobody at all. */
 static void
 test_evil(void **state)
@@ -342,6 +342,7 @@ test_evil(void **state)
 	assert_null(strstr(w->log, "asked again"));
 }
 
+/* D16: nor do several, whatever becomes of each. */
 static void
 test_several_evil(void **state)
 {
