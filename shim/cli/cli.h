@@ -69,6 +69,7 @@ struct cli {
 
 int cmd_check(struct cli *);
 int cmd_conf(struct cli *);
+int cmd_explain(struct cli *);
 int cmd_rollover(struct cli *);
 int cmd_route(struct cli *);
 int cmd_store(struct cli *);
@@ -76,7 +77,8 @@ int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
-    usage_rollover[], usage_route[], usage_tlsa[], usage_verify[];
+    usage_explain[], usage_rollover[], usage_route[], usage_tlsa[],
+    usage_verify[];
 
 /* main.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);

@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	    usage_check, NULL, false },
 	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
 	    false },
+	{ "explain", "the rules that ids such as M04 stand for", cmd_explain,
+	    usage_explain, NULL, false },
 	{ "rollover", "may a new certificate be installed now?", cmd_rollover,
 	    usage_rollover, "install", false },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,

@@ -479,4 +479,61 @@ def test_route_literal():
     same((h["action"], h["addresses"]), ("opportunistic", ["192.0.2.1"]))
 
 
+def rules():
+    """tests/RULES as it stands there: id to section and text."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    found, now, section = {}, None, None
+    with open(os.path.join(here, "..", "RULES")) as f:
+        for line in f.read().splitlines():
+            if line.startswith("= "):
+                section = line[2:]
+            elif line[:1].isalpha():
+                now, text = line.split("\t")
+                found[now] = (section, text)
+            elif line.startswith("\t") and line[1] != "!":
+                found[now] = (section, found[now][1] + " " + line[1:])
+    return found
+
+
+def test_explain():
+    """explain: every rule, whole; the two forms say the same"""
+    wanted = rules()
+    assert len(wanted) > 100
+    r = run("explain", "--json", module=False)
+    same(r.code, 0)
+    same({x["id"]: (x["section"], x["text"]) for x in r.json["rules"]}, wanted)
+    r = run("explain", module=False)
+    same(r.code, 0)
+    same([w for line in r.out.splitlines() if line.startswith(" ")
+          for w in line.split()], list(wanted))
+    for id in wanted:
+        r = run("explain", id, module=False)
+        same((r.code, r.err), (0, ""))
+        same(r.out.splitlines()[0], "%s: %s" % (id, wanted[id][0]))
+        same(" ".join(x.strip() for x in r.out.splitlines()[1:]),
+             wanted[id][1])
+        assert max(len(x) for x in r.out.splitlines()) <= 80, id
+
+
+def test_explain_some():
+    """explain: several ids, in their order, in any case"""
+    r = run("explain", "u08", "D05A", "M04", module=False)
+    same([x.split(":")[0] for x in r.out.splitlines() if x[0] != " "],
+         ["U08", "D05a", "M04"])
+    r = run("explain", "--json", "--", "Z01", "Z01", module=False)
+    same([x["id"] for x in r.json["rules"]], ["Z01", "Z01"])
+
+
+def test_explain_bad():
+    """explain: no such rule: exit 2, what is wanted, and nothing else"""
+    for id in ("M%d" % 99, "", "M0", "M044", "M", "M04\tx", "D05 ", "=", "M04 U08"):
+        r = run("explain", "U08", id, module=False)
+        same((r.code, r.out), (2, ""))
+        has(r.err, "want an id such as M04")
+        r = run("explain", "U08", id, "--json", module=False)
+        same((r.code, list(r.json)), (2, ["error", "reason"]))
+    r = run("explain", "--all", module=False)
+    same((r.code, r.out), (2, ""))
+
+
 assert pki and run
