@@ -420,17 +420,16 @@ test_silent(void **state)
 	struct conf conf = conf_of(1);
 	struct dns *dns = new_dns(&conf);
 	char name[64];
-	int i, before;
+	int i;
 
 	(void)state;
 	for (i = 0; i < N; i++) {
 		snprintf(name, sizeof name, "silent%d.plain.example", i);
 		start(dns, &l[i], name, TYPE_A);
 	}
-	do { /* nobody asks a second time so early */
-		before = server.questions;
+	/* before anybody asks a second time, unless all is slow here */
+	for (i = 0; i < 100 && server.questions < N; i++)
 		run(0.05);
-	} while (server.questions != before);
 	assert_in_range(server.questions, N, 2 * N);
 	for (i = 0; i < N; i++) {
 		await(&l[i]);
