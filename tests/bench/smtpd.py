@@ -88,7 +88,8 @@ def rate(b, mark, n):
 
 def rss(d):
     total = 0
-    for pid in d.processes("danevirke-relay"):
+    for pid in d.processes("danevirke-relay", "danevirke-dns",
+                           "danevirke-dnsm"):
         with open("/proc/%d/status" % pid) as f:
             total += int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1))
     return total / 1024
@@ -138,8 +139,10 @@ def sessions(d, places, n, uid):
     return idle, active
 
 
-def address(d, domain):
-    line = d.log.wait(r"^table-danevirke\S+ %s is at " % re.escape(domain), 10)
+def address(d, domain, mark):
+    """Each start has its own addresses."""
+    line = d.log.wait(r"^table-danevirke\S+ %s is at " % re.escape(domain), 10,
+                      mark)
     return line.split()[-1], 10025
 
 
@@ -171,9 +174,10 @@ def part(b, table):
               [[how, "%.0f" % speed, "%.2f" % (speed / base), "%.0f" % made]
                for how, (speed, made) in median.items()])
         print()
+        mark = d.log.mark()
         d.start(d.config())
         rate(b, "a", len(b.domains))
-        places = [(address(d, x), "u@" + x) for x in b.domains[:10]]
+        places = [(address(d, x, mark), "u@" + x) for x in b.domains[:10]]
         uid = opensmtpd.pwd.getpwnam("opensmtpd").pw_uid
         rows = []
         for n in (10, 100) + (() if b.short else (1000,)):

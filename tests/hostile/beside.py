@@ -35,7 +35,7 @@ GOOD = ["good%d" % n for n in range(10)]
 DELAY = 2                       # seconds beyond the usual
 MEMORY = 128 << 20
 BEGIN = 4                       # seconds for an attack to begin
-END = 12                        # and for its message to have a result
+END = 20                        # and for its message to have a result
 PAUSE = 0.5                     # seconds from one batch to the next
 
 RELAY = """relay: {

@@ -9,7 +9,8 @@ import shutil
 import stat
 import subprocess
 
-from site_files import DOMAIN, EXAMPLE, HOST, SCRIPTS, example
+from site_files import (DOMAIN, EXAMPLE, HOST, NS, SCRIPTS,  # noqa: E402
+                        example)
 from tool import has, same
 
 SITE = None
@@ -120,9 +121,9 @@ def test_sign_zone():
     words = ds.split()
     SITE.write("scenarios.conf", "# made by tests/receiving/run\n"
                "scenario parent L02\n\thost mx1\n"
-               "\trr recv NS dead.alpha.\n\trr recv DS %s\n"
-               "\texpect opportunistic-tls@mx1\n" %
-               " ".join(words[words.index("DS") + 1:]))
+               "\trr recv NS ns1.%s.\n\trr ns1.recv A %s\n"
+               "\trr recv DS %s\n\texpect opportunistic-tls@mx1\n" %
+               (DOMAIN, NS, " ".join(words[words.index("DS") + 1:])))
 
 
 def test_sign_zone_fails():
