@@ -14,7 +14,7 @@
  *	root.c		      root_owed()	no INSECURE but from the root
  *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
- *	policy.c	    policy_decide()	facts -> struct draft
+ *	decide.c	    policy_decide()	facts -> struct draft
  *	tlsa.c		      tlsa_classify()	records -> usable, in use
  *	answer.c	  answer_make()		draft -> one block of memory
  *	danevirke.c	danevirke_v1.verify
@@ -24,8 +24,8 @@
  *	sign.c			sign_holds()	one link, and its worth
  *	spki.c		    cert_parts()	certificate -> raw SPKI
  *
- * policy, tlsa, spki, verify, path, proof and sign are pure: no DNS, clock,
- * file or engine.
+ * policy, decide, tlsa, spki, verify, path, proof and sign are pure: no DNS,
+ * clock, file or engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H
@@ -324,7 +324,7 @@ size_t policy_next(struct arena *, const struct facts *, struct host_facts *,
 /* M12: an address that no mail goes to */
 bool policy_forbidden(const struct conf *, int family, const uint8_t *ip);
 
-/* Facts, complete, to an answer whose parts are in the arena.  NULL: ENOMEM */
+/* decide.c: facts, complete, to an answer whose parts are in the arena.  NULL: ENOMEM */
 struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
 
 /* ------------------------------------------------------------------ tlsa */

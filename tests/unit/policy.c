@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * policy.c against a world written down as text.  One lookup a line:
+ * policy.c and decide.c against a world written down as text.  One lookup a
+ * line:
  *
  *	NAME TYPE STATE [nx] [^DNAME] [>ALIAS]... [RECORD]...
  *
