@@ -62,7 +62,8 @@ ignored_text(struct arena *a, const struct danevirke_host *h)
 
 /* The records of an answer, shown as n_tlsa whatever becomes of them. */
 static struct danevirke_tlsa *
-records(struct arena *a, const struct dns_result *r, struct danevirke_host *out)
+host_tlsa(
+    struct arena *a, const struct dns_result *r, struct danevirke_host *out)
 {
 	struct danevirke_tlsa *t = arena_array(a, r->n_rr + 1, sizeof *t);
 	uint8_t *octets = arena_alloc(a, r->n_rr + 1);
@@ -85,8 +86,9 @@ records(struct arena *a, const struct dns_result *r, struct danevirke_host *out)
 /* T04, M09: no candidate has records that count.  Shown is the one that has
  * insecure ones (Q05: people want to see them), else the one less secure. */
 static bool
-no_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
-    const struct host_facts *h, const char *const base[2], size_t n)
+host_no_records(struct arena *a, const struct facts *f,
+    struct danevirke_host *out, const struct host_facts *h,
+    const char *const base[2], size_t n)
 {
 	const struct dns_result *r;
 	struct danevirke_tlsa *t;
@@ -99,7 +101,7 @@ no_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 	out->tlsa_state = r->state;
 	out->reason = arena_printf(a, "no TLSA (_%u._tcp.%s%s)", f->port,
 	    base[at], r->state == DANEVIRKE_INSECURE ? ", insecure" : "");
-	t = records(a, r, out);
+	t = host_tlsa(a, r, out);
 	if (out->reason == NULL || t == NULL)
 		return false;
 	for (i = 0; i < r->n_rr; i++)
@@ -118,7 +120,7 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 
 	out->tlsa_ttl = r->original_ttl;
 	out->base = base; /* S01, S02, Q03 */
-	if (!host_names(a, f, out, final) || (t = records(a, r, out)) == NULL)
+	if (!host_names(a, f, out, final) || (t = host_tlsa(a, r, out)) == NULL)
 		return false;
 	used = tlsa_classify(t, r->n_rr, 0, p->digests, p->n_digests);
 	if ((ignored = ignored_text(a, out)) == NULL)
@@ -126,23 +128,21 @@ host_records(struct arena *a, const struct facts *f, struct danevirke_host *out,
 	if (used == 0) { /* T03, T05 */
 		out->would = DANEVIRKE_ENCRYPT;
 		out->reason = arena_printf(a,
-		    "none usable of %zu TLSA "
-		    "(_%u._tcp.%s)%s",
-		    r->n_rr, f->port, base, ignored);
+		    "none usable of %zu TLSA (_%u._tcp.%s)%s", r->n_rr, f->port,
+		    base, ignored);
 	} else { /* T01; M04 encrypt */
 		out->would = facts_mx_insecure(f) ? p->insecure_mx :
 						    DANEVIRKE_AUTHENTICATE;
 		out->reason = arena_printf(a,
-		    "%zu usable of %zu TLSA "
-		    "(_%u._tcp.%s)%s%s",
-		    used, r->n_rr, f->port, base,
-		    facts_mx_insecure(f) ? ", insecure MX" : "", ignored);
+		    "%zu usable of %zu TLSA (_%u._tcp.%s)%s%s", used, r->n_rr,
+		    f->port, base, facts_mx_insecure(f) ? ", insecure MX" : "",
+		    ignored);
 	}
 	return out->reason != NULL;
 }
 
 static bool
-refuse(struct danevirke_host *out, enum danevirke_result result,
+host_defer(struct danevirke_host *out, enum danevirke_result result,
     const char *reason)
 {
 	out->would = DANEVIRKE_HOST_DEFER;
@@ -153,7 +153,7 @@ refuse(struct danevirke_host *out, enum danevirke_result result,
 
 /* D07: what failed of the two lookups, "" if nothing did. */
 static const char *
-lookup_failures(struct arena *a, const struct host_facts *h)
+host_failures(struct arena *a, const struct host_facts *h)
 {
 	bool e4 = lookup_failed(h->a), e6 = lookup_failed(h->aaaa);
 
@@ -165,23 +165,24 @@ lookup_failures(struct arena *a, const struct host_facts *h)
 }
 
 static bool
-unreachable(struct arena *a, const struct facts *f, const struct host_facts *h,
-    const struct addr_list *l, struct danevirke_host *out)
+host_unreachable(struct arena *a, const struct facts *f,
+    const struct host_facts *h, const struct addr_list *l,
+    struct danevirke_host *out)
 {
-	const char *failed = h->literal ? "" : lookup_failures(a, h);
+	const char *failed = h->literal ? "" : host_failures(a, h);
 
 	if (failed == NULL)
 		return false;
 	if (l->over) /* M11 */
-		return refuse(out, DANEVIRKE_RESULT_NONE,
+		return host_defer(out, DANEVIRKE_RESULT_NONE,
 		    arena_printf(a,
 			"more addresses than resolver.limits.addresses = %u",
 			f->conf->limits.addresses));
 	if (*failed != '\0')
-		refuse(out, DANEVIRKE_DNSSEC_INVALID, failed); /* D07 */
+		host_defer(out, DANEVIRKE_DNSSEC_INVALID, failed); /* D07 */
 	else
-		refuse(out, DANEVIRKE_RESULT_NONE, "no address"); /* B04 */
-	if (l->dropped > 0)                                       /* M12 */
+		host_defer(out, DANEVIRKE_RESULT_NONE, "no address"); /* B04 */
+	if (l->dropped > 0)                                           /* M12 */
 		out->reason = arena_printf(a,
 		    "%zu address%s of a kind no mail is sent to (loopback, "
 		    "link-local, ...; see resolver.allow_addresses)%s%s",
@@ -192,7 +193,7 @@ unreachable(struct arena *a, const struct facts *f, const struct host_facts *h,
 
 /* The reason of a host for which there is nothing to look for. */
 static bool
-not_asked(struct arena *a, const struct facts *f, const struct reach *r,
+host_not_asked(struct arena *a, const struct facts *f, const struct reach *r,
     struct danevirke_host *out, bool beyond)
 {
 	if (beyond)
@@ -217,24 +218,32 @@ host_decided(struct arena *a, const struct facts *f, const struct host_facts *h,
 	int d = policy_decider(h, n, &more);
 
 	if (more) /* never: facts are complete */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		return host_defer(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_str(a, "TLSA lookup not done"));
 	out->tlsa_asked = 1;
 	if (d < 0)
-		return no_records(a, f, out, h, base, n);
+		return host_no_records(a, f, out, h, base, n);
 	r = h->tlsa[d];
 	out->tlsa_state = lookup_failed(r) ? DANEVIRKE_ERROR : r->state;
 	if (lookup_failed(r)) /* D08, B12 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		return host_defer(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_printf(a, "TLSA lookup failed: _%u._tcp.%s: %s",
 			f->port, base[d], lookup_why(r)));
 	if (r->n_rr > f->conf->limits.records) /* M11 */
-		return refuse(out, DANEVIRKE_TLSA_INVALID,
+		return host_defer(out, DANEVIRKE_TLSA_INVALID,
 		    arena_printf(a,
 			"_%u._tcp.%s: %zu TLSA records, more than "
 			"resolver.limits.records = %u",
 			f->port, base[d], r->n_rr, f->conf->limits.records));
 	return host_records(a, f, out, r, base[d], final);
+}
+
+/* Nobody can tell whether the alias of these addresses is secure. */
+static bool
+host_alias_failed(const struct host_facts *h, const struct reach *r)
+{
+	return r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
+	    h->cname != NULL && lookup_failed(h->cname);
 }
 
 /* would and reason of a host that has addresses. */
@@ -247,31 +256,30 @@ host_tls(struct arena *a, const struct facts *f, const struct host_facts *h,
 	size_t n;
 
 	out->would = DANEVIRKE_OPPORTUNISTIC;
-	if (h->literal)
-		return (out->reason = arena_str(a,
-			    "address literal, DANE "
-			    "does not apply")) != NULL;
-	if (f->level == DANEVIRKE_LEVEL_OFF)
-		return (out->reason = arena_str(a, "level off")) != NULL;
+	if (h->literal || f->level == DANEVIRKE_LEVEL_OFF) {
+		out->reason = h->literal ?
+		    "address literal, DANE does not apply" :
+		    "level off";
+		return true;
+	}
 	if (r->bogus) /* only here under P02 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+		return host_defer(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_printf(
 			a, "address lookup failed: %s", lookup_why(r->lead)));
 	n = policy_bases(f, h, r, base, &beyond);
 	if (n > 0)
 		return host_decided(a, f, h, out, final, base, n);
-	if (!beyond && r->state == DANEVIRKE_INSECURE && r->lead->n_alias > 0 &&
-	    h->cname != NULL && lookup_failed(h->cname)) /* D08, D12 */
-		return refuse(out, DANEVIRKE_DNSSEC_INVALID,
+	if (!beyond && host_alias_failed(h, r)) /* D08, D12 */
+		return host_defer(out, DANEVIRKE_DNSSEC_INVALID,
 		    arena_printf(a, "%s lookup failed: %s",
 			r->lead->dname != NULL ? "DNAME" : "CNAME",
 			lookup_why(h->cname)));
-	return not_asked(a, f, r, out, beyond); /* T04 */
+	return host_not_asked(a, f, r, out, beyond); /* T04 */
 }
 
 /* For people and monitors: the first signature to end. */
 static uint32_t
-signed_until(const struct host_facts *h)
+host_signed_until(const struct host_facts *h)
 {
 	const struct dns_result *r[] = { h->a, h->aaaa, h->cname, h->tlsa[0],
 		h->tlsa[1] };
@@ -287,7 +295,7 @@ signed_until(const struct host_facts *h)
 
 /* The state of "no address": both lookups must have said so. */
 static enum danevirke_dnssec
-denial(const struct host_facts *h)
+host_denial(const struct host_facts *h)
 {
 	if (lookup_failed(h->a) || lookup_failed(h->aaaa))
 		return DANEVIRKE_ERROR;
@@ -308,6 +316,21 @@ host_alias(const struct host_facts *h, const struct reach *r,
 				       DANEVIRKE_ERROR;
 }
 
+/* T06, M07: level dane-only takes nothing that is not authenticated. */
+static bool
+host_dane_only(
+    struct arena *a, const struct facts *f, struct danevirke_host *out)
+{
+	if (f->level != DANEVIRKE_LEVEL_DANE_ONLY ||
+	    out->would == DANEVIRKE_HOST_DEFER ||
+	    (out->would == DANEVIRKE_AUTHENTICATE && !facts_mx_insecure(f)))
+		return true;
+	out->action = DANEVIRKE_HOST_DEFER;
+	out->result = DANEVIRKE_DANE_REQUIRED;
+	out->reason = arena_printf(a, "level dane-only: %s", out->reason);
+	return out->reason != NULL;
+}
+
 static bool
 host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
     struct danevirke_host *out, const char *final)
@@ -319,9 +342,9 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	out->name = h->name;
 	out->preference = h->preference;
 	out->port = f->port;
-	out->signed_until = signed_until(h);
+	out->signed_until = host_signed_until(h);
 	out->state = h->literal ? DANEVIRKE_INSECURE :
-	    r.lead == NULL      ? denial(h) :
+	    r.lead == NULL      ? host_denial(h) :
 				  r.state;
 	if (!policy_addrs(a, f, h, &r, &l))
 		return false;
@@ -329,27 +352,19 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	out->n_addrs = l.n;
 	host_alias(h, &r, out);
 	if (l.n == 0)
-		return unreachable(a, f, h, &l, out);
+		return host_unreachable(a, f, h, &l, out);
 	if (!host_tls(a, f, h, &r, out, final))
 		return false;
 	out->action = out->would;
 	if (facts_lenient(f)) /* P02 */
 		out->action = DANEVIRKE_OPPORTUNISTIC;
-	if (f->level == DANEVIRKE_LEVEL_DANE_ONLY &&
-	    out->would != DANEVIRKE_HOST_DEFER &&
-	    (out->would != DANEVIRKE_AUTHENTICATE || facts_mx_insecure(f))) {
-		out->action = DANEVIRKE_HOST_DEFER; /* T06, M07 */
-		out->result = DANEVIRKE_DANE_REQUIRED;
-		out->reason = arena_printf(
-		    a, "level dane-only: %s", out->reason);
-	}
-	return out->reason != NULL;
+	return host_dane_only(a, f, out);
 }
 
 /* ------------------------------------------------------------- the answer */
 
 static void
-ttl_min(uint32_t *ttl, const struct dns_result *r)
+answer_ttl_min(uint32_t *ttl, const struct dns_result *r)
 {
 	if (r != NULL && r->ttl < *ttl)
 		*ttl = r->ttl;
@@ -361,19 +376,19 @@ answer_ttl(const struct facts *f)
 	uint32_t ttl = f->literal ? TTL_LITERAL : TTL_CAP;
 	size_t i;
 
-	ttl_min(&ttl, f->mx);
+	answer_ttl_min(&ttl, f->mx);
 	for (i = 0; i < f->n_hosts; i++) {
-		ttl_min(&ttl, f->hosts[i].a);
-		ttl_min(&ttl, f->hosts[i].aaaa);
-		ttl_min(&ttl, f->hosts[i].cname);
-		ttl_min(&ttl, f->hosts[i].tlsa[0]);
-		ttl_min(&ttl, f->hosts[i].tlsa[1]);
+		answer_ttl_min(&ttl, f->hosts[i].a);
+		answer_ttl_min(&ttl, f->hosts[i].aaaa);
+		answer_ttl_min(&ttl, f->hosts[i].cname);
+		answer_ttl_min(&ttl, f->hosts[i].tlsa[0]);
+		answer_ttl_min(&ttl, f->hosts[i].tlsa[1]);
 	}
 	return ttl;
 }
 
 static bool
-finish(struct danevirke_answer *out, enum danevirke_outcome outcome,
+decide_as(struct danevirke_answer *out, enum danevirke_outcome outcome,
     const char *reason)
 {
 	out->outcome = out->would = outcome;
@@ -388,47 +403,45 @@ decide_early(
 {
 	const struct dns_result *mx = f->mx;
 	size_t dots = 0;
+	bool odd;
 
-	if (f->kind != DANEVIRKE_DOMAIN || f->literal)
+	if (!facts_has_mx(f))
 		return false;
-	if (lookup_failed(mx) &&
+	if (facts_mx_failed(f) &&
 	    (f->n_hosts == 0 || mx == NULL)) { /* D06, D09 */
 		out->result = DANEVIRKE_DNSSEC_INVALID;
-		finish(out, DANEVIRKE_DEFER,
+		decide_as(out, DANEVIRKE_DEFER,
 		    arena_printf(a, "MX lookup failed: %s", lookup_why(mx)));
 		return true;
 	}
-	if (mx->nxdomain && !lookup_failed(mx)) { /* D04 */
-		finish(out, DANEVIRKE_NO_DOMAIN,
+	if (mx->nxdomain && !facts_mx_failed(f)) { /* D04 */
+		decide_as(out, DANEVIRKE_NO_DOMAIN,
 		    arena_printf(a, "no such domain (%s denial)",
 			dnssec_name(mx->state)));
 		return true;
 	}
 	if (mx->n_rr > f->conf->limits.hosts) { /* M11 */
-		finish(out, DANEVIRKE_DEFER,
+		decide_as(out, DANEVIRKE_DEFER,
 		    arena_printf(a,
-			"%zu MX records, "
-			"more than resolver.limits.hosts = %u",
+			"%zu MX records, more than resolver.limits.hosts = %u",
 			mx->n_rr, f->conf->limits.hosts));
 		return true;
 	}
 	while (dots < mx->n_rr && policy_no_host(&mx->rr[dots]))
 		dots++;
-	if (dots > 0 && dots == mx->n_rr) { /* Z01, Z02 */
-		finish(out, DANEVIRKE_NULL_MX,
-		    arena_printf(a, "the domain takes no mail (null MX%s)",
-			mx->n_rr == 1 && mx->rr[0].data[0] == 0 &&
-				mx->rr[0].data[1] == 0 ?
-			    "" :
-			    ", though its preference is not 0 or it is repeated"));
-		return true;
-	}
-	return false;
+	if (dots == 0 || dots < mx->n_rr)
+		return false;
+	odd = dots > 1 || mx->rr[0].data[0] != 0 || mx->rr[0].data[1] != 0;
+	decide_as(out, DANEVIRKE_NULL_MX, /* Z01, Z02 */
+	    arena_printf(a, "the domain takes no mail (null MX%s)",
+		odd ? ", though its preference is not 0 or it is repeated" :
+		      ""));
+	return true;
 }
 
 /* M10: cut ourselves and everything worse; true if that left nothing. */
 static bool
-cut_self(const struct facts *f, struct danevirke_answer *out,
+decide_self(const struct facts *f, struct danevirke_answer *out,
     const struct danevirke_host *h)
 {
 	size_t i;
@@ -448,7 +461,7 @@ cut_self(const struct facts *f, struct danevirke_answer *out,
 
 /* "mx1.example.org: reason; mx2.example.org: reason" */
 static char *
-all_reasons(struct arena *a, const struct danevirke_answer *out)
+decide_reasons(struct arena *a, const struct danevirke_answer *out)
 {
 	char *s = NULL;
 	size_t i;
@@ -464,12 +477,22 @@ all_reasons(struct arena *a, const struct danevirke_answer *out)
 	return s;
 }
 
+/* No MX and, as definitely, no address: nowhere to go, ever. */
+static bool
+decide_nowhere(const struct facts *f, const struct danevirke_answer *out)
+{
+	const struct host_facts *h = f->hosts;
+
+	return out->implicit_mx && !facts_mx_failed(f) &&
+	    !lookup_failed(h->a) && !lookup_failed(h->aaaa) &&
+	    h->a->n_rr == 0 && h->aaaa->n_rr == 0;
+}
+
 static bool
 decide_hosts(
     struct arena *a, const struct facts *f, struct danevirke_answer *out)
 {
 	size_t i, usable = 0, would = 0;
-	const struct host_facts *h = f->hosts;
 
 	for (i = 0; i < out->n_hosts; i++) {
 		usable += out->hosts[i].action != DANEVIRKE_HOST_DEFER;
@@ -477,46 +500,82 @@ decide_hosts(
 		if (out->result == DANEVIRKE_RESULT_NONE)
 			out->result = out->hosts[i].result;
 	}
-	/* no MX and, as definitely, no address: nowhere to go, ever */
-	if (out->implicit_mx && !lookup_failed(f->mx) && !lookup_failed(h->a) &&
-	    !lookup_failed(h->aaaa) && h->a->n_rr == 0 && h->aaaa->n_rr == 0)
-		return finish(out, DANEVIRKE_NO_DOMAIN,
-		    arena_str(a, "the domain has no MX and no address"));
+	if (decide_nowhere(f, out))
+		return decide_as(out, DANEVIRKE_NO_DOMAIN,
+		    "the domain has no MX and no address");
 	if (usable == 0) { /* D09 */
-		finish(out, DANEVIRKE_DEFER, all_reasons(a, out));
+		decide_as(out, DANEVIRKE_DEFER, decide_reasons(a, out));
 		if (would > 0) /* T06 */
 			out->would = DANEVIRKE_ROUTE;
 		return out->reason != NULL;
 	}
-	finish(out, DANEVIRKE_ROUTE,
-	    arena_printf(a,
-		"%zu of %zu host%s "
-		"usable%s%s",
-		usable, out->n_hosts, out->n_hosts == 1 ? "" : "s",
-		lookup_failed(f->mx) && f->kind == DANEVIRKE_DOMAIN &&
-			!f->literal ?
-		    "; MX lookup failed: " :
-		    "",
-		lookup_failed(f->mx) && f->kind == DANEVIRKE_DOMAIN &&
-			!f->literal ?
-		    lookup_why(f->mx) :
-		    ""));
+	decide_as(out, DANEVIRKE_ROUTE,
+	    arena_printf(a, "%zu of %zu host%s usable%s%s", usable,
+		out->n_hosts, out->n_hosts == 1 ? "" : "s",
+		facts_mx_failed(f) ? "; MX lookup failed: " : "",
+		facts_mx_failed(f) ? lookup_why(f->mx) : ""));
 	out->result = DANEVIRKE_RESULT_NONE;
-	if (would == 0 ||
-	    (f->kind == DANEVIRKE_DOMAIN && !f->literal &&
-		lookup_failed(f->mx)))
+	if (would == 0 || facts_mx_failed(f))
 		out->would = DANEVIRKE_DEFER; /* P02 */
 	return out->reason != NULL;
+}
+
+/* What the answer says whatever becomes of the hosts. */
+static void
+decide_head(const struct facts *f, struct danevirke_answer *out)
+{
+	const struct dns_result *mx = f->mx;
+
+	out->state = f->literal ? DANEVIRKE_INSECURE : DANEVIRKE_SECURE;
+	out->ttl = answer_ttl(f);
+	if (!facts_has_mx(f))
+		return;
+	out->state = DANEVIRKE_ERROR;
+	out->insecure_mx = facts_mx_insecure(f); /* M06 */
+	if (mx == NULL)
+		return;
+	out->state = mx->state;
+	out->signed_until = mx->signed_until;
+	out->implicit_mx = f->n_hosts == 1 && mx->n_rr == 0;
+	if (mx->n_alias > 0) /* M03 */
+		out->final = mx->name[mx->n_alias];
+}
+
+/* The outcome, and the hosts if it comes to them.  False: out of memory. */
+static bool
+decide_all(struct arena *a, const struct facts *f, struct danevirke_answer *out)
+{
+	struct danevirke_host *hosts;
+	size_t i;
+
+	if (f->failed != NULL)
+		return decide_as(out, DANEVIRKE_DEFER, f->failed);
+	decide_head(f, out);
+	if (decide_early(a, f, out))
+		return out->reason != NULL;
+	if (f->n_hosts == 0) /* D09: none whose name fits */
+		return decide_as(out, DANEVIRKE_DEFER,
+		    "no MX record names a host that can be looked up");
+	if ((hosts = arena_array(a, f->n_hosts, sizeof *hosts)) == NULL)
+		return false;
+	for (i = 0; i < f->n_hosts; i++)
+		if (!host_decide(a, f, &f->hosts[i], &hosts[i], out->final))
+			return false;
+	out->hosts = hosts;
+	out->n_hosts = f->n_hosts;
+	if (decide_self(f, out, hosts)) /* M10, RFC 5321 5.1 */
+		return decide_as(out, DANEVIRKE_LOOP,
+		    arena_printf(
+			a, "mail loop: %s is this host", hosts[0].name));
+	return decide_hosts(a, f, out);
 }
 
 struct danevirke_answer *
 policy_decide(struct arena *a, const struct facts *f)
 {
-	struct danevirke_answer *out;
-	struct danevirke_host *hosts;
-	size_t i;
+	struct danevirke_answer *out = arena_alloc(a, sizeof *out);
 
-	if ((out = arena_alloc(a, sizeof *out)) == NULL)
+	if (out == NULL)
 		return NULL;
 	out->size = sizeof *out;
 	out->level = f->level;
@@ -527,38 +586,5 @@ policy_decide(struct arena *a, const struct facts *f)
 		out->exception = f->exception->reason != NULL ?
 		    f->exception->reason :
 		    "no reason given";
-	if (f->failed != NULL)
-		return finish(out, DANEVIRKE_DEFER, f->failed) ? out : NULL;
-	out->state = f->literal ? DANEVIRKE_INSECURE : DANEVIRKE_SECURE;
-	if (f->kind == DANEVIRKE_DOMAIN && !f->literal) {
-		out->state = f->mx == NULL ? DANEVIRKE_ERROR : f->mx->state;
-		out->signed_until = f->mx == NULL ? 0 : f->mx->signed_until;
-		out->insecure_mx = out->state != DANEVIRKE_SECURE; /* M06 */
-		out->implicit_mx = f->n_hosts == 1 && f->mx->n_rr == 0;
-		if (f->mx != NULL && f->mx->n_alias > 0) /* M03 */
-			out->final = f->mx->name[f->mx->n_alias];
-	}
-	out->ttl = answer_ttl(f);
-	if (decide_early(a, f, out))
-		return out->reason == NULL ? NULL : out;
-	if (f->n_hosts == 0) /* D09: none whose name fits */
-		return finish(out, DANEVIRKE_DEFER,
-			   "no MX record names a host that can be looked "
-			   "up") ?
-		    out :
-		    NULL;
-	if ((hosts = arena_array(a, f->n_hosts, sizeof *hosts)) == NULL)
-		return NULL;
-	for (i = 0; i < f->n_hosts; i++)
-		if (!host_decide(a, f, &f->hosts[i], &hosts[i], out->final))
-			return NULL;
-	out->hosts = hosts;
-	out->n_hosts = f->n_hosts;
-	if (cut_self(f, out, hosts)) /* M10, RFC 5321 5.1 */
-		return finish(out, DANEVIRKE_LOOP,
-			   arena_printf(a, "mail loop: %s is this host",
-			       hosts[0].name)) ?
-		    out :
-		    NULL;
-	return decide_hosts(a, f, out) ? out : NULL;
+	return decide_all(a, f, out) ? out : NULL;
 }

@@ -23,7 +23,7 @@ facts_lenient(const struct facts *f)
 
 /* Are there records to work with, whoever vouches for them? */
 static bool
-facts_records(const struct facts *f, const struct dns_result *r)
+lookup_used(const struct facts *f, const struct dns_result *r)
 {
 	return r != NULL && r->n_rr > 0 &&
 	    (r->state == DANEVIRKE_SECURE || r->state == DANEVIRKE_INSECURE ||
@@ -45,10 +45,29 @@ lookup_why(const struct dns_result *r)
 }
 
 bool
+facts_has_mx(const struct facts *f)
+{
+	return f->kind == DANEVIRKE_DOMAIN && !f->literal;
+}
+
+bool
+facts_mx_failed(const struct facts *f)
+{
+	return facts_has_mx(f) && lookup_failed(f->mx);
+}
+
+bool
 facts_mx_insecure(const struct facts *f)
 {
-	return f->kind == DANEVIRKE_DOMAIN && !f->literal &&
+	return facts_has_mx(f) &&
 	    (f->mx == NULL || f->mx->state != DANEVIRKE_SECURE);
+}
+
+bool
+facts_dane_off(const struct facts *f)
+{
+	return facts_mx_insecure(f) &&
+	    f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC;
 }
 
 /* ------------------------------------------------------------------ hosts */
@@ -64,7 +83,7 @@ host_cmp(const void *va, const void *vb)
 }
 
 static bool
-is_literal(const char *s)
+host_is_literal(const char *s)
 {
 	uint8_t ip[16];
 
@@ -73,7 +92,7 @@ is_literal(const char *s)
 }
 
 static bool
-one_host(struct arena *a, struct facts *f)
+host_itself(struct arena *a, struct facts *f)
 {
 	if ((f->hosts = arena_alloc(a, sizeof *f->hosts)) == NULL)
 		return false;
@@ -90,54 +109,61 @@ policy_no_host(const struct dns_rr *rr)
 	return rr->len == 3 && rr->data[2] == 0;
 }
 
+/* One MX record more.  False: out of memory. */
+static bool
+host_add(struct arena *a, struct facts *f, const struct dns_rr *rr,
+    uint32_t (*tie)(void *), void *arg)
+{
+	struct host_facts *h = &f->hosts[f->n_hosts], *before = f->hosts;
+	char name[NAME_LEN];
+	uint16_t preference;
+
+	if (policy_no_host(rr)) /* Z03 */
+		return true;
+	if (rr->len < 3 || !dns_name_text(rr->data + 2, rr->len - 2, name))
+		return true; /* too long when its octets are written out */
+	preference = (uint16_t)(rr->data[0] << 8 | rr->data[1]);
+	while (before < h && strcmp(before->name, name) != 0)
+		before++;
+	if (before < h) { /* listed twice: the better */
+		if (preference < before->preference)
+			before->preference = preference;
+		return true;
+	}
+	if ((h->name = arena_str(a, name)) == NULL)
+		return false;
+	h->preference = preference;
+	h->literal = host_is_literal(name); /* T08 */
+	h->tie = tie(arg);                  /* M02 */
+	f->n_hosts++;
+	return true;
+}
+
 bool
 policy_hosts(
     struct arena *a, struct facts *f, uint32_t (*tie)(void *), void *arg)
 {
 	const struct dns_result *mx = f->mx;
-	char name[NAME_LEN];
-	size_t i, j;
+	size_t i;
 
 	f->n_hosts = 0;
-	if (f->kind == DANEVIRKE_RELAY || f->literal)
-		return one_host(a, f);
-	if (lookup_failed(mx) &&
+	if (!facts_has_mx(f))
+		return host_itself(a, f);
+	if (facts_mx_failed(f) &&
 	    !(mx != NULL && facts_lenient(f) && mx->content))
 		return true; /* D06: no host is tried */
 	if (mx->nxdomain)
 		return true;
 	if (mx->n_rr == 0) /* B02, RFC 5321 5.1 */
-		return one_host(a, f);
+		return host_itself(a, f);
 	if (mx->n_rr > f->conf->limits.hosts) /* M11 */
 		return true;
 	f->hosts = arena_array(a, mx->n_rr, sizeof *f->hosts);
 	if (f->hosts == NULL)
 		return false;
-	for (i = 0; i < mx->n_rr; i++) {
-		const struct dns_rr *rr = &mx->rr[i];
-		struct host_facts *h = &f->hosts[f->n_hosts];
-
-		if (policy_no_host(rr))
-			continue; /* Z03 */
-		if (rr->len < 3 ||
-		    !dns_name_text(rr->data + 2, rr->len - 2, name))
-			continue; /* too long when its octets are written out */
-		h->preference = (uint16_t)(rr->data[0] << 8 | rr->data[1]);
-		for (j = 0; j < f->n_hosts; j++)
-			if (strcmp(f->hosts[j].name, name) == 0)
-				break;
-		if (j < f->n_hosts) { /* listed twice: the better */
-			if (h->preference < f->hosts[j].preference)
-				f->hosts[j].preference = h->preference;
-			memset(h, 0, sizeof *h);
-			continue;
-		}
-		if ((h->name = arena_str(a, name)) == NULL)
+	for (i = 0; i < mx->n_rr; i++)
+		if (!host_add(a, f, &mx->rr[i], tie, arg))
 			return false;
-		h->literal = is_literal(name); /* T08 */
-		h->tie = tie(arg);             /* M02 */
-		f->n_hosts++;
-	}
 	qsort(f->hosts, f->n_hosts, sizeof *f->hosts, host_cmp);
 	return true;
 }
@@ -153,16 +179,16 @@ policy_reach(const struct facts *f, const struct host_facts *h)
 	/* B06: one secure family is enough, and then the only one used, the
 	 * denial of the other may be broken; else the insecure ones */
 	for (s = DANEVIRKE_SECURE; s > DANEVIRKE_ERROR; s--) {
-		r.a = facts_records(f, h->a) && h->a->state == s;
-		r.aaaa = facts_records(f, h->aaaa) && h->aaaa->state == s;
+		r.a = lookup_used(f, h->a) && h->a->state == s;
+		r.aaaa = lookup_used(f, h->aaaa) && h->aaaa->state == s;
 		if (r.a || r.aaaa) {
 			r.state = s;
 			break;
 		}
 	}
 	if (r.state == DANEVIRKE_ERROR) { /* D07; P02 */
-		r.a = facts_records(f, h->a);
-		r.aaaa = facts_records(f, h->aaaa);
+		r.a = lookup_used(f, h->a);
+		r.aaaa = lookup_used(f, h->aaaa);
 		r.bogus = r.a || r.aaaa;
 	}
 	r.lead = r.a ? h->a : r.aaaa ? h->aaaa : NULL;
@@ -172,13 +198,10 @@ policy_reach(const struct facts *f, const struct host_facts *h)
 /* The names that may be base domains (RFC 7672 2.2.2, 2.2.3).  0: DANE does
  * not apply, or a CNAME lookup is still needed. */
 static size_t
-bases(const struct facts *f, const struct host_facts *h, const struct reach *r,
-    const char *base[2])
+policy_safe_names(const struct facts *f, const struct host_facts *h,
+    const struct reach *r, const char *base[2])
 {
-	if (h->literal) /* T07, T08 */
-		return 0;
-	if (facts_mx_insecure(f) &&
-	    f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC) /* M04 may */
+	if (h->literal || facts_dane_off(f)) /* T07, T08; M04 */
 		return 0;
 	if (r->state == DANEVIRKE_SECURE && r->lead->n_alias == 0) {
 		base[0] = h->name; /* B07 */
@@ -205,7 +228,7 @@ policy_bases(const struct facts *f, const struct host_facts *h,
     const struct reach *r, const char *base[2], bool *beyond)
 {
 	char owner[NAME_LEN + sizeof "_65535._tcp."];
-	size_t i, n = bases(f, h, r, base), kept = 0;
+	size_t i, n = policy_safe_names(f, h, r, base), kept = 0;
 	struct wire w;
 
 	*beyond = false;
@@ -241,6 +264,22 @@ policy_decider(const struct host_facts *h, size_t n, bool *more)
 	return -1;
 }
 
+/* D12, B08: who vouches for the alias of a host with insecure addresses?  Of
+ * what was made from a DNAME the library can tell only together with its
+ * target (D13). */
+static bool
+policy_next_alias(const struct facts *f, struct host_facts *h,
+    const struct reach *r, struct want *want)
+{
+	if (r->state != DANEVIRKE_INSECURE || r->lead->n_alias == 0 ||
+	    h->cname != NULL || facts_dane_off(f))
+		return false;
+	*want = r->lead->dname != NULL ?
+	    (struct want){ r->lead->dname, TYPE_DNAME, &h->cname } :
+	    (struct want){ h->name, TYPE_CNAME, &h->cname };
+	return true;
+}
+
 size_t
 policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
     struct want want[2])
@@ -256,29 +295,14 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 		want[n++] = (struct want){ h->name, TYPE_A, &h->a };
 	if (h->aaaa == NULL)
 		want[n++] = (struct want){ h->name, TYPE_AAAA, &h->aaaa };
-	if (n > 0)
+	if (n > 0 || f->level == DANEVIRKE_LEVEL_OFF)
 		return n;
-	if (f->level == DANEVIRKE_LEVEL_OFF)
-		return 0;
 	r = policy_reach(f, h);
 	if (r.lead == NULL || r.bogus) /* B04, D07 */
 		return 0;
-	if (r.state == DANEVIRKE_INSECURE) {
-		if (r.lead->n_alias == 0) /* B05 */
-			return 0;
-		if (h->cname == NULL && !h->literal &&
-		    !(facts_mx_insecure(f) &&
-			f->profile->insecure_mx == DANEVIRKE_OPPORTUNISTIC)) {
-			/* D12; of what was made from a DNAME the library can
-			 * tell only together with its target (D13) */
-			want[0] = r.lead->dname != NULL ?
-			    (struct want){ r.lead->dname, TYPE_DNAME,
-				    &h->cname } :
-			    (struct want){ h->name, TYPE_CNAME, &h->cname };
-			return 1;
-		}
-	}
-	n = policy_bases(f, h, &r, base, &beyond);
+	if (policy_next_alias(f, h, &r, &want[0]))
+		return 1;
+	n = policy_bases(f, h, &r, base, &beyond); /* none: B05 */
 	policy_decider(h, n, &more);
 	if (!more)
 		return 0;
@@ -353,38 +377,49 @@ addr_add(struct arena *a, const struct facts *f, struct addr_list *l,
 	return true;
 }
 
+static bool
+addr_literal(struct arena *a, const struct facts *f, struct addr_list *l,
+    const char *text)
+{
+	uint8_t ip[16] = { 0 };
+
+	if (inet_pton(AF_INET, text, ip) == 1)
+		return addr_add(a, f, l, 4, ip);
+	return inet_pton(AF_INET6, text, ip) != 1 || addr_add(a, f, l, 6, ip);
+}
+
+/* The i-th record of a lookup, if there is one. */
+static bool
+addr_record(struct arena *a, const struct facts *f, struct addr_list *l,
+    int family, const struct dns_result *r, size_t i)
+{
+	if (r == NULL || i >= r->n_rr || r->rr[i].len != (family == 4 ? 4 : 16))
+		return true;
+	return addr_add(a, f, l, family, r->rr[i].data);
+}
+
 /* IPv6 and IPv4 by turns, so that one broken family costs one try each. */
 bool
 policy_addrs(struct arena *a, const struct facts *f, const struct host_facts *h,
     const struct reach *r, struct addr_list *l)
 {
-	size_t i, n4, n6, n;
-	uint8_t ip[16];
+	const struct dns_result *v4 = r->a ? h->a : NULL;
+	const struct dns_result *v6 = r->aaaa ? h->aaaa : NULL;
+	size_t i, n = (v4 ? v4->n_rr : 0) + (v6 ? v6->n_rr : 0);
 
 	memset(l, 0, sizeof *l);
-	n4 = r->a ? h->a->n_rr : 0;
-	n6 = r->aaaa ? h->aaaa->n_rr : 0;
-	n = h->literal ? 1 : n4 > n6 ? n4 : n6;
-	if (n4 + n6 > f->conf->limits.addresses) {
+	if (n > f->conf->limits.addresses) {
 		l->over = true;
 		return true;
 	}
-	if ((l->addr = arena_array(a, 2 * n + 1, sizeof *l->addr)) == NULL)
+	if ((l->addr = arena_array(a, n + 1, sizeof *l->addr)) == NULL)
 		return false;
 	if (h->literal)
-		return addr_add(a, f, l,
-		    inet_pton(AF_INET, h->name, ip) == 1      ? 4 :
-			inet_pton(AF_INET6, h->name, ip) == 1 ? 6 :
-								6,
-		    ip);
-	for (i = 0; i < n; i++) {
-		if (i < n6 && h->aaaa->rr[i].len == 16 &&
-		    !addr_add(a, f, l, 6, h->aaaa->rr[i].data))
+		return addr_literal(a, f, l, h->name);
+	for (i = 0; i < n; i++)
+		if (!addr_record(a, f, l, 6, v6, i) ||
+		    !addr_record(a, f, l, 4, v4, i))
 			return false;
-		if (i < n4 && h->a->rr[i].len == 4 &&
-		    !addr_add(a, f, l, 4, h->a->rr[i].data))
-			return false;
-	}
 	return true;
 }
 
