@@ -22,10 +22,12 @@
  *	path.c		    path_search()	leaf -> what a record names
  *	proof.c		      proof_holds()	links, dates, names of a path
  *	sign.c			sign_holds()	one link, and its worth
- *	spki.c		    cert_parts()	certificate -> raw SPKI
+ *	pool.c			  pool_crt()	the certificates, and the cost
+ *	match.c			    match_record()	does a record name it?
+ *	spki.c			      cert_parts()	certificate -> raw SPKI
  *
- * policy, decide, tlsa, spki, verify, path, proof and sign are pure: no DNS,
- * clock, file or engine.
+ * policy, decide, tlsa, and verify with all below it are pure: no DNS, clock,
+ * file or engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H

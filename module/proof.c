@@ -16,45 +16,32 @@
 #define CNS 64           /* looked at, in a subject */
 #define CONSTRAINTS 1024 /* names in one extension */
 
-/* S09, in path_work()'s units */
+/* S09, in pool_work()'s units */
 #define PROOF_WORK 10 /* to look at a certificate in a path once more */
 
 /* What is known of a certificate and one above it. */
 enum { SIGNED = 1, NOT_SIGNED = 2, FITS = 4, FITS_NOT = 8 };
 
 static gnutls_x509_crt_t
-crt_at(struct path *p, size_t depth)
+proof_crt(struct path *p, size_t depth)
 {
-	return path_crt(p, p->at[depth]);
+	return pool_crt(&p->pool, p->at[depth]);
 }
 
 static const struct cert_parts *
-parts_at(struct path *p, size_t depth)
+proof_parts(struct path *p, size_t depth)
 {
-	return &p->pool[p->at[depth]].parts;
+	return &p->pool.cert[p->at[depth]].raw.parts;
 }
 
 /* Where that is kept: nowhere, if what is below is not the server's. */
 static uint8_t *
-pair(struct path *p, size_t below, size_t above, uint8_t *nowhere)
+proof_pair(struct path *p, size_t below, size_t above, uint8_t *nowhere)
 {
 	*nowhere = 0;
-	return p->at[below] < PATH_CERTS ?
-	    &p->pairs[p->at[below] * p->room + p->at[above]] :
+	return p->at[below] < POOL_CERTS ?
+	    &p->pairs[p->at[below] * p->pool.room + p->at[above]] :
 	    nowhere;
-}
-
-bool
-proof_broken(struct path *p, size_t depth, const char *fmt, ...)
-{
-	char what[128];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof what, fmt, ap);
-	va_end(ap);
-	return path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-	    "certificate at depth %zu %s", depth, what);
 }
 
 /* ---------------------------------------------------------------- names */
@@ -88,7 +75,7 @@ name_accepted(const struct danevirke_host *host, const char *name, size_t len)
 
 /* Adds a name to a list for the log: one line of ASCII whatever is in it. */
 static void
-remember(char *seen, size_t size, const char *name, size_t len)
+name_remember(char *seen, size_t size, const char *name, size_t len)
 {
 	size_t n = strlen(seen), i;
 
@@ -125,7 +112,7 @@ static bool
 leaf_named(struct path *p, char *seen, size_t size)
 {
 	const struct danevirke_host *host = p->host;
-	gnutls_x509_crt_t crt = crt_at(p, 0);
+	gnutls_x509_crt_t crt = proof_crt(p, 0);
 	char name[1024];
 	bool dns_id = false;
 	size_t len;
@@ -145,19 +132,19 @@ leaf_named(struct path *p, char *seen, size_t size)
 			continue;
 		if (name_accepted(host, name, len))
 			return true;
-		remember(seen, size, name, len);
+		name_remember(seen, size, name, len);
 	}
 	if (i == PATH_NAMES)
-		p->limits |= LIMIT_NAMES;
+		p->pool.limits |= LIMIT_NAMES;
 	if (dns_id || rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
 	    (len = common_name(crt, name, sizeof name)) == 0)
 		return false;
-	remember(seen, size, name, len);
+	name_remember(seen, size, name, len);
 	return name_accepted(host, name, len);
 }
 
 static bool
-name_holds(struct path *p) /* N02 - N05 */
+proof_name(struct path *p) /* N02 - N05 */
 {
 	const struct danevirke_host *h = p->host;
 	char seen[200], want[200] = "";
@@ -168,7 +155,7 @@ name_holds(struct path *p) /* N02 - N05 */
 	p->named = true;
 	p->well_named = false;
 	if (h->n_names == 0)
-		return path_fail(p, WRONG_NAME,
+		return pool_fail(&p->pool, WRONG_NAME,
 		    DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
 		    "there is no name to accept the certificate for");
 	p->well_named = leaf_named(p, seen, sizeof seen);
@@ -179,7 +166,8 @@ name_holds(struct path *p) /* N02 - N05 */
 		snprintf(want + n, sizeof want - n, "%s%s", n > 0 ? " or " : "",
 		    h->names[i]);
 	}
-	return path_fail(p, WRONG_NAME, DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
+	return pool_fail(&p->pool, WRONG_NAME,
+	    DANEVIRKE_CERTIFICATE_HOST_MISMATCH,
 	    "certificate is for %s, want %s", *seen ? seen : "no name", want);
 }
 
@@ -197,22 +185,22 @@ date_text(time_t t, char buf[32])
 }
 
 static bool
-dates_hold(struct path *p, size_t depth) /* U11 */
+proof_dates(struct path *p, size_t depth) /* U11 */
 {
 	time_t from, until;
 	char when[32];
 	size_t i;
 
 	for (i = 0; i <= depth; i++) {
-		from = gnutls_x509_crt_get_activation_time(crt_at(p, i));
-		until = gnutls_x509_crt_get_expiration_time(crt_at(p, i));
+		from = gnutls_x509_crt_get_activation_time(proof_crt(p, i));
+		until = gnutls_x509_crt_get_expiration_time(proof_crt(p, i));
 		if (from == (time_t)-1 || p->now < from)
-			return path_fail(p, EXPIRED,
+			return pool_fail(&p->pool, EXPIRED,
 			    DANEVIRKE_CERTIFICATE_EXPIRED,
 			    "certificate at depth %zu is not valid before %s",
 			    i, date_text(from, when));
 		if (until == (time_t)-1 || p->now > until)
-			return path_fail(p, EXPIRED,
+			return pool_fail(&p->pool, EXPIRED,
 			    DANEVIRKE_CERTIFICATE_EXPIRED,
 			    "certificate at depth %zu expired on %s", i,
 			    date_text(until, when));
@@ -266,13 +254,14 @@ extensions_known(gnutls_x509_crt_t crt)
 static bool
 few_names(struct path *p, size_t below, size_t above)
 {
-	size_t len = cert_extension(parts_at(p, above), 30), names;
+	size_t len = cert_extension(proof_parts(p, above), 30), names;
 
 	if (len == 0)
 		return true;
-	names = cert_extension(parts_at(p, below), 17);
+	names = cert_extension(proof_parts(p, below), 17);
 	names = names < 1024 ? 1024 : names;
-	return len <= NAMES_WORK / names && path_work(p, len * names / 8192);
+	return len <= NAMES_WORK / names &&
+	    pool_work(&p->pool, len * names / 8192);
 }
 
 /* Is one distinguished name inside another?  As RFC 4514 writes them, the
@@ -315,7 +304,8 @@ dn_permitted(gnutls_x509_name_constraints_t nc, gnutls_x509_crt_t crt)
 }
 
 static bool
-fits(gnutls_x509_name_constraints_t nc, gnutls_x509_crt_t crt, bool leaf)
+name_fits_all(
+    gnutls_x509_name_constraints_t nc, gnutls_x509_crt_t crt, bool leaf)
 {
 	static const gnutls_x509_subject_alt_name_t kinds[] = {
 		GNUTLS_SAN_DNSNAME, GNUTLS_SAN_RFC822NAME, GNUTLS_SAN_IPADDRESS,
@@ -346,30 +336,30 @@ name_fits(struct path *p, size_t below, size_t above)
 	int rc;
 
 	if (!few_names(p, below, above))
-		return proof_broken(p, above,
+		return pool_broken(&p->pool, above,
 		    "has too many name constraints for the names below it");
 	if (gnutls_x509_name_constraints_init(&nc) < 0)
 		return false;
 	rc = gnutls_x509_crt_get_name_constraints(
-	    crt_at(p, above), nc, 0, NULL);
+	    proof_crt(p, above), nc, 0, NULL);
 	if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 		ok = true;
 	else if (rc >= 0)
-		ok = fits(nc, crt_at(p, below), below == 0);
+		ok = name_fits_all(nc, proof_crt(p, below), below == 0);
 	gnutls_x509_name_constraints_deinit(nc);
 	return ok;
 }
 
 /* Names below a certificate with name constraints must fit them. */
 static bool
-names_fit(struct path *p, size_t at)
+proof_names_fit(struct path *p, size_t at)
 {
 	uint8_t nowhere, *known;
 	bool ok = true;
 	size_t i;
 
 	for (i = 0; i < at && ok; i++) {
-		known = pair(p, i, at, &nowhere);
+		known = proof_pair(p, i, at, &nowhere);
 		if (!(*known & (FITS | FITS_NOT)))
 			*known |= name_fits(p, i, at) ? FITS : FITS_NOT;
 		ok = *known & FITS;
@@ -380,9 +370,9 @@ names_fit(struct path *p, size_t at)
 /* May this certificate issue what is below it?  Between it and the leaf stand
  * at - 1 others; GnuTLS counts those that issued themselves, and so do we. */
 static bool
-may_issue(struct path *p, size_t at, bool anchor)
+proof_may_issue(struct path *p, size_t at, bool anchor)
 {
-	gnutls_x509_crt_t crt = crt_at(p, at);
+	gnutls_x509_crt_t crt = proof_crt(p, at);
 	unsigned ca = 0, usage;
 	int rc, limit = -1;
 	char whose[80];
@@ -395,31 +385,31 @@ may_issue(struct path *p, size_t at, bool anchor)
 	else if (rc < 0)
 		ca = 0;
 	if (!ca)
-		return proof_broken(p, at, "is no CA");
+		return pool_broken(&p->pool, at, "is no CA");
 	if (limit >= 0 && at - 1 > (size_t)limit)
-		return proof_broken(p, at,
+		return pool_broken(&p->pool, at,
 		    "allows no path as long as this (path length %d)", limit);
 	rc = gnutls_x509_crt_get_key_usage(crt, &usage, NULL);
 	if (rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE &&
 	    (rc < 0 || !(usage & GNUTLS_KEY_KEY_CERT_SIGN)))
-		return proof_broken(
-		    p, at, "may not sign certificates (key usage)");
+		return pool_broken(
+		    &p->pool, at, "may not sign certificates (key usage)");
 	snprintf(whose, sizeof whose,
 	    "certificate at depth %zu has a key that is", at);
-	if (!sign_key_proves(
-		p, parts_at(p, at)->spki, parts_at(p, at)->spki_len, whose))
+	if (!sign_key_proves(&p->pool, proof_parts(p, at)->spki,
+		proof_parts(p, at)->spki_len, whose))
 		return false;
-	if (!names_fit(p, at))
-		return proof_broken(p, at,
+	if (!proof_names_fit(p, at))
+		return pool_broken(&p->pool, at,
 		    "does not allow the names below it (name constraints)");
 	return true;
 }
 
 /* What is wrong with a certificate wherever it stands, or NULL. */
 static const char *
-flaw(struct path *p, size_t at)
+proof_flaw(struct path *p, size_t at)
 {
-	struct path_cert *c = &p->pool[p->at[at]];
+	struct pool_cert *c = &p->pool.cert[p->at[at]];
 
 	if (c->judged)
 		return c->flaw;
@@ -433,15 +423,15 @@ flaw(struct path *p, size_t at)
 }
 
 static bool
-constraints_hold(struct path *p, size_t depth, bool anchored)
+proof_constraints(struct path *p, size_t depth, bool anchored)
 {
 	const char *what;
 	size_t i;
 
 	for (i = 0; i <= depth; i++) {
-		if ((what = flaw(p, i)) != NULL)
-			return proof_broken(p, i, "%s", what);
-		if (i > 0 && !may_issue(p, i, anchored && i == depth))
+		if ((what = proof_flaw(p, i)) != NULL)
+			return pool_broken(&p->pool, i, "%s", what);
+		if (i > 0 && !proof_may_issue(p, i, anchored && i == depth))
 			return false;
 	}
 	return true;
@@ -451,15 +441,18 @@ constraints_hold(struct path *p, size_t depth, bool anchored)
 
 /* From at[depth], which is trusted, to the leaf. */
 static bool
-links_hold(struct path *p, size_t depth)
+proof_links(struct path *p, size_t depth)
 {
 	uint8_t nowhere, *known;
 	bool ok = true;
 
 	while (ok && depth-- > 0) {
-		known = pair(p, depth, depth + 1, &nowhere);
+		known = proof_pair(p, depth, depth + 1, &nowhere);
 		if (!(*known & (SIGNED | NOT_SIGNED)))
-			*known |= sign_holds(p, depth) ? SIGNED : NOT_SIGNED;
+			*known |= sign_holds(&p->pool, p->at[depth], depth,
+				      p->at[depth + 1]) ?
+			    SIGNED :
+			    NOT_SIGNED;
 		ok = *known & SIGNED;
 	}
 	return ok;
@@ -468,7 +461,7 @@ links_hold(struct path *p, size_t depth)
 bool
 proof_holds(struct path *p, size_t depth, bool anchored)
 {
-	return path_work(p, PROOF_WORK * (depth + 1)) &&
-	    constraints_hold(p, depth, anchored) && links_hold(p, depth) &&
-	    dates_hold(p, depth) && name_holds(p);
+	return pool_work(&p->pool, PROOF_WORK * (depth + 1)) &&
+	    proof_constraints(p, depth, anchored) && proof_links(p, depth) &&
+	    proof_dates(p, depth) && proof_name(p);
 }

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "path.h"
+#include "pool.h"
 
 /* S09: may it be used, and S10: does what it has signed prove anything?  whose:
  * as "certificate at depth 1 has a key that is". */
 bool
 sign_key_proves(
-    struct path *p, const uint8_t *spki, size_t len, const char *whose)
+    struct pool *p, const uint8_t *spki, size_t len, const char *whose)
 {
 	struct spki_key k = spki_key(spki, len);
 	char why[80];
@@ -25,7 +25,7 @@ sign_key_proves(
 		    "RSA with %zu bits: less than %d prove nothing", k.bits,
 		    SPKI_ISSUER_RSA);
 	}
-	return path_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+	return pool_fail(p, NOT_TRUSTED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 	    "%s %s", whose, why);
 }
 
@@ -43,10 +43,9 @@ sign_work(const uint8_t *spki, size_t len)
 
 /* S10: MD5 and SHA-1 prove nothing, whatever the library says of them. */
 static bool
-sign_digest_proves(struct path *p, size_t depth)
+sign_digest_proves(struct pool *p, size_t place, size_t depth)
 {
-	int algo = gnutls_x509_crt_get_signature_algorithm(
-	    path_crt(p, p->at[depth]));
+	int algo = gnutls_x509_crt_get_signature_algorithm(pool_crt(p, place));
 	const char *name = gnutls_sign_get_name((gnutls_sign_algorithm_t)algo);
 
 	switch (gnutls_sign_get_hash_algorithm((gnutls_sign_algorithm_t)algo)) {
@@ -61,17 +60,17 @@ sign_digest_proves(struct path *p, size_t depth)
 			GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS))
 			return true;
 	}
-	return proof_broken(p, depth,
+	return pool_broken(p, depth,
 	    "is signed with %s: that digest proves nothing",
 	    name != NULL ? name : "what nobody knows");
 }
 
 static bool
-sign_fits(struct path *p, size_t depth, gnutls_pubkey_t key)
+sign_fits(struct pool *p, size_t place, gnutls_pubkey_t key)
 {
-	const struct cert_parts *c = &p->pool[p->at[depth]].parts;
+	const struct cert_parts *c = &p->cert[place].raw.parts;
 	gnutls_datum_t tbs, sig = { NULL, 0 };
-	gnutls_x509_crt_t crt = path_crt(p, p->at[depth]);
+	gnutls_x509_crt_t crt = pool_crt(p, place);
 	size_t len = 0;
 	bool ok = false;
 	int algo;
@@ -94,35 +93,35 @@ sign_fits(struct path *p, size_t depth, gnutls_pubkey_t key)
 
 /* Is that key's signature on it, and worth something? */
 static bool
-sign_is_right(struct path *p, size_t depth, gnutls_pubkey_t key,
+sign_is_right(struct pool *p, size_t place, size_t depth, gnutls_pubkey_t key,
     const uint8_t *spki, size_t len)
 {
-	return sign_digest_proves(p, depth) &&
-	    path_work(p, sign_work(spki, len)) &&
-	    (sign_fits(p, depth, key) ||
-		proof_broken(
+	return sign_digest_proves(p, place, depth) &&
+	    pool_work(p, sign_work(spki, len)) &&
+	    (sign_fits(p, place, key) ||
+		pool_broken(
 		    p, depth, "has an issuer's signature that does not hold"));
 }
 
 /* U08 */
 bool
-sign_holds(struct path *p, size_t i)
+sign_holds(struct pool *p, size_t place, size_t depth, size_t above)
 {
-	const struct cert_parts *above = &p->pool[p->at[i + 1]].parts;
+	const struct cert_parts *by = &p->cert[above].raw.parts;
 	gnutls_pubkey_t key;
 	bool ok;
 
 	if (gnutls_pubkey_init(&key) < 0)
 		return false;
-	ok = gnutls_pubkey_import_x509(key, path_crt(p, p->at[i + 1]), 0) >=
-		0 &&
-	    sign_is_right(p, i, key, above->spki, above->spki_len);
+	ok = gnutls_pubkey_import_x509(key, pool_crt(p, above), 0) >= 0 &&
+	    sign_is_right(p, place, depth, key, by->spki, by->spki_len);
 	gnutls_pubkey_deinit(key);
 	return ok;
 }
 
 bool
-sign_by_key(struct path *p, size_t depth, const struct danevirke_tlsa *t)
+sign_by_key(
+    struct pool *p, size_t place, size_t depth, const struct danevirke_tlsa *t)
 {
 	gnutls_datum_t spki = { (unsigned char *)(uintptr_t)t->data,
 		(unsigned)t->len };
@@ -130,11 +129,12 @@ sign_by_key(struct path *p, size_t depth, const struct danevirke_tlsa *t)
 	bool ok;
 
 	if (!sign_key_proves(p, t->data, t->len, "the key in DNS is") ||
-	    !sign_digest_proves(p, depth) || gnutls_pubkey_init(&key) < 0)
+	    !sign_digest_proves(p, place, depth) ||
+	    gnutls_pubkey_init(&key) < 0)
 		return false;
-	ok = path_work(p, sign_work(t->data, t->len)) &&
+	ok = pool_work(p, sign_work(t->data, t->len)) &&
 	    gnutls_pubkey_import(key, &spki, GNUTLS_X509_FMT_DER) >= 0 &&
-	    sign_fits(p, depth, key);
+	    sign_fits(p, place, key);
 	gnutls_pubkey_deinit(key);
 	return ok;
 }

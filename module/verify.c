@@ -17,83 +17,18 @@
 /* of a host: all that is read lies before */
 #define HOST_SIZE offsetof(struct danevirke_host, reason)
 
-/* ------------------------------------------------------------- matching */
-
-bool
-verify_in_use(const struct danevirke_tlsa *t, int usage)
-{
-	return t->use == 1 && t->usage == usage && t->data != NULL;
-}
-
-/* Of the octets as received (U17), made once.  NULL: cannot be made. */
-static const uint8_t *
-digest_of(struct path_cert *c, int selector, int matching, const uint8_t *p,
-    size_t len)
-{
-	int s = selector == DANEVIRKE_SPKI, m = matching == DANEVIRKE_SHA2_512;
-
-	if (!c->digested[s][m] &&
-	    gnutls_hash_fast(m ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256, p, len,
-		c->digest[s][m]) == 0)
-		c->digested[s][m] = true;
-	return c->digested[s][m] ? c->digest[s][m] : NULL;
-}
-
-bool
-verify_match(const struct danevirke_tlsa *t, struct path_cert *c)
-{
-	const uint8_t *p = c->der;
-	size_t len = c->len;
-
-	if (t->selector == DANEVIRKE_SPKI) {
-		if (!path_walk(c))
-			return false;
-		p = c->parts.spki;
-		len = c->parts.spki_len;
-	} else if (t->selector != DANEVIRKE_CERT || p == NULL)
-		return false;
-	switch (t->matching) {
-	case DANEVIRKE_FULL:
-		return t->len == len && memcmp(t->data, p, len) == 0;
-	case DANEVIRKE_SHA2_256:
-	case DANEVIRKE_SHA2_512:
-		if (t->len != (t->matching == DANEVIRKE_SHA2_256 ? 32 : 64))
-			return false;
-		p = digest_of(c, t->selector, t->matching, p, len);
-		return p != NULL && memcmp(t->data, p, t->len) == 0;
-	}
-	return false;
-}
-
-bool
-verify_accept(struct danevirke_verdict *v, const struct danevirke_host *host,
-    size_t record, size_t depth)
-{
-	char type[80];
-
-	tlsa_text(&host->tlsa[record], type, sizeof type);
-	v->verified = 1;
-	v->index = (int)record;
-	v->depth = (int)depth;
-	v->usage = host->tlsa[record].usage;
-	v->result = DANEVIRKE_RESULT_NONE;
-	snprintf(
-	    v->text, sizeof v->text, "matched %s at depth %zu", type, depth);
-	return true;
-}
-
 /* U06, U07, N01: nothing but the key or certificate counts. */
 static bool
 verify_ee(const struct danevirke_host *host, const struct danevirke_cert *leaf,
     struct danevirke_verdict *v)
 {
-	struct path_cert c = { .der = leaf->der, .len = leaf->len };
+	struct match_cert c = { .der = leaf->der, .len = leaf->len };
 	size_t i;
 
 	for (i = 0; i < host->n_tlsa; i++)
-		if (verify_in_use(&host->tlsa[i], DANEVIRKE_DANE_EE) &&
-		    verify_match(&host->tlsa[i], &c))
-			return verify_accept(v, host, i, 0);
+		if (match_in_use(&host->tlsa[i], DANEVIRKE_DANE_EE) &&
+		    match_record(&host->tlsa[i], &c))
+			return match_accept(v, host, i, 0);
 	return false;
 }
 
@@ -101,7 +36,7 @@ verify_ee(const struct danevirke_host *host, const struct danevirke_cert *leaf,
 
 /* Where this record says that a path may end, in the chain or in DNS. */
 static void
-find_anchors(struct path *p, size_t record)
+verify_find_anchors(struct path *p, size_t record)
 {
 	const struct danevirke_tlsa *t = &p->host->tlsa[record];
 	char type[80];
@@ -109,28 +44,29 @@ find_anchors(struct path *p, size_t record)
 	int at;
 
 	tlsa_text(t, type, sizeof type);
-	for (i = 0; i < p->n_chain; i++) {
-		struct path_cert *c = &p->pool[i];
+	for (i = 0; i < p->pool.n_chain; i++) {
+		struct pool_cert *c = &p->pool.cert[i];
 
-		if (c->record >= 0 || !verify_match(t, c))
+		if (c->record >= 0 || !match_record(t, &c->raw))
 			continue;
 		if (i == 0) { /* U09 */
-			path_fail(p, NO_MATCH, DANEVIRKE_VALIDATION_FAILURE,
+			pool_fail(&p->pool, NO_MATCH,
+			    DANEVIRKE_VALIDATION_FAILURE,
 			    "%s matches the server's own certificate, which "
 			    "cannot be its own trust anchor",
 			    type);
 			continue;
 		}
 		c->record = (int)record;
-		path_fail(p, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+		pool_fail(&p->pool, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 		    "no path leads from the server's certificate to the one "
 		    "that %s matches",
 		    type);
 	}
 	if (t->selector == DANEVIRKE_CERT && t->matching == DANEVIRKE_FULL &&
-	    (at = path_add(p, t->data, t->len)) > 0 && /* U12, U09 */
-	    p->pool[at].record < 0)
-		p->pool[at].record = (int)record;
+	    (at = pool_add(&p->pool, t->data, t->len)) > 0 && /* U12, U09 */
+	    p->pool.cert[at].record < 0)
+		p->pool.cert[at].record = (int)record;
 }
 
 static int
@@ -143,8 +79,8 @@ verify_ta(struct path *p, const struct danevirke_chain *chain)
 	if (!path_init(p, chain, h->n_tlsa))
 		return DANEVIRKE_ENOMEM;
 	for (i = 0; i < h->n_tlsa; i++)
-		if (verify_in_use(&h->tlsa[i], DANEVIRKE_DANE_TA))
-			find_anchors(p, i);
+		if (match_in_use(&h->tlsa[i], DANEVIRKE_DANE_TA))
+			verify_find_anchors(p, i);
 	ok = path_search(p);
 	path_free(p);
 	return ok ? DANEVIRKE_OK : DANEVIRKE_EVERIFY;
@@ -179,17 +115,17 @@ verify_by_cas(struct path *p, const struct danevirke_chain *chain,
 		return DANEVIRKE_ENOMEM;
 	/* U12: what a record gives in full completes a chain here, too */
 	for (i = 0; i < h->n_tlsa; i++)
-		if (verify_in_use(&h->tlsa[i], DANEVIRKE_PKIX_TA) &&
+		if (match_in_use(&h->tlsa[i], DANEVIRKE_PKIX_TA) &&
 		    h->tlsa[i].selector == DANEVIRKE_CERT &&
 		    h->tlsa[i].matching == DANEVIRKE_FULL)
-			path_add(p, h->tlsa[i].data, h->tlsa[i].len);
+			pool_add(&p->pool, h->tlsa[i].data, h->tlsa[i].len);
 	for (i = 0; i < n; i++)
 		if (gnutls_x509_crt_export2(
 			ca[i], GNUTLS_X509_FMT_DER, &der[i]) >= 0 &&
-		    (at = path_add(p, der[i].data, der[i].size)) >= 0)
-			p->pool[at].ca = true;
+		    (at = pool_add(&p->pool, der[i].data, der[i].size)) >= 0)
+			p->pool.cert[at].ca = true;
 	ok = path_search(p) ||
-	    path_fail(p, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+	    pool_fail(&p->pool, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 		"no path leads from the server's certificate to the CA file");
 	path_free(p);
 	return ok ? DANEVIRKE_OK : DANEVIRKE_EVERIFY;
@@ -207,12 +143,14 @@ verify_pkix(
 
 	p->pkix = true;
 	if (ca_file == NULL) { /* then nobody is trusted */
-		path_fail(p, NOT_NAMED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+		pool_fail(&p->pool, NOT_NAMED,
+		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 		    "usages 0 and 1 need a CA file, and none is given");
 		return DANEVIRKE_EVERIFY;
 	}
 	if (load_file(ca_file, &ca, &n) != 0) {
-		path_fail(p, NOT_NAMED, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
+		pool_fail(&p->pool, NOT_NAMED,
+		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 		    "ca_file: %s: want certificates in PEM", ca_file);
 		return DANEVIRKE_EINVAL;
 	}
@@ -232,8 +170,8 @@ verify_pkix(
 /* --------------------------------------------------------------- verdict */
 
 static int __attribute__((format(printf, 4, 5)))
-refuse(struct danevirke_verdict *v, int code, enum danevirke_result result,
-    const char *fmt, ...)
+verify_refuse(struct danevirke_verdict *v, int code,
+    enum danevirke_result result, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -246,20 +184,20 @@ refuse(struct danevirke_verdict *v, int code, enum danevirke_result result,
 
 /* How many records of these usages take part */
 static size_t
-count(const struct danevirke_host *host, int first, int last)
+verify_count(const struct danevirke_host *host, int first, int last)
 {
 	size_t i, n = 0;
 	int usage;
 
 	for (i = 0; i < host->n_tlsa; i++)
 		for (usage = first; usage <= last; usage++)
-			n += verify_in_use(&host->tlsa[i], usage);
+			n += match_in_use(&host->tlsa[i], usage);
 	return n;
 }
 
 /* What was not looked at might have helped: M11, U18. */
 static void
-tell_limits(const struct path *p)
+verify_tell_limits(const struct path *p)
 {
 	static const struct {
 		enum limit limit;
@@ -274,14 +212,14 @@ tell_limits(const struct path *p)
 		{ LIMIT_STEPS, "the search was given up after 64 steps" },
 		{ LIMIT_WORK, "the search was given up: it takes too long" },
 	};
-	char *text = p->v->text;
-	size_t n, i, told = 0, size = sizeof p->v->text;
+	char *text = p->pool.v->text;
+	size_t n, i, told = 0, size = sizeof p->pool.v->text;
 
-	_Static_assert(PATH_CERTS == 16 && PATH_DEPTH == 10 &&
+	_Static_assert(POOL_CERTS == 16 && PATH_DEPTH == 10 &&
 		PATH_STEPS == 64 && PATH_NAMES == 1024,
 	    "the texts say so");
 	for (i = 0; i < sizeof t / sizeof *t; i++)
-		if (p->limits & t[i].limit) {
+		if (p->pool.limits & t[i].limit) {
 			n = strlen(text);
 			snprintf(text + n, size - n, "%s%s",
 			    told++ == 0 ? " (" : "; ", t[i].text);
@@ -298,48 +236,51 @@ verify_paths(const struct danevirke_host *host,
     const struct danevirke_verify_options *o, bool pkix,
     struct danevirke_verdict *v)
 {
-	struct path p = { .host = host, .v = v };
+	struct path p = { .host = host, .pool.v = v };
 	int code = DANEVIRKE_EVERIFY;
 
 	p.now = o == NULL || o->now == 0 ? time(NULL) : o->now;
-	if (count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_TA) > 0)
+	if (verify_count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_TA) > 0)
 		code = verify_ta(&p, chain);
 	if (code == DANEVIRKE_EVERIFY && pkix)
 		code = verify_pkix(&p, chain, o->ca_file);
 	if (code == DANEVIRKE_ENOMEM)
-		return refuse(v, code, DANEVIRKE_VALIDATION_FAILURE,
+		return verify_refuse(v, code, DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: out of memory");
 	if (code == DANEVIRKE_EVERIFY)
-		tell_limits(&p);
+		verify_tell_limits(&p);
 	return code;
 }
 
 /* Whether this can be judged at all; v says why not. */
 static int
-check_arguments(const struct danevirke_host *host,
+verify_check(const struct danevirke_host *host,
     const struct danevirke_chain *chain, struct danevirke_verdict *v)
 {
 	size_t i;
 
 	if (host->size < HOST_SIZE)
-		return refuse(v, DANEVIRKE_EINVAL, DANEVIRKE_VALIDATION_FAILURE,
+		return verify_refuse(v, DANEVIRKE_EINVAL,
+		    DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: size of the host is %zu, want %zu", host->size,
 		    sizeof *host);
 	if (host->would != DANEVIRKE_AUTHENTICATE)
-		return refuse(v, DANEVIRKE_EINVAL, DANEVIRKE_VALIDATION_FAILURE,
+		return verify_refuse(v, DANEVIRKE_EINVAL,
+		    DANEVIRKE_VALIDATION_FAILURE,
 		    "this host has no usable TLSA records to authenticate by");
 	if ((host->tlsa == NULL && host->n_tlsa > 0) ||
 	    (host->names == NULL && host->n_names > 0))
-		return refuse(v, DANEVIRKE_EINVAL, DANEVIRKE_VALIDATION_FAILURE,
+		return verify_refuse(v, DANEVIRKE_EINVAL,
+		    DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: tlsa or names of the host is NULL");
 	for (i = 0; i < host->n_names; i++)
 		if (host->names[i] == NULL)
-			return refuse(v, DANEVIRKE_EINVAL,
+			return verify_refuse(v, DANEVIRKE_EINVAL,
 			    DANEVIRKE_VALIDATION_FAILURE,
 			    "verify: names[%zu] of the host is NULL", i);
 	if (chain->certs == NULL || chain->n_certs == 0 ||
 	    chain->certs[0].der == NULL || chain->certs[0].len == 0)
-		return refuse(v, DANEVIRKE_EVERIFY,
+		return verify_refuse(v, DANEVIRKE_EVERIFY,
 		    DANEVIRKE_VALIDATION_FAILURE,
 		    "the server has sent no certificate");
 	return DANEVIRKE_OK;
@@ -355,16 +296,18 @@ verify_chain(const struct danevirke_host *host,
 
 	memset(v, 0, sizeof *v);
 	v->index = v->depth = v->usage = -1;
-	if ((code = check_arguments(host, chain, v)) != DANEVIRKE_OK)
+	if ((code = verify_check(host, chain, v)) != DANEVIRKE_OK)
 		return code;
 	pkix = o != NULL && (o->flags & DANEVIRKE_PKIX_USAGES) &&
-	    count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
-	if (!pkix && count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_EE) == 0)
-		return refuse(v, DANEVIRKE_EVERIFY, DANEVIRKE_TLSA_INVALID,
-		    "no TLSA record is usable");
+	    verify_count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
+	if (!pkix &&
+	    verify_count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_EE) == 0)
+		return verify_refuse(v, DANEVIRKE_EVERIFY,
+		    DANEVIRKE_TLSA_INVALID, "no TLSA record is usable");
 	if (verify_ee(host, &chain->certs[0], v))
 		return DANEVIRKE_OK;
-	refuse(v, DANEVIRKE_EVERIFY, DANEVIRKE_VALIDATION_FAILURE, /* U16 */
+	verify_refuse(v, DANEVIRKE_EVERIFY,
+	    DANEVIRKE_VALIDATION_FAILURE, /* U16 */
 	    "no TLSA record matches the certificate%s",
 	    chain->n_certs > 1 ? "s sent" : " sent");
 	return verify_paths(host, chain, o, pkix, v);
