@@ -350,6 +350,9 @@ dv_verify(const struct danevirke_host *host,
     const struct danevirke_chain *chain,
     const struct danevirke_verify_options *o, struct danevirke_verdict *v)
 {
+	struct verify_world w = { 0 };
+	int code;
+
 	if (v == NULL)
 		return DANEVIRKE_EINVAL;
 	memset(v, 0, sizeof *v);
@@ -362,7 +365,20 @@ dv_verify(const struct danevirke_host *host,
 		    "chain is NULL, or the size of the options is wrong");
 		return DANEVIRKE_EINVAL;
 	}
-	return verify_chain(host, chain, o, v);
+	if ((code = verify_check(host, chain, v)) != DANEVIRKE_OK)
+		return code;
+	if (o != NULL) {
+		w.now = o->now;
+		w.flags = o->flags;
+		w.ca_file = o->ca_file;
+	}
+	if (w.now == 0)
+		w.now = time(NULL);
+	if (w.ca_file != NULL && verify_by_pkix(host, w.flags))
+		cas_read(&w);
+	code = verify_chain(host, chain, &w, v);
+	cas_free(&w);
+	return code;
 }
 
 static void

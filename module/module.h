@@ -18,6 +18,7 @@
  *	tlsa.c		      tlsa_classify()	records -> usable, in use
  *	answer.c	  answer_make()		draft -> one block of memory
  *	danevirke.c	danevirke_v1.verify
+ *	cas.c		  cas_read()		file of usages 0 and 1
  *	verify.c	  verify_chain()	host + chain -> verdict
  *	path.c		    path_search()	leaf -> what a record names
  *	proof.c		      proof_holds()	links, dates, names of a path
@@ -341,8 +342,26 @@ void tlsa_text(const struct danevirke_tlsa *, char *buf, size_t len);
 
 /* ---------------------------------------------------------------- verify */
 
+/* What its caller reads for it. */
+struct verify_world {
+	time_t now;
+	uint32_t flags;
+	const char *ca_file;        /* for the text; NULL: none is given */
+	int ca_code;                /* what came of reading it */
+	struct danevirke_chain cas; /* the certificates in it */
+};
+/* Can this be judged at all?  A code, and v says why not. */
+int verify_check(const struct danevirke_host *, const struct danevirke_chain *,
+    struct danevirke_verdict *);
+/* Usages 0 and 1 take part: the CA file is wanted. */
+bool verify_by_pkix(const struct danevirke_host *, uint32_t flags);
+/* The arguments are checked.  v is written in all cases. */
 int verify_chain(const struct danevirke_host *, const struct danevirke_chain *,
-    const struct danevirke_verify_options *, struct danevirke_verdict *);
+    const struct verify_world *, struct danevirke_verdict *);
+
+/* cas.c: a PEM file into w->cas; a code, kept in w->ca_code too. */
+int cas_read(struct verify_world *w);
+void cas_free(struct verify_world *w);
 
 /* ---------------------------------------------------------------- answer */
 

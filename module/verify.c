@@ -7,9 +7,7 @@
  * proven (proof.c).  A match that no proven path ends in is worth nothing
  * (U08).  Any one matching record authenticates (U15).
  */
-#include <gnutls/crypto.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "path.h"
@@ -88,30 +86,16 @@ verify_ta(struct path *p, const struct danevirke_chain *chain)
 
 /* ----------------------------------------------- PKIX-TA and -EE (0, 1) */
 
-/* The certificates of a PEM file: 0, or -1. */
-static int
-load_file(const char *path, gnutls_x509_crt_t **ca, unsigned *n)
-{
-	gnutls_datum_t pem = { NULL, 0 };
-	int rc;
-
-	if (gnutls_load_file(path, &pem) < 0)
-		return -1;
-	rc = gnutls_x509_crt_list_import2(ca, n, &pem, GNUTLS_X509_FMT_PEM, 0);
-	gnutls_free(pem.data);
-	return rc < 0 ? -1 : 0;
-}
-
 static int
 verify_by_cas(struct path *p, const struct danevirke_chain *chain,
-    gnutls_x509_crt_t *ca, gnutls_datum_t *der, unsigned n)
+    const struct danevirke_chain *cas)
 {
 	const struct danevirke_host *h = p->host;
 	size_t i;
 	bool ok;
 	int at;
 
-	if (!path_init(p, chain, n + h->n_tlsa))
+	if (!path_init(p, chain, cas->n_certs + h->n_tlsa))
 		return DANEVIRKE_ENOMEM;
 	/* U12: what a record gives in full completes a chain here, too */
 	for (i = 0; i < h->n_tlsa; i++)
@@ -119,10 +103,9 @@ verify_by_cas(struct path *p, const struct danevirke_chain *chain,
 		    h->tlsa[i].selector == DANEVIRKE_CERT &&
 		    h->tlsa[i].matching == DANEVIRKE_FULL)
 			pool_add(&p->pool, h->tlsa[i].data, h->tlsa[i].len);
-	for (i = 0; i < n; i++)
-		if (gnutls_x509_crt_export2(
-			ca[i], GNUTLS_X509_FMT_DER, &der[i]) >= 0 &&
-		    (at = pool_add(&p->pool, der[i].data, der[i].size)) >= 0)
+	for (i = 0; i < cas->n_certs; i++)
+		if ((at = pool_add(
+			 &p->pool, cas->certs[i].der, cas->certs[i].len)) >= 0)
 			p->pool.cert[at].ca = true;
 	ok = path_search(p) ||
 	    pool_fail(&p->pool, NO_PATH, DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
@@ -133,38 +116,21 @@ verify_by_cas(struct path *p, const struct danevirke_chain *chain,
 
 /* U01: PKIX to a given CA file, and a record besides */
 static int
-verify_pkix(
-    struct path *p, const struct danevirke_chain *chain, const char *ca_file)
+verify_pkix(struct path *p, const struct danevirke_chain *chain,
+    const struct verify_world *w)
 {
-	gnutls_x509_crt_t *ca = NULL;
-	gnutls_datum_t *der = NULL;
-	unsigned n = 0, i;
-	int code;
-
 	p->pkix = true;
-	if (ca_file == NULL) { /* then nobody is trusted */
+	if (w->ca_file == NULL) /* then nobody is trusted */
 		pool_fail(&p->pool, NOT_NAMED,
 		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
 		    "usages 0 and 1 need a CA file, and none is given");
-		return DANEVIRKE_EVERIFY;
-	}
-	if (load_file(ca_file, &ca, &n) != 0) {
+	else if (w->ca_code == DANEVIRKE_OK)
+		return verify_by_cas(p, chain, &w->cas);
+	else if (w->ca_code != DANEVIRKE_ENOMEM)
 		pool_fail(&p->pool, NOT_NAMED,
 		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "ca_file: %s: want certificates in PEM", ca_file);
-		return DANEVIRKE_EINVAL;
-	}
-	code = DANEVIRKE_ENOMEM;
-	if ((der = calloc(n + 1, sizeof *der)) != NULL)
-		code = verify_by_cas(p, chain, ca, der, n);
-	for (i = 0; i < n; i++) {
-		if (der != NULL)
-			gnutls_free(der[i].data);
-		gnutls_x509_crt_deinit(ca[i]);
-	}
-	gnutls_free(ca);
-	free(der);
-	return code;
+		    "ca_file: %s: want certificates in PEM", w->ca_file);
+	return w->ca_file == NULL ? DANEVIRKE_EVERIFY : w->ca_code;
 }
 
 /* --------------------------------------------------------------- verdict */
@@ -193,6 +159,13 @@ verify_count(const struct danevirke_host *host, int first, int last)
 		for (usage = first; usage <= last; usage++)
 			n += match_in_use(&host->tlsa[i], usage);
 	return n;
+}
+
+bool
+verify_by_pkix(const struct danevirke_host *host, uint32_t flags)
+{
+	return (flags & DANEVIRKE_PKIX_USAGES) &&
+	    verify_count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
 }
 
 /* What was not looked at might have helped: M11, U18. */
@@ -232,18 +205,16 @@ verify_tell_limits(const struct path *p)
 /* What a search of the chain finds. */
 static int
 verify_paths(const struct danevirke_host *host,
-    const struct danevirke_chain *chain,
-    const struct danevirke_verify_options *o, bool pkix,
+    const struct danevirke_chain *chain, const struct verify_world *w,
     struct danevirke_verdict *v)
 {
-	struct path p = { .host = host, .pool.v = v };
+	struct path p = { .host = host, .pool.v = v, .now = w->now };
 	int code = DANEVIRKE_EVERIFY;
 
-	p.now = o == NULL || o->now == 0 ? time(NULL) : o->now;
 	if (verify_count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_TA) > 0)
 		code = verify_ta(&p, chain);
-	if (code == DANEVIRKE_EVERIFY && pkix)
-		code = verify_pkix(&p, chain, o->ca_file);
+	if (code == DANEVIRKE_EVERIFY && verify_by_pkix(host, w->flags))
+		code = verify_pkix(&p, chain, w);
 	if (code == DANEVIRKE_ENOMEM)
 		return verify_refuse(v, code, DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: out of memory");
@@ -252,8 +223,7 @@ verify_paths(const struct danevirke_host *host,
 	return code;
 }
 
-/* Whether this can be judged at all; v says why not. */
-static int
+int
 verify_check(const struct danevirke_host *host,
     const struct danevirke_chain *chain, struct danevirke_verdict *v)
 {
@@ -288,19 +258,10 @@ verify_check(const struct danevirke_host *host,
 
 int
 verify_chain(const struct danevirke_host *host,
-    const struct danevirke_chain *chain,
-    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
+    const struct danevirke_chain *chain, const struct verify_world *w,
+    struct danevirke_verdict *v)
 {
-	bool pkix;
-	int code;
-
-	memset(v, 0, sizeof *v);
-	v->index = v->depth = v->usage = -1;
-	if ((code = verify_check(host, chain, v)) != DANEVIRKE_OK)
-		return code;
-	pkix = o != NULL && (o->flags & DANEVIRKE_PKIX_USAGES) &&
-	    verify_count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_PKIX_EE) > 0;
-	if (!pkix &&
+	if (!verify_by_pkix(host, w->flags) &&
 	    verify_count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_EE) == 0)
 		return verify_refuse(v, DANEVIRKE_EVERIFY,
 		    DANEVIRKE_TLSA_INVALID, "no TLSA record is usable");
@@ -310,5 +271,5 @@ verify_chain(const struct danevirke_host *host,
 	    DANEVIRKE_VALIDATION_FAILURE, /* U16 */
 	    "no TLSA record matches the certificate%s",
 	    chain->n_certs > 1 ? "s sent" : " sent");
-	return verify_paths(host, chain, o, pkix, v);
+	return verify_paths(host, chain, w, v);
 }
