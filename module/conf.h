@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What conf.c, setting.c, rules.c, value.c and anchor.c share. */
+/* What conf.c, conf_*.c, setting.c, value.c and anchor.c share. */
 #ifndef CONF_H
 #define CONF_H
 
@@ -41,11 +41,14 @@ struct walk {
 	size_t errors;
 };
 
+struct key;
+typedef void
+setter(struct walk *, const config_setting_t *, const struct key *, void *to);
+
 /* One setting.  to points at the struct that its group fills, plus at. */
 struct key {
 	const char *name;
-	void (*set)(struct walk *, const config_setting_t *, const struct key *,
-	    void *to);
+	setter *set;
 	size_t at;
 	unsigned min, max;
 	const char *what;       /* of the number: "seconds" */
@@ -77,6 +80,7 @@ const char *
 setting_string(struct walk *, const config_setting_t *, const char *want);
 const struct word *
 setting_word(struct walk *, const config_setting_t *, const struct word *words);
+/* A copy that lives as long as the struct conf. */
 char *setting_keep(struct walk *, const char *);
 bool setting_domain(struct walk *, const config_setting_t *, const char *v,
     char buf[NAME_LEN], const char *want);
@@ -86,17 +90,30 @@ bool setting_list(
     struct walk *, const config_setting_t *, int max, const char *what);
 void *setting_array(struct walk *, const config_setting_t *, size_t size);
 
-/* clang-format cannot settle on lists of macros */
-/* clang-format off */
-#define SETTERS(X)	X(set_number) X(set_port) X(set_bool) X(set_path) \
-	X(set_hints) X(set_user) X(set_log_level) X(set_facility) \
-	X(set_forward) X(set_zone_forward) X(set_allow) X(set_self) \
-	X(set_group) X(set_profiles) X(set_destinations) /* rules.c */
-#define SETTER(name) \
-	void name(struct walk *, const config_setting_t *, const struct key *, \
-	    void *to);
-/* clang-format on */
-SETTERS(SETTER)
+bool setting_number(
+    struct walk *, const config_setting_t *, const struct key *, unsigned *out);
+
+setter set_number, set_bool, set_user, set_group;
+/* for tables; AT is the file's */
+#define NUMBER(n, field, low, high, text) \
+	{ \
+		.name = n, .set = set_number, .at = AT(field), .min = low, \
+		.max = high, .what = text \
+	}
+
+/* ----------------------------------------------------------------- groups */
+
+extern const struct key conf_resolver_keys[], conf_relay_keys[];
+setter set_profiles, set_destinations;
+
+/* The resolver's settings, for others.  False: out of memory. */
+bool conf_resolver_show(struct walk *);
+
+/* conf_text.c: "file:line: what: want ..." */
+void conf_text_error(
+    struct walk *, unsigned line, const char *what, const char *want);
+/* What libconfig would do and we do not want, in w->text. */
+void conf_text_check(struct walk *);
 
 /* ----------------------------------------------------------------- anchor */
 

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* One setting of danevirke.conf: its place, its value, what is wrong. */
-#include <arpa/inet.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf.h"
-
-#define MAX_PATH 1024
-#define MAX_HINTS 65536
 
 /* ----------------------------------------------------------------- errors */
 
@@ -97,7 +92,7 @@ setting_found(const config_setting_t *s, char *buf, size_t len)
 
 /* The start of line n, its length in *len */
 static const char *
-text_line(const char *text, unsigned n, size_t *len)
+setting_text(const char *text, unsigned n, size_t *len)
 {
 	while (n-- > 1) {
 		if ((text = strchr(text, '\n')) == NULL)
@@ -124,7 +119,7 @@ setting_line(const struct walk *w, const config_setting_t *s)
 	v = config_setting_get_string(s);
 	first = config_setting_source_line(parent);
 	for (unsigned l = line; l >= first && l > 0; l--)
-		if ((p = text_line(w->text, l, &len)) != NULL &&
+		if ((p = setting_text(w->text, l, &len)) != NULL &&
 		    memmem(p, len, v, strlen(v)) != NULL &&
 		    memchr(p, '"', len) != NULL)
 			return l;
@@ -171,8 +166,8 @@ setting_keep(struct walk *w, const char *v)
 	return p;
 }
 
-static bool
-get_number(struct walk *w, const config_setting_t *s, const struct key *k,
+bool
+setting_number(struct walk *w, const config_setting_t *s, const struct key *k,
     unsigned *out)
 {
 	long long v = -1;
@@ -193,17 +188,7 @@ void
 set_number(
     struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	get_number(w, s, k, to);
-}
-
-void
-set_port(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	unsigned v;
-
-	if (get_number(w, s, k, &v))
-		*(uint16_t *)to = (uint16_t)v;
+	setting_number(w, s, k, to);
 }
 
 void
@@ -235,117 +220,6 @@ setting_word(
 	}
 	wrong(w, s, "%s", want);
 	return NULL;
-}
-
-void
-set_log_level(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	static const struct word words[] = { /* as syslog(3) counts */
-		{ "error", 3 }, { "warning", 4 }, { "notice", 5 },
-		{ "info", 6 }, { "debug", 7 }, { 0 }
-	};
-	const struct word *v = setting_word(w, s, words);
-
-	(void)k;
-	if (v != NULL)
-		*(int *)to = v->value;
-}
-
-void
-set_facility(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	static const struct word words[] = { { "mail", 0 }, { "daemon", 0 },
-		{ "user", 0 }, { "local0", 0 }, { "local1", 0 },
-		{ "local2", 0 }, { "local3", 0 }, { "local4", 0 },
-		{ "local5", 0 }, { "local6", 0 }, { "local7", 0 }, { 0 } };
-	const struct word *v = setting_word(w, s, words);
-
-	(void)k;
-	if (v != NULL)
-		*(const char **)to = v->name;
-}
-
-static const char *
-get_path(struct walk *w, const config_setting_t *s)
-{
-	static const char want[] = "an absolute path";
-	const char *v = setting_string(w, s, want);
-
-	if (v != NULL &&
-	    (*v != '/' || !value_utf8(v) || strlen(v) > MAX_PATH)) {
-		wrong(w, s, want);
-		return NULL;
-	}
-	return v;
-}
-
-void
-set_path(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	const char *v = get_path(w, s);
-
-	(void)k;
-	if (v != NULL)
-		*(char **)to = setting_keep(w, v);
-}
-
-/* NS records of "." and, behind one, an address: of others libunbound makes
- * nothing, and tells nobody. */
-static bool
-hints_usable(char *text)
-{
-	char *line, *word, *next, *lines, *words;
-	bool ns = false, root;
-	uint8_t ip[16];
-
-	for (line = strtok_r(text, "\n", &lines); line != NULL;
-	     line = strtok_r(NULL, "\n", &lines)) {
-		line[strcspn(line, ";\r")] = '\0';
-		word = strtok_r(line, " \t", &words);
-		root = word != NULL && strcmp(word, ".") == 0;
-		for (; word != NULL; word = next) {
-			next = strtok_r(NULL, " \t", &words);
-			if (next == NULL)
-				break;
-			ns |= root && strcasecmp(word, "NS") == 0;
-			if (ns &&
-			    ((strcasecmp(word, "A") == 0 &&
-				 inet_pton(AF_INET, next, ip) == 1) ||
-				(strcasecmp(word, "AAAA") == 0 &&
-				    inet_pton(AF_INET6, next, ip) == 1)))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Without its hints the resolver would fail at every name, hours later. */
-void
-set_hints(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	struct danevirke_error e;
-	const char *v = get_path(w, s);
-	char *text;
-	size_t len;
-
-	(void)k;
-	if (v == NULL)
-		return;
-	if (value_file(v, MAX_HINTS, DANEVIRKE_ECONF, &text, &len, &e) != 0) {
-		wrong(w, s, "a file with root hints: %s", e.text);
-		return;
-	}
-	if (!hints_usable(text))
-		wrong(w, s,
-		    "a file with root hints: NS records of \".\" and behind "
-		    "them the addresses");
-	else
-		*(char **)to = setting_keep(w, v);
-	free(text);
 }
 
 /* min: may it be root? */
@@ -401,49 +275,6 @@ setting_array(struct walk *w, const config_setting_t *s, size_t size)
 	return p;
 }
 
-static bool
-get_servers(struct walk *w, const config_setting_t *s, char ***list, size_t *n)
-{
-	static const char want[] = "an address or address@port";
-	const char *v;
-	char buf[64];
-
-	if (!setting_list(w, s, 16, "addresses") ||
-	    (*list = setting_array(w, s, sizeof **list)) == NULL)
-		return false;
-	for (int i = 0; i < config_setting_length(s); i++) {
-		const config_setting_t *el = config_setting_get_elem(s, i);
-
-		if ((v = setting_string(w, el, want)) == NULL)
-			continue;
-		if (!value_server(v, buf, sizeof buf))
-			wrong(w, el, want);
-		else if (((*list)[*n] = setting_keep(w, buf)) != NULL)
-			++*n;
-	}
-	return true;
-}
-
-void
-set_forward(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	struct conf *c = to;
-
-	(void)k;
-	get_servers(w, s, &c->forward, &c->n_forward);
-}
-
-void
-set_zone_forward(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	struct conf_zone *z = to;
-
-	(void)k;
-	get_servers(w, s, &z->forward, &z->n_forward);
-}
-
 bool
 setting_prefix(struct walk *w, const config_setting_t *s, const char *v,
     const char *want, struct conf_prefix *out)
@@ -459,27 +290,6 @@ setting_prefix(struct walk *w, const config_setting_t *s, const char *v,
 	return false;
 }
 
-void /* M12 */
-set_allow(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	static const char want[] = "an address or prefix";
-	struct conf *c = to;
-	const char *v;
-
-	(void)k;
-	if (!setting_list(w, s, 256, "addresses and prefixes") ||
-	    (c->allow = setting_array(w, s, sizeof *c->allow)) == NULL)
-		return;
-	for (int i = 0; i < config_setting_length(s); i++) {
-		const config_setting_t *el = config_setting_get_elem(s, i);
-
-		if ((v = setting_string(w, el, want)) != NULL &&
-		    setting_prefix(w, el, v, want, &c->allow[c->n_allow]))
-			c->n_allow++;
-	}
-}
-
 /* D14, N09.  "mx.example.org" or what is wrong with it */
 bool
 setting_domain(struct walk *w, const config_setting_t *s, const char *v,
@@ -491,44 +301,11 @@ setting_domain(struct walk *w, const config_setting_t *s, const char *v,
 	return false;
 }
 
-void /* M10 */
-set_self(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
-{
-	static const char want[] = "a host name, address or prefix";
-	struct conf *c = to;
-	char name[NAME_LEN];
-	const char *v;
-
-	(void)k;
-	c->self_set = true;
-	if (!setting_list(w, s, 1024, "names, addresses and prefixes") ||
-	    (c->self_name = setting_array(w, s, sizeof *c->self_name)) ==
-		NULL ||
-	    (c->self_addr = setting_array(w, s, sizeof *c->self_addr)) == NULL)
-		return;
-	for (int i = 0; i < config_setting_length(s); i++) {
-		const config_setting_t *el = config_setting_get_elem(s, i);
-
-		if ((v = setting_string(w, el, want)) == NULL)
-			continue;
-		/* a name has no slash, colon, or digits only at its end */
-		if (strpbrk(v, "/:") != NULL ||
-		    strspn(v, "0123456789.") == strlen(v)) {
-			if (setting_prefix(
-				w, el, v, want, &c->self_addr[c->n_self_addr]))
-				c->n_self_addr++;
-		} else if (setting_domain(w, el, v, name, want) &&
-		    (c->self_name[c->n_self_name] = setting_keep(w, name)) !=
-			NULL)
-			c->n_self_name++;
-	}
-}
-
 /* ----------------------------------------------------------------- groups */
 
 static void
-unknown(struct walk *w, const config_setting_t *s, const struct key *keys)
+setting_unknown(
+    struct walk *w, const config_setting_t *s, const struct key *keys)
 {
 	char want[512] = "";
 	size_t n;
@@ -561,7 +338,7 @@ setting_group(
 			if (strcmp(k->name, config_setting_name(s)) == 0)
 				break;
 		if (k->name == NULL)
-			unknown(w, s, keys);
+			setting_unknown(w, s, keys);
 		else
 			k->set(w, s, k, (char *)to + k->at);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* conf.c, setting.c, rules.c, value.c: danevirke.conf(5); one line of a table
+/* conf.c, conf_*.c, setting.c, value.c: danevirke.conf(5); one line of a table
  * for each way to be wrong.  The trust anchor file is in anchor.c. */
 #include <sys/stat.h>
 

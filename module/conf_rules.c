@@ -12,10 +12,13 @@ static void
 set_level(
     struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = { { "off", DANEVIRKE_LEVEL_OFF },
+	static const struct word words[] = {
+		{ "off", DANEVIRKE_LEVEL_OFF },
 		{ "audit", DANEVIRKE_LEVEL_AUDIT },
 		{ "dane", DANEVIRKE_LEVEL_DANE },
-		{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY }, { 0 } };
+		{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY },
+		{ 0 },
+	};
 	const struct word *v = setting_word(w, s, words);
 
 	(void)k;
@@ -27,9 +30,12 @@ static void /* M04 */
 set_insecure_mx(
     struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = { { "may", DANEVIRKE_OPPORTUNISTIC },
+	static const struct word words[] = {
+		{ "may", DANEVIRKE_OPPORTUNISTIC },
 		{ "encrypt", DANEVIRKE_ENCRYPT },
-		{ "dane", DANEVIRKE_AUTHENTICATE }, { 0 } };
+		{ "dane", DANEVIRKE_AUTHENTICATE },
+		{ 0 },
+	};
 	const struct word *v = setting_word(w, s, words);
 
 	(void)k;
@@ -60,8 +66,11 @@ static void /* A01: an order */
 set_digests(
     struct walk *w, const config_setting_t *s, const struct key *k, void *to)
 {
-	static const struct word words[] = { { "sha2-256", DANEVIRKE_SHA2_256 },
-		{ "sha2-512", DANEVIRKE_SHA2_512 }, { 0 } };
+	static const struct word words[] = {
+		{ "sha2-256", DANEVIRKE_SHA2_256 },
+		{ "sha2-512", DANEVIRKE_SHA2_512 },
+		{ 0 },
+	};
 	struct conf_profile *p = to;
 	uint8_t found[MAX_DIGESTS];
 	size_t n = 0;
@@ -100,7 +109,8 @@ static const struct key profile_keys[] = {
 	{ .name = "tls_priority",
 	    .set = set_priority,
 	    .at = offsetof(struct conf_profile, pub.tls_priority) },
-	{ .name = "digests", .set = set_digests }, { 0 }
+	{ .name = "digests", .set = set_digests },
+	{ 0 },
 };
 
 /* What a profile does not say is as in "default". */
@@ -223,7 +233,8 @@ static const struct key destination_keys[] = {
 	{ .name = "reason",
 	    .set = set_reason,
 	    .at = offsetof(struct conf_destination, reason) },
-	{ .name = "until", .set = set_until }, { 0 }
+	{ .name = "until", .set = set_until },
+	{ 0 },
 };
 
 static int
