@@ -11,6 +11,7 @@
  * What some builds of that library cannot validate, Ed448 for one, is of no
  * use in any: alone it would make all of DNS insecure (D05a).
  */
+#include <gnutls/gnutls.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct token {
 };
 
 /* One line, or several held together by parentheses */
-struct record {
+struct anchor_record {
 	unsigned line;
 	bool blank; /* starts with blanks: same owner */
 	size_t n;
@@ -56,7 +57,7 @@ struct scan {
 };
 
 static int
-bad(struct scan *s, unsigned line, const char *found, const char *want)
+anchor_bad(struct scan *s, unsigned line, const char *found, const char *want)
 {
 	fail(s->err, DANEVIRKE_EANCHOR, "%s:%u: %s: want %s", s->path, line,
 	    found, want);
@@ -64,16 +65,17 @@ bad(struct scan *s, unsigned line, const char *found, const char *want)
 }
 
 static int
-bad_token(struct scan *s, const struct record *r, size_t i, const char *want)
+anchor_bad_token(
+    struct scan *s, const struct anchor_record *r, size_t i, const char *want)
 {
 	char found[72];
 
 	if (i >= r->n)
-		return bad(s, r->line, "line ends early", want);
+		return anchor_bad(s, r->line, "line ends early", want);
 	snprintf(found, sizeof found, "\"%.*s\"%s",
 	    r->token[i].len > 60 ? 60 : (int)r->token[i].len, r->token[i].s,
 	    r->token[i].len > 60 ? "..." : "");
-	return bad(s, r->line, found, want);
+	return anchor_bad(s, r->line, found, want);
 }
 
 static bool
@@ -88,18 +90,52 @@ is_plain(char c)
 	return c > ' ' && c < 0x7f && strchr("()\";\\", c) == NULL;
 }
 
+static int
+record_paren(struct scan *s)
+{
+	bool open = *s->p == '(';
+
+	if (s->paren == open)
+		return anchor_bad(s, s->line,
+		    open ? "second \"(\"" : "\")\" without \"(\"",
+		    "a zone-file line");
+	s->paren = open;
+	s->p++;
+	return 0;
+}
+
+static int
+record_word(struct scan *s, struct anchor_record *r)
+{
+	struct token *t = &r->token[r->n];
+
+	if (!is_plain(*s->p))
+		return anchor_bad(s, s->line,
+		    *s->p == '"'      ? "a quoted word" :
+			*s->p == '\\' ? "an escape" :
+					"an unprintable octet",
+		    "a zone-file line of plain words");
+	if (r->n == MAX_TOKENS)
+		return anchor_bad(
+		    s, s->line, "too many words", "at most 256 in one record");
+	if (r->n++ == 0)
+		r->line = s->line;
+	for (t->s = s->p; s->p < s->end && is_plain(*s->p); s->p++)
+		;
+	t->len = (size_t)(s->p - t->s);
+	return 0;
+}
+
 /* 1: a record, 0: the end, -1: err.  Every call moves on or ends. */
 static int
-record_next(struct scan *s, struct record *r)
+record_next(struct scan *s, struct anchor_record *r)
 {
 	bool start = true;
 
 	r->n = 0;
 	r->blank = false;
 	while (s->p < s->end) {
-		char c = *s->p;
-
-		if (c == '\n') {
+		if (*s->p == '\n') {
 			s->p++;
 			s->line++;
 			if (s->paren)
@@ -110,44 +146,20 @@ record_next(struct scan *s, struct record *r)
 			r->blank = false;
 			continue;
 		}
-		if (is_blank(c)) {
-			if (start && !s->paren)
-				r->blank = true;
+		if (is_blank(*s->p)) {
+			r->blank |= start && !s->paren;
 			s->p++;
-		} else if (c == ';') {
+		} else if (*s->p == ';') {
 			while (s->p < s->end && *s->p != '\n')
 				s->p++;
-		} else if (c == '(' || c == ')') {
-			if (s->paren == (c == '('))
-				return bad(s, s->line,
-				    c == '(' ? "second \"(\"" :
-					       "\")\" without \"(\"",
-				    "a zone-file line");
-			s->paren = c == '(';
-			s->p++;
-		} else if (is_plain(c)) {
-			struct token *t;
-
-			if (r->n == MAX_TOKENS)
-				return bad(s, s->line, "too many words",
-				    "at most 256 in one record");
-			if (r->n == 0)
-				r->line = s->line;
-			t = &r->token[r->n++];
-			for (t->s = s->p; s->p < s->end && is_plain(*s->p);
-			     s->p++)
-				;
-			t->len = (size_t)(s->p - t->s);
-		} else
-			return bad(s, s->line,
-			    c == '"'      ? "a quoted word" :
-				c == '\\' ? "an escape" :
-					    "an unprintable octet",
-			    "a zone-file line of plain words");
+		} else if ((*s->p == '(' || *s->p == ')' ?
+				   record_paren(s) :
+				   record_word(s, r)) != 0)
+			return -1;
 		start = false;
 	}
 	if (s->paren)
-		return bad(s, s->line, "end of file", "\")\"");
+		return anchor_bad(s, s->line, "end of file", "\")\"");
 	return r->n > 0;
 }
 
@@ -226,8 +238,8 @@ algorithm_supported(unsigned n)
 
 /* Well formed, but of no use: said, and the first remembered for the case that
  * all are. */
-static int __attribute__((format(printf, 3, 4)))
-useless(struct scan *s, const struct record *r, const char *fmt, ...)
+static int __attribute__((format(printf, 3, 4))) anchor_useless(
+    struct scan *s, const struct anchor_record *r, const char *fmt, ...)
 {
 	char why[sizeof s->why], text[1024];
 	va_list ap;
@@ -249,16 +261,16 @@ useless(struct scan *s, const struct record *r, const char *fmt, ...)
 }
 
 static int
-useless_algorithm(
-    struct scan *s, const struct record *r, const char *type, unsigned n)
+anchor_useless_algorithm(
+    struct scan *s, const struct anchor_record *r, const char *type, unsigned n)
 {
 	const char *name = NULL;
 
 	for (size_t i = 0; i < N_ALGORITHMS; i++)
 		if (algorithms[i].number == n)
 			name = algorithms[i].name;
-	return useless(s, r, "%s of an unsupported algorithm, %u%s%s%s", type,
-	    n, name == NULL ? "" : " (", name == NULL ? "" : name,
+	return anchor_useless(s, r, "%s of an unsupported algorithm, %u%s%s%s",
+	    type, n, name == NULL ? "" : " (", name == NULL ? "" : name,
 	    name == NULL ? "" : ")");
 }
 
@@ -272,33 +284,34 @@ is_hex(char c)
 }
 
 static int
-ds_line(struct scan *s, const struct record *r, size_t i)
+ds_line(struct scan *s, const struct anchor_record *r, size_t i)
 {
 	static const size_t octets[] = { 0, 20, 32, 32, 48 };
 	unsigned tag, algorithm, type;
 	size_t digits = 0;
 
 	if (i >= r->n || !token_number(&r->token[i], 65535, &tag))
-		return bad_token(s, r, i, "a key tag, 0 to 65535");
+		return anchor_bad_token(s, r, i, "a key tag, 0 to 65535");
 	if (++i >= r->n || !token_algorithm(&r->token[i], &algorithm))
-		return bad_token(s, r, i, "an algorithm, 0 to 255");
+		return anchor_bad_token(s, r, i, "an algorithm, 0 to 255");
 	if (++i >= r->n || !token_number(&r->token[i], 255, &type))
-		return bad_token(s, r, i, "a digest type, 0 to 255");
+		return anchor_bad_token(s, r, i, "a digest type, 0 to 255");
 	if (++i >= r->n)
-		return bad_token(s, r, i, "the digest in hex");
+		return anchor_bad_token(s, r, i, "the digest in hex");
 	for (; i < r->n; i++)
 		for (size_t k = 0; k < r->token[i].len; k++, digits++)
 			if (!is_hex(r->token[i].s[k]))
-				return bad_token(s, r, i, "the digest in hex");
+				return anchor_bad_token(
+				    s, r, i, "the digest in hex");
 	if (digits % 2 != 0 ||
 	    (type < sizeof octets / sizeof *octets && octets[type] != 0 &&
 		digits != 2 * octets[type]))
-		return bad(s, r->line, "digest of the wrong length",
+		return anchor_bad(s, r->line, "digest of the wrong length",
 		    "64 hex digits for type 2, 96 for type 4");
 	if (!algorithm_supported(algorithm))
-		return useless_algorithm(s, r, "DS", algorithm);
+		return anchor_useless_algorithm(s, r, "DS", algorithm);
 	if (type != 2 && type != 4) /* SHA-1 alone is not enough */
-		return useless(
+		return anchor_useless(
 		    s, r, "DS of an unsupported digest type, %u", type);
 	s->n++;
 	return 0;
@@ -306,41 +319,28 @@ ds_line(struct scan *s, const struct record *r, size_t i)
 
 /* --------------------------------------------------------------- DNSKEY */
 
-/* RFC 4648 4, strict: whole groups, padding at the end, no stray bits.  The
- * number of octets, or -1. */
+/* RFC 4648 4.  The number of octets, or -1. */
 static long
-base64_decode(const struct token *t, size_t n, uint8_t *out, size_t max)
+key_decode(const struct token *t, size_t n, uint8_t key[MAX_KEY])
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	unsigned long bits = 0;
-	size_t used = 0, digits = 0, pad = 0;
-	const char *p;
+	unsigned char text[(MAX_KEY + 2) / 3 * 4];
+	gnutls_datum_t in = { text, 0 }, out;
+	long len = -1;
 
-	for (; n > 0; t++, n--)
-		for (size_t i = 0; i < t->len; i++, digits++) {
-			if (t->s[i] == '=') {
-				pad++;
-				bits <<= 6;
-			} else if (pad > 0 ||
-			    (p = memchr(set, t->s[i], 64)) == NULL)
-				return -1;
-			else
-				bits = bits << 6 | (unsigned long)(p - set);
-			if (digits % 4 != 3)
-				continue;
-			if (pad > 2 || used + 3 > max ||
-			    (bits & ((1UL << 8 * pad) - 1)) != 0)
-				return -1;
-			out[used++] = bits >> 16 & 0xff;
-			out[used++] = bits >> 8 & 0xff;
-			out[used++] = bits & 0xff;
-			used -= pad;
-			bits = 0;
-			if (pad > 0 && (n > 1 || i + 1 < t->len))
-				return -1;
-		}
-	return digits == 0 || digits % 4 != 0 ? -1 : (long)used;
+	for (; n > 0; t++, n--) {
+		if (t->len > sizeof text - in.size)
+			return -1;
+		memcpy(text + in.size, t->s, t->len);
+		in.size += (unsigned)t->len;
+	}
+	if (gnutls_base64_decode2(&in, &out) < 0)
+		return -1;
+	if (out.size > 0 && out.size <= MAX_KEY) {
+		memcpy(key, out.data, out.size);
+		len = (long)out.size;
+	}
+	gnutls_free(out.data);
+	return len;
 }
 
 /* RFC 3110 2: exponent length, exponent, modulus; 1024 to 4096 bits */
@@ -381,33 +381,34 @@ key_plausible(unsigned algorithm, const uint8_t *key, size_t len)
 }
 
 static int
-dnskey_line(struct scan *s, const struct record *r, size_t i)
+dnskey_line(struct scan *s, const struct anchor_record *r, size_t i)
 {
-	uint8_t key[MAX_KEY + 3];
+	uint8_t key[MAX_KEY];
 	unsigned flags, protocol, algorithm;
 	long len;
 
 	if (i >= r->n || !token_number(&r->token[i], 65535, &flags))
-		return bad_token(s, r, i, "flags, 0 to 65535");
+		return anchor_bad_token(s, r, i, "flags, 0 to 65535");
 	if (++i >= r->n || !token_number(&r->token[i], 255, &protocol) ||
 	    protocol != 3) /* RFC 4034 2.1.2 */
-		return bad_token(s, r, i, "the protocol, 3");
+		return anchor_bad_token(s, r, i, "the protocol, 3");
 	if (++i >= r->n || !token_algorithm(&r->token[i], &algorithm))
-		return bad_token(s, r, i, "an algorithm, 0 to 255");
+		return anchor_bad_token(s, r, i, "an algorithm, 0 to 255");
 	if (++i >= r->n)
-		return bad_token(s, r, i, "the key in base64");
+		return anchor_bad_token(s, r, i, "the key in base64");
 	if (!algorithm_supported(algorithm))
-		return useless_algorithm(s, r, "DNSKEY", algorithm);
-	if ((len = base64_decode(&r->token[i], r->n - i, key, sizeof key)) < 0)
-		return bad(s, r->line, "DNSKEY that does not decode",
+		return anchor_useless_algorithm(s, r, "DNSKEY", algorithm);
+	if ((len = key_decode(&r->token[i], r->n - i, key)) < 0)
+		return anchor_bad(s, r->line, "DNSKEY that does not decode",
 		    "the key in base64");
 	if (!key_plausible(algorithm, key, (size_t)len))
-		return bad(s, r->line, "DNSKEY of the wrong length",
+		return anchor_bad(s, r->line, "DNSKEY of the wrong length",
 		    "a whole public key of its algorithm");
 	if ((flags & 0x0080) != 0) /* RFC 5011 2.1 */
-		return useless(s, r, "DNSKEY is revoked");
+		return anchor_useless(s, r, "DNSKEY is revoked");
 	if (flags != 257) /* RFC 4034 2.1.1 */
-		return useless(s, r, "DNSKEY is no key signing key (257)");
+		return anchor_useless(
+		    s, r, "DNSKEY is no key signing key (257)");
 	s->n++;
 	return 0;
 }
@@ -415,19 +416,21 @@ dnskey_line(struct scan *s, const struct record *r, size_t i)
 /* ---------------------------------------------------------------- lines */
 
 static int
-anchor_line(struct scan *s, const struct record *r)
+anchor_line(struct scan *s, const struct anchor_record *r)
 {
 	bool ttl = false, class = false;
 	size_t i = 0;
 
 	if (r->token[0].s[0] == '$')
-		return bad_token(s, r, 0, "DS and DNSKEY lines, no directives");
+		return anchor_bad_token(
+		    s, r, 0, "DS and DNSKEY lines, no directives");
 	if (!r->blank) {
 		if (!token_is(&r->token[0], "."))
-			return bad_token(s, r, 0, "an anchor for \".\"");
+			return anchor_bad_token(s, r, 0, "an anchor for \".\"");
 		i = 1;
 	} else if (!s->owner)
-		return bad_token(s, r, 0, "a line that begins with \".\"");
+		return anchor_bad_token(
+		    s, r, 0, "a line that begins with \".\"");
 	s->owner = true;
 	for (; i < r->n; i++)
 		if (!class && token_is(&r->token[i], "IN"))
@@ -440,11 +443,11 @@ anchor_line(struct scan *s, const struct record *r)
 		return ds_line(s, r, i + 1);
 	if (i < r->n && token_is(&r->token[i], "DNSKEY"))
 		return dnskey_line(s, r, i + 1);
-	return bad_token(s, r, i, "class IN, type DS or DNSKEY");
+	return anchor_bad_token(s, r, i, "class IN, type DS or DNSKEY");
 }
 
 static int
-check_lines(struct scan *s)
+anchor_check_lines(struct scan *s)
 {
 	const char *p, *eol;
 	unsigned line = 1;
@@ -453,25 +456,26 @@ check_lines(struct scan *s)
 		if ((eol = memchr(p, '\n', (size_t)(s->end - p))) == NULL)
 			eol = s->end;
 		if (memchr(p, '\0', (size_t)(eol - p)) != NULL)
-			return bad(s, line, "a NUL octet", "a text file");
+			return anchor_bad(
+			    s, line, "a NUL octet", "a text file");
 		if (eol - p > MAX_LINE)
-			return bad(
+			return anchor_bad(
 			    s, line, "line too long", "at most 4096 octets");
 	}
 	return 0;
 }
 
 static int
-scan_all(struct scan *s, const char *text, size_t len)
+anchor_scan(struct scan *s, const char *text, size_t len)
 {
-	struct record r;
+	struct anchor_record r;
 	int rc;
 
 	s->p = text;
 	s->end = text + len;
 	s->line = 1;
 	s->n = 0;
-	if (check_lines(s) == -1)
+	if (anchor_check_lines(s) == -1)
 		return DANEVIRKE_EANCHOR;
 	while ((rc = record_next(s, &r)) == 1)
 		if (anchor_line(s, &r) == -1)
@@ -496,16 +500,14 @@ anchor_parse(const char *text, size_t len, const char *path, size_t *n,
 		*n = 0;
 	if (len > MAX_FILE)
 		return fail(err, DANEVIRKE_EANCHOR,
-		    "%s: too long: want at "
-		    "most %d octets",
-		    path, MAX_FILE);
-	if ((rc = scan_all(&s, text, len)) != DANEVIRKE_OK)
+		    "%s: too long: want at most %d octets", path, MAX_FILE);
+	if ((rc = anchor_scan(&s, text, len)) != DANEVIRKE_OK)
 		return rc;
 	/* warnings only about a file that is used; else the error is enough */
 	if (s.why_line != 0 && log != NULL) {
 		s.log = log;
 		s.log_arg = arg;
-		scan_all(&s, text, len);
+		anchor_scan(&s, text, len);
 	}
 	if (n != NULL)
 		*n = s.n;

@@ -53,6 +53,10 @@ struct event_base;
 int fail(struct danevirke_error *err, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* util.c: c, or "?" if that is not printable ASCII: text that a stranger has
+ * written becomes part of one line. */
+char text_char(char c);
+
 /* util.c: memory that is freed all at once.  All return NULL when out of
  * memory; zeroed. */
 struct arena {

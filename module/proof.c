@@ -82,7 +82,7 @@ name_remember(char *seen, size_t size, const char *name, size_t len)
 	if (n > 0 && n + 1 < size)
 		seen[n++] = ' ';
 	for (i = 0; i < len && n + 1 < size; i++)
-		seen[n++] = name[i] >= ' ' && name[i] < 0x7f ? name[i] : '?';
+		seen[n++] = text_char(name[i]);
 	seen[n] = '\0';
 }
 

@@ -4,7 +4,6 @@
  * what some stranger's server sent, so every octet is read behind a bound, and
  * whatever does not fit exactly makes the lookup an ERROR (M11).  Pure.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,7 +67,7 @@ records_line(struct arena *a, const char *s)
 	if ((t = arena_alloc(a, len + 1)) == NULL)
 		return "out of memory";
 	for (i = 0; i < len; i++)
-		t[i] = isprint((unsigned char)s[i]) ? s[i] : '?';
+		t[i] = text_char(s[i]);
 	while (len > 0 && t[len - 1] == ' ')
 		t[--len] = '\0';
 	return t;

@@ -15,6 +15,12 @@ struct chunk {
 
 #define CHUNK_SIZE 4000
 
+char
+text_char(char c)
+{
+	return c >= ' ' && c < 0x7f ? c : '?';
+}
+
 int
 fail(struct danevirke_error *err, int code, const char *fmt, ...)
 {
@@ -105,61 +111,82 @@ arena_free(struct arena *a)
 	}
 }
 
+/* What is plain ASCII is asked for as it stands, also where IDNA would not
+ * register it; and most names need no table of Unicode.  For free(). */
+static int
+name_encode(const char *name, char **out, struct danevirke_error *err)
+{
+	int rc;
+
+	*out = NULL;
+	if (strspn(name,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == strlen(name)) {
+		if ((*out = strdup(name)) == NULL)
+			return fail(err, DANEVIRKE_ENOMEM, "out of memory");
+	} else if ((rc = idn2_to_ascii_8z(name, out,
+			IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT)) != IDN2_OK)
+		return fail(err, DANEVIRKE_EINVAL,
+		    "name \"%.255s\": want a domain name: %s", name,
+		    idn2_strerror(rc));
+	return DANEVIRKE_OK;
+}
+
+/* To lower case and without the final dot.  False: not a domain name. */
+static bool
+name_tidy(char *name)
+{
+	size_t n = strlen(name), label = 0;
+	char *p;
+
+	if (n > 0 && name[n - 1] == '.')
+		name[--n] = '\0';
+	if (n > 253)
+		return false;
+	for (p = name;; p++) {
+		if (*p == '.' || *p == '\0') {
+			if (label == 0 || label > 63)
+				return false;
+			if (*p == '\0')
+				return true;
+			label = 0;
+			continue;
+		}
+		if (*p >= 'A' && *p <= 'Z')
+			*p += 'a' - 'A';
+		else if ((unsigned char)*p <= ' ' || *p == 0x7f ||
+		    strchr("\\\"/:;<>[]@(),", *p) != NULL)
+			return false;
+		label++;
+	}
+}
+
 /* D14, N09: once, at the door.  The root and empty names are refused. */
 int
 name_to_ascii(
     const char *name, char *buf, size_t len, struct danevirke_error *err)
 {
-	char *out = NULL;
-	size_t n;
-	int rc;
+	char *out;
+	bool ok;
+	int code;
 
 	if (name == NULL || buf == NULL)
 		return fail(err, DANEVIRKE_EINVAL, "name: NULL");
-	n = strlen(name);
-	if (n == 0 || n > 4 * NAME_LEN || strcmp(name, ".") == 0)
+	if (*name == '\0' || strlen(name) > 4 * NAME_LEN ||
+	    strcmp(name, ".") == 0)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "name \"%.64s\": want a domain name", name);
-	/* What is plain ASCII is asked for as it stands, also where IDNA would
-	 * not register it; and most names need no table of Unicode. */
-	if (strspn(name,
-		"abcdefghijklmnopqrstuvwxyz"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == n) {
-		if ((out = strdup(name)) == NULL)
-			return fail(err, DANEVIRKE_ENOMEM, "out of memory");
-	} else if ((rc = idn2_to_ascii_8z(name, &out,
-			IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT)) != IDN2_OK)
-		return fail(err, DANEVIRKE_EINVAL,
-		    "name \"%.255s\": want a domain name: %s", name,
-		    idn2_strerror(rc));
-	n = strlen(out);
-	if (n > 0 && out[n - 1] == '.')
-		out[--n] = '\0';
-	for (size_t i = 0, label = 0; i <= n; i++) {
-		if (i == n || out[i] == '.') {
-			if (label == 0 || label > 63 || n > 253)
-				goto bad;
-			label = 0;
-			continue;
-		}
-		if (out[i] >= 'A' && out[i] <= 'Z')
-			out[i] += 'a' - 'A';
-		else if ((unsigned char)out[i] <= ' ' || out[i] == 0x7f ||
-		    strchr("\\\"/:;<>[]@(),", out[i]) != NULL)
-			goto bad;
-		label++;
-	}
-	if (n >= len)
-		goto bad;
-	memcpy(buf, out, n + 1);
+	if ((code = name_encode(name, &out, err)) != DANEVIRKE_OK)
+		return code;
+	ok = name_tidy(out) && strlen(out) < len;
+	if (ok)
+		memcpy(buf, out, strlen(out) + 1);
 	free(out);
-	return DANEVIRKE_OK;
-bad:
-	free(out);
-	return fail(err, DANEVIRKE_EINVAL,
-	    "name \"%.255s\": want a domain "
-	    "name: labels of 1 to 63 octets, 253 in all",
-	    name);
+	return ok ? DANEVIRKE_OK :
+		    fail(err, DANEVIRKE_EINVAL,
+			"name \"%.255s\": want a domain name: labels of 1 to "
+			"63 octets, 253 in all",
+			name);
 }
 
 bool
