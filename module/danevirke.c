@@ -3,6 +3,8 @@
  * The exported table.  Checks arguments and the process, owns the engine; all
  * else happens further down the pipeline of module.h.
  */
+#include <sys/queue.h>
+
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,8 +21,8 @@ struct danevirke {
 	bool own_base;
 	struct store *store; /* or NULL */
 	bool store_tried, keep_fresh;
-	struct dns *dns;                 /* NULL until first asked */
-	struct danevirke_query *queries; /* under way */
+	struct dns *dns;                      /* NULL until first asked */
+	LIST_HEAD(, danevirke_query) queries; /* under way */
 	bool in_done;
 	danevirke_log *log;
 	void *log_arg;
@@ -31,7 +33,7 @@ struct danevirke_query {
 	struct route *route;
 	danevirke_done *done;
 	void *arg;
-	struct danevirke_query *next, **prev;
+	LIST_ENTRY(danevirke_query) entry;
 };
 
 /* Structs of callers that know fewer fields than we do are still served. */
@@ -106,19 +108,11 @@ dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 }
 
 static void
-query_unlink(struct danevirke_query *q)
-{
-	*q->prev = q->next;
-	if (q->next != NULL)
-		q->next->prev = q->prev;
-}
-
-static void
 dv_cancel(struct danevirke_query *q)
 {
 	if (q == NULL || q->engine->pid != getpid())
 		return;
-	query_unlink(q);
+	LIST_REMOVE(q, entry);
 	route_cancel(q->route);
 	free(q);
 }
@@ -126,14 +120,16 @@ dv_cancel(struct danevirke_query *q)
 static void
 dv_close(struct danevirke *e)
 {
+	struct danevirke_query *q;
+
 	if (e == NULL || e->in_done)
 		return;
 	/* Sockets and the epoll descriptor of a forked child are its parent's
 	 * too: taking events out of it would take them out of the parent's
 	 * loop.  So there the resolver's memory is left alone. */
 	if (e->pid == getpid()) {
-		while (e->queries != NULL)
-			dv_cancel(e->queries);
+		while ((q = LIST_FIRST(&e->queries)) != NULL)
+			dv_cancel(q);
 		dns_free(e->dns);
 		if (e->own_base && e->base != NULL)
 			event_base_free(e->base);
@@ -185,7 +181,7 @@ on_done(void *arg, const struct danevirke_answer *answer,
 	danevirke_done *done = q->done;
 	void *done_arg = q->arg;
 
-	query_unlink(q);
+	LIST_REMOVE(q, entry);
 	free(q);
 	e->in_done = true;
 	done(done_arg, answer, err);
@@ -233,10 +229,7 @@ begin(struct danevirke *e, const struct danevirke_question *question,
 		free(q);
 		return err->code != 0 ? err->code : DANEVIRKE_EDNS;
 	}
-	if ((q->next = e->queries) != NULL)
-		q->next->prev = &q->next;
-	q->prev = &e->queries;
-	e->queries = q;
+	LIST_INSERT_HEAD(&e->queries, q, entry);
 	*query = q;
 	return DANEVIRKE_OK;
 }

@@ -17,6 +17,8 @@
  * the validator does anyway, and until they are SECURE no INSECURE is handed
  * on (D05a; root.c).
  */
+#include <sys/queue.h>
+
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +35,10 @@
 struct dns {
 	const struct conf *conf;
 	struct event_base *base;
-	struct store *store;       /* or NULL */
-	struct refresh *refresh;   /* or NULL */
-	struct ub_ctx *ctx;        /* NULL: not yet made */
-	struct dns_query *queries; /* those under way */
+	struct store *store;            /* or NULL */
+	struct refresh *refresh;        /* or NULL */
+	struct ub_ctx *ctx;             /* NULL: not yet made */
+	LIST_HEAD(, dns_query) queries; /* those under way */
 	bool many;
 	bool proven;            /* the root, with this context's anchor */
 	struct dns_query *root; /* the lookup of its keys, if under way */
@@ -46,7 +48,7 @@ struct dns {
 
 struct dns_query {
 	struct dns *dns;
-	struct dns_query *next, **prev;
+	LIST_ENTRY(dns_query) entry;
 	struct arena *arena;
 	struct arena own; /* of a lookup for refresh.c: nobody waits for it */
 	char *name;
@@ -91,9 +93,7 @@ dns_new(const struct conf *conf, struct event_base *base, struct store *store,
 static void
 query_free(struct dns_query *q)
 {
-	*q->prev = q->next;
-	if (q->next != NULL)
-		q->next->prev = q->prev;
+	LIST_REMOVE(q, entry);
 	if (q->event != NULL)
 		event_free(q->event);
 	arena_free(&q->own);
@@ -115,10 +115,12 @@ dns_cancel(struct dns_query *q)
 void
 dns_free(struct dns *dns)
 {
+	struct dns_query *q;
+
 	if (dns == NULL)
 		return;
-	while (dns->queries != NULL)
-		dns_cancel(dns->queries);
+	while ((q = LIST_FIRST(&dns->queries)) != NULL)
+		dns_cancel(q);
 	arena_free(&dns->keys);
 	refresh_free(dns->refresh);
 	ub_ctx_delete(dns->ctx);
@@ -134,7 +136,8 @@ root_settle(struct dns *dns, const char *doubt)
 	struct dns_query *q;
 	uint64_t held;
 
-	for (q = dns->queries; q != NULL; q = q->next) {
+	for (q = LIST_FIRST(&dns->queries); q != NULL;
+	     q = LIST_NEXT(q, entry)) {
 		if (!q->held)
 			continue;
 		q->held = false;
@@ -327,10 +330,7 @@ query_new(struct dns *dns, struct arena *arena, const char *name, int type,
 	q->type = type;
 	q->done = done;
 	q->arg = arg;
-	if ((q->next = dns->queries) != NULL)
-		q->next->prev = &q->next;
-	q->prev = &dns->queries;
-	dns->queries = q;
+	LIST_INSERT_HEAD(&dns->queries, q, entry);
 	/* D14: what goes out is the name and nothing but the name */
 	q->name = strdup(name);
 	q->result = arena_alloc(q->arena, sizeof *q->result);
