@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * packet.c and name.c: DNS messages written down as text, one record a line:
+ * packet.c, records.c, name.c: DNS messages written down as text, one record a line:
  *
  *	SECTION OWNER TTL TYPE RDATA
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * verify.c, path.c and proof.c: the vectors of vectors.h and paths.h, and what
+ * verify.c and what is below it: the vectors of vectors.h and paths.h, and what
  * is no vector.
  */
 #include <gnutls/abstract.h>
