@@ -228,7 +228,7 @@ struct danevirke_answer {
 	const char *profile;
 	const char *exception; /* reason of a destination rule, or NULL */
 	const char *reason;    /* one line for the log, never NULL */
-	const struct danevirke_host *hosts;
+	const struct danevirke_host *const *hosts;
 	/* ROUTE: at least one whose action is not DEFER; else what was found,
 	 * for the log: not to be tried */
 	size_t n_hosts;

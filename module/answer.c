@@ -47,19 +47,18 @@ put_str(struct block *b, const char *s)
 	return s == NULL ? NULL : put(b, s, strlen(s) + 1);
 }
 
-static void
-put_host(struct block *b, const struct danevirke_host *src,
-    struct danevirke_host *dst)
+static const struct danevirke_host *
+put_host(struct block *b, const struct danevirke_host *src)
 {
-	struct danevirke_host none;
+	struct danevirke_host *copy, none, *dst;
 	struct danevirke_addr *addr;
 	struct danevirke_tlsa *tlsa;
 	const char **names;
 	const void *p;
 	size_t i;
 
-	if (dst == NULL) /* counting */
-		dst = &none;
+	copy = put(b, src, sizeof *src);
+	dst = copy == NULL ? &none : copy; /* counting */
 	dst->name = put_str(b, src->name);
 	dst->base = put_str(b, src->base);
 	dst->reason = put_str(b, src->reason);
@@ -89,13 +88,14 @@ put_host(struct block *b, const struct danevirke_host *src,
 			tlsa[i].why = p;
 	}
 	dst->tlsa_octets = put(b, src->tlsa_octets, src->n_tlsa);
+	return copy;
 }
 
 static size_t
 put_answer(struct block *b, const struct danevirke_answer *src)
 {
 	struct danevirke_answer *dst, none;
-	struct danevirke_host *hosts;
+	const struct danevirke_host **hosts, *host;
 	size_t i;
 
 	if ((dst = put(b, src, sizeof *src)) == NULL)
@@ -109,8 +109,11 @@ put_answer(struct block *b, const struct danevirke_answer *src)
 	hosts = put(b, src->n_hosts > 0 ? src->hosts : NULL,
 	    src->n_hosts * sizeof *hosts);
 	dst->hosts = hosts;
-	for (i = 0; i < src->n_hosts; i++)
-		put_host(b, &src->hosts[i], hosts == NULL ? NULL : &hosts[i]);
+	for (i = 0; i < src->n_hosts; i++) {
+		host = put_host(b, src->hosts[i]);
+		if (hosts != NULL)
+			hosts[i] = host;
+	}
 	return b->used;
 }
 
@@ -195,14 +198,20 @@ walk_array(struct walk *w, void *pp, size_t n, size_t size)
 	return p;
 }
 
+/* The host at pp, a pointer or an offset. */
 static void
-walk_host(struct walk *w, struct danevirke_host *h)
+walk_host(struct walk *w, void *pp)
 {
+	struct danevirke_host *h = walk_ptr(w, pp, sizeof *h);
 	struct danevirke_addr *addr;
 	struct danevirke_tlsa *tlsa;
 	const char **names;
 	size_t i;
 
+	if (h == NULL) {
+		w->bad = true;
+		return;
+	}
 	walk_str(w, &h->name, true);
 	walk_str(w, &h->base, false);
 	walk_str(w, &h->reason, true);
@@ -241,7 +250,7 @@ walk_host(struct walk *w, struct danevirke_host *h)
 static void
 walk_answer(struct walk *w, struct danevirke_answer *a)
 {
-	struct danevirke_host *hosts;
+	const struct danevirke_host **hosts;
 	size_t i;
 
 	walk_str(w, &a->domain, true);

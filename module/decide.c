@@ -441,17 +441,17 @@ decide_early(
 
 /* M10: cut ourselves and everything worse; true if that left nothing. */
 static bool
-decide_self(const struct facts *f, struct danevirke_answer *out,
-    const struct danevirke_host *h)
+decide_self(const struct facts *f, struct danevirke_answer *out)
 {
+	const struct danevirke_host *const *h = out->hosts;
 	size_t i;
 
 	if (f->kind != DANEVIRKE_DOMAIN || f->keep_self)
 		return false;
 	for (i = 0; i < out->n_hosts; i++) {
-		if (!policy_self(f, &h[i]))
+		if (!policy_self(f, h[i]))
 			continue;
-		while (i > 0 && h[i - 1].preference == h[i].preference)
+		while (i > 0 && h[i - 1]->preference == h[i]->preference)
 			i--;
 		out->n_hosts = i;
 		return i == 0;
@@ -468,8 +468,8 @@ decide_reasons(struct arena *a, const struct danevirke_answer *out)
 
 	for (i = 0; i < out->n_hosts && i < 4; i++)
 		if ((s = arena_printf(a, "%s%s%s: %s", i ? s : "",
-			 i ? "; " : "", out->hosts[i].name,
-			 out->hosts[i].reason)) == NULL)
+			 i ? "; " : "", out->hosts[i]->name,
+			 out->hosts[i]->reason)) == NULL)
 			return NULL;
 	if (s != NULL && out->n_hosts > i)
 		s = arena_printf(
@@ -495,10 +495,10 @@ decide_hosts(
 	size_t i, usable = 0, would = 0;
 
 	for (i = 0; i < out->n_hosts; i++) {
-		usable += out->hosts[i].action != DANEVIRKE_HOST_DEFER;
-		would += out->hosts[i].would != DANEVIRKE_HOST_DEFER;
+		usable += out->hosts[i]->action != DANEVIRKE_HOST_DEFER;
+		would += out->hosts[i]->would != DANEVIRKE_HOST_DEFER;
 		if (out->result == DANEVIRKE_RESULT_NONE)
-			out->result = out->hosts[i].result;
+			out->result = out->hosts[i]->result;
 	}
 	if (decide_nowhere(f, out))
 		return decide_as(out, DANEVIRKE_NO_DOMAIN,
@@ -545,7 +545,8 @@ decide_head(const struct facts *f, struct danevirke_answer *out)
 static bool
 decide_all(struct arena *a, const struct facts *f, struct danevirke_answer *out)
 {
-	struct danevirke_host *hosts;
+	const struct danevirke_host **hosts;
+	struct danevirke_host *host;
 	size_t i;
 
 	if (f->failed != NULL)
@@ -556,17 +557,21 @@ decide_all(struct arena *a, const struct facts *f, struct danevirke_answer *out)
 	if (f->n_hosts == 0) /* D09: none whose name fits */
 		return decide_as(out, DANEVIRKE_DEFER,
 		    "no MX record names a host that can be looked up");
-	if ((hosts = arena_array(a, f->n_hosts, sizeof *hosts)) == NULL)
+	hosts = arena_array(a, f->n_hosts, sizeof *hosts);
+	host = arena_array(a, f->n_hosts, sizeof *host);
+	if (hosts == NULL || host == NULL)
 		return false;
-	for (i = 0; i < f->n_hosts; i++)
-		if (!host_decide(a, f, &f->hosts[i], &hosts[i], out->final))
+	for (i = 0; i < f->n_hosts; i++) {
+		if (!host_decide(a, f, &f->hosts[i], &host[i], out->final))
 			return false;
+		hosts[i] = &host[i];
+	}
 	out->hosts = hosts;
 	out->n_hosts = f->n_hosts;
-	if (decide_self(f, out, hosts)) /* M10, RFC 5321 5.1 */
+	if (decide_self(f, out)) /* M10, RFC 5321 5.1 */
 		return decide_as(out, DANEVIRKE_LOOP,
 		    arena_printf(
-			a, "mail loop: %s is this host", hosts[0].name));
+			a, "mail loop: %s is this host", hosts[0]->name));
 	return decide_hosts(a, f, out);
 }
 

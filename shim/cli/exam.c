@@ -358,13 +358,13 @@ addresses(struct domain *d)
 	size_t i, j, n = 0;
 
 	for (i = 0; i < a->n_hosts; i++)
-		n += a->hosts[i].n_addrs;
+		n += a->hosts[i]->n_addrs;
 	if ((r->addr = calloc(n + 1, sizeof *r->addr)) == NULL)
 		return false;
 	for (i = 0; i < a->n_hosts; i++)
-		for (j = 0; j < a->hosts[i].n_addrs; j++) {
-			r->addr[r->n_addr].host = &a->hosts[i];
-			r->addr[r->n_addr].addr = &a->hosts[i].addrs[j];
+		for (j = 0; j < a->hosts[i]->n_addrs; j++) {
+			r->addr[r->n_addr].host = a->hosts[i];
+			r->addr[r->n_addr].addr = &a->hosts[i]->addrs[j];
 			r->addr[r->n_addr++].usage = -1;
 		}
 	if (d->exam->o.dns_only)

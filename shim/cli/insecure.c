@@ -152,7 +152,7 @@ lint_insecure(struct report *r)
 		    "the MX records are not protected by DNSSEC, an attacker "
 		    "can name other hosts");
 	for (i = 0; i < a->n_hosts; i++)
-		lint_host(r, &a->hosts[i]);
+		lint_host(r, a->hosts[i]);
 	for (f = r->zone; f < r->zone + r->n_zone; f++)
 		if (f->ds > 0 && f->iterations > ITERATIONS_MAX)
 			lint_add(r, SEV_WARNING, "L15", NULL, NULL,

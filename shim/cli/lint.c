@@ -200,8 +200,8 @@ lint_gaps(struct report *r)
 	size_t i, with = 0, without = 0;
 
 	for (i = 0; i < a->n_hosts; i++) {
-		with += a->hosts[i].would == DANEVIRKE_AUTHENTICATE;
-		without += a->hosts[i].would == DANEVIRKE_OPPORTUNISTIC;
+		with += a->hosts[i]->would == DANEVIRKE_AUTHENTICATE;
+		without += a->hosts[i]->would == DANEVIRKE_OPPORTUNISTIC;
 	}
 	if (with == 0 && without > 0) {
 		lint_add(r, SEV_PROBLEM, "L13", NULL, NULL,
@@ -210,7 +210,7 @@ lint_gaps(struct report *r)
 		return;
 	}
 	for (i = 0; i < a->n_hosts; i++) {
-		h = &a->hosts[i];
+		h = a->hosts[i];
 		if (h->would == DANEVIRKE_OPPORTUNISTIC)
 			lint_add(r, SEV_WARNING, "L13", h->name, NULL,
 			    "publish TLSA records for this host too, or "
@@ -257,7 +257,7 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 		return;
 	}
 	for (i = 0; i < a->n_hosts; i++)
-		lint_host(r, &a->hosts[i], &l);
+		lint_host(r, a->hosts[i], &l);
 	lint_gaps(r);
 }
 
@@ -503,7 +503,7 @@ lint_unseen(struct report *r)
 	bool seen;
 
 	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++) {
-		h = &r->answer->hosts[i];
+		h = r->answer->hosts[i];
 		seen = h->would == DANEVIRKE_HOST_DEFER || r->dns_only;
 		for (j = 0; j < r->n_addr; j++)
 			seen |= r->addr[j].host == h && r->addr[j].tested;
@@ -528,7 +528,7 @@ lint_verdict(struct report *r)
 			worst = r->finding[i].severity;
 	for (i = 0; a != NULL && i < a->n_hosts; i++) {
 		hosts++;
-		with += a->hosts[i].would == DANEVIRKE_AUTHENTICATE &&
+		with += a->hosts[i]->would == DANEVIRKE_AUTHENTICATE &&
 		    a->insecure_mx == 0;
 	}
 	for (i = 0; i < r->n_addr; i++) {

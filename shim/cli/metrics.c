@@ -52,7 +52,7 @@ least(struct report *const *rs, size_t n, long *cert, long *sig)
 		}
 		for (j = 0; r->answer != NULL && j <= r->answer->n_hosts; j++)
 			if (report_signature(r,
-				j == 0 ? NULL : &r->answer->hosts[j - 1], &d) &&
+				j == 0 ? NULL : r->answer->hosts[j - 1], &d) &&
 			    (*sig == -1 || d < *sig))
 				*sig = d < 0 ? 0 : d;
 	}
@@ -262,7 +262,7 @@ prometheus_hosts(struct report *const *rs, size_t n)
 			for (j = 0; rs[i]->answer != NULL &&
 			     j < rs[i]->answer->n_hosts;
 			     j++) {
-				h = &rs[i]->answer->hosts[j];
+				h = rs[i]->answer->hosts[j];
 				if (k == 2 &&
 				    !report_signature(rs[i], h, &left))
 					continue;

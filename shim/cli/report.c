@@ -141,7 +141,7 @@ host_broken(const struct danevirke_answer *a)
 	size_t i;
 
 	for (i = 0; i < a->n_hosts; i++)
-		if (a->hosts[i].would == DANEVIRKE_HOST_DEFER)
+		if (a->hosts[i]->would == DANEVIRKE_HOST_DEFER)
 			return true;
 	return false;
 }
@@ -223,7 +223,7 @@ report_text(struct cli *c, const struct report *r)
 	out_colour(c, verdict_colour(r->verdict), verdict_word(r->verdict));
 	out_print(": %s\n", report_summary(r));
 	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++)
-		text_host(c, r, &r->answer->hosts[i]);
+		text_host(c, r, r->answer->hosts[i]);
 	for (level = SEV_PROBLEM; level >= SEV_NOTE; level--)
 		for (i = 0; i < r->n_finding; i++)
 			if ((int)r->finding[i].severity == level)
@@ -316,7 +316,7 @@ report_json(struct json *j, const struct report *r)
 	json_days(j, r, NULL);
 	json_array(j, "hosts");
 	for (i = 0; a != NULL && i < a->n_hosts; i++)
-		json_host(j, r, &a->hosts[i]);
+		json_host(j, r, a->hosts[i]);
 	json_end_array(j);
 	json_index(j, "name_servers", r->servers);
 	json_index(j, "name_servers_faulty", r->servers_faulty);

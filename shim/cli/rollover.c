@@ -186,7 +186,7 @@ look(struct cli *c, struct job *job)
 	if (job->answer->n_hosts != 1)
 		return cli_error(c, "%s: do not install: %s", job->name,
 		    job->answer->reason);
-	h = job->shown = &job->answer->hosts[0];
+	h = job->shown = job->answer->hosts[0];
 	if (h->size < offsetof(struct danevirke_host, signed_until))
 		return cli_error(c, "the module is too old: it tells no TTL");
 	/* RFC 2181 8 has zero for what is no TTL: a day then, which is what

@@ -231,7 +231,7 @@ json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	json_string(j, "reason", a->reason);
 	json_array(j, "hosts");
 	for (i = 0; i < a->n_hosts; i++)
-		json_host(c, j, a, &a->hosts[i]);
+		json_host(c, j, a, a->hosts[i]);
 	json_end_array(j);
 	json_end_object(j);
 }
@@ -332,7 +332,7 @@ print_answer(
 	    level_word(a->level), a->exception == NULL ? "" : ", exception: ",
 	    a->exception == NULL ? "" : a->exception);
 	for (i = 0; i < a->n_hosts; i++)
-		print_host(c, a, &a->hosts[i]);
+		print_host(c, a, a->hosts[i]);
 }
 
 static int

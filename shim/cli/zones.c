@@ -177,7 +177,7 @@ zones_find(struct job *job)
 	want_name(job, a->domain, TYPE_MX);
 	want_name(job, a->final, TYPE_MX);
 	for (i = 0; i < a->n_hosts; i++)
-		want_host(job, &a->hosts[i]);
+		want_host(job, a->hosts[i]);
 	for (i = 0; i < job->n_name; i++)
 		job->name[i].node = node_get(job, &job->name[i].name);
 }

@@ -113,7 +113,7 @@ host_at(const struct danevirke_answer *a, const char *address)
 	size_t i, j;
 
 	for (i = 0; i < a->n_hosts; i++)
-		for (h = &a->hosts[i], j = 0; j < h->n_addrs; j++)
+		for (h = a->hosts[i], j = 0; j < h->n_addrs; j++)
 			if (strcmp(h->addrs[j].text, address) == 0 &&
 			    (best == NULL ||
 				strict[h->action] * 8 + strict[h->would] >
@@ -147,7 +147,7 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 	int n;
 
 	for (i = 0; i < a->n_hosts; i++) {
-		const struct danevirke_host *host = &a->hosts[i];
+		const struct danevirke_host *host = a->hosts[i];
 
 		if (host->action == DANEVIRKE_HOST_DEFER) {
 			say_verdict(

@@ -212,8 +212,8 @@ has_address(const struct danevirke_answer *a, const char *address)
 	size_t i, j;
 
 	for (i = 0; i < a->n_hosts; i++)
-		for (j = 0; j < a->hosts[i].n_addrs; j++)
-			if (strcmp(a->hosts[i].addrs[j].text, address) == 0)
+		for (j = 0; j < a->hosts[i]->n_addrs; j++)
+			if (strcmp(a->hosts[i]->addrs[j].text, address) == 0)
 				return true;
 	return false;
 }
@@ -224,8 +224,8 @@ demands_tls(const struct danevirke_answer *a)
 	size_t i;
 
 	for (i = 0; i < a->n_hosts; i++)
-		if (a->hosts[i].action == DANEVIRKE_ENCRYPT ||
-		    a->hosts[i].action == DANEVIRKE_AUTHENTICATE)
+		if (a->hosts[i]->action == DANEVIRKE_ENCRYPT ||
+		    a->hosts[i]->action == DANEVIRKE_AUTHENTICATE)
 			return true;
 	return false;
 }

@@ -111,7 +111,7 @@ give_up(struct dial *d)
 static const struct danevirke_host *
 host_now(const struct dial *d)
 {
-	return &d->answer->hosts[d->hosts[d->host]];
+	return d->answer->hosts[d->hosts[d->host]];
 }
 
 static const struct danevirke_addr *
@@ -337,7 +337,7 @@ hosts_from(const struct dial *d, size_t at)
 	size_t n = 0;
 
 	for (; at < d->answer->n_hosts; at++)
-		n += d->answer->hosts[d->hosts[at]].action !=
+		n += d->answer->hosts[d->hosts[at]]->action !=
 		    DANEVIRKE_HOST_DEFER;
 	return n;
 }
@@ -406,8 +406,8 @@ order(struct dial *d)
 	size_t most = 0, i;
 
 	for (i = 0; i < a->n_hosts; i++)
-		if (a->hosts[i].n_addrs > most)
-			most = a->hosts[i].n_addrs;
+		if (a->hosts[i]->n_addrs > most)
+			most = a->hosts[i]->n_addrs;
 	d->hosts = calloc(a->n_hosts + most + 1, sizeof *d->hosts);
 	if (d->hosts == NULL)
 		return false;

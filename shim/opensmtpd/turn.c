@@ -115,15 +115,15 @@ host_failed(
 }
 
 void
-turn_hosts(const struct turn_failed *t, const struct danevirke_host *hosts,
-    size_t n, uint64_t now, size_t *order)
+turn_hosts(const struct turn_failed *t,
+    const struct danevirke_host *const *hosts, size_t n, uint64_t now, size_t *order)
 {
 	size_t i, at = 0;
 	int late;
 
 	for (late = 0; late < 2; late++)
 		for (i = 0; i < n; i++)
-			if (host_failed(t, &hosts[i], now) == late)
+			if (host_failed(t, hosts[i], now) == late)
 				order[at++] = i;
 }
 

@@ -45,8 +45,9 @@ bool turn_failed_has(const struct turn_failed *, const struct danevirke_host *,
 
 /* Fills order with all indexes of hosts[]: as they stand (M02), but those of
  * which each address has failed come last. */
-void turn_hosts(const struct turn_failed *, const struct danevirke_host *hosts,
-    size_t n, uint64_t now, size_t *order);
+void turn_hosts(const struct turn_failed *,
+    const struct danevirke_host *const *hosts, size_t n, uint64_t now,
+    size_t *order);
 /* The same for the addresses of a host. */
 void turn_addrs(const struct turn_failed *, const struct danevirke_host *,
     uint64_t now, size_t *order);

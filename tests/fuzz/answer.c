@@ -42,6 +42,8 @@ static const struct danevirke_host hosts[] = {
 	    .reason = "no address" },
 };
 
+static const struct danevirke_host *const list[] = { &hosts[0], &hosts[1] };
+
 /* With two hosts, with one, with none. */
 size_t
 fuzz_seed(unsigned i, uint8_t *buf, size_t len)
@@ -57,7 +59,7 @@ fuzz_seed(unsigned i, uint8_t *buf, size_t len)
 		.exception = i < 2 ? "of a rule" : NULL,
 		.tls_priority = i < 2 ? "NORMAL" : NULL,
 		.reason = "1 of 2 hosts usable",
-		.hosts = i < 2 ? hosts : NULL,
+		.hosts = i < 2 ? list : NULL,
 		.n_hosts = i < 2 ? 2 - i : 0 };
 
 	if (i > 2)
@@ -107,7 +109,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (a->tls_priority != NULL)
 		sum += strlen(a->tls_priority);
 	for (i = 0; i < a->n_hosts; i++)
-		sum += host_read(&a->hosts[i]);
+		sum += host_read(a->hosts[i]);
 	must(sum < SIZE_MAX, "all of it has been read");
 	/* what was taken can be given again, and taken again */
 	need = answer_pack(a, NULL, 0);

@@ -22,6 +22,7 @@ static const struct danevirke_tlsa tlsa[] = {
 	{ 0, 1, 1, 0, 0, digest, sizeof digest, "usage 0" },
 	{ 3, 1, 1, 0, 0, NULL, 0, "malformed" },
 };
+static const uint8_t octets[] = { 3, 3, 2 };
 static const struct danevirke_host hosts[] = {
 	{ .size = sizeof(struct danevirke_host),
 	    .name = "mx1.example.org",
@@ -38,6 +39,7 @@ static const struct danevirke_host hosts[] = {
 	    .tlsa = tlsa,
 	    .n_tlsa = 3,
 	    .tlsa_state = DANEVIRKE_SECURE,
+	    .tlsa_octets = octets,
 	    .reason = "1 usable of 3",
 	    .target = "mail.example.net",
 	    .alias_state = DANEVIRKE_SECURE },
@@ -46,6 +48,7 @@ static const struct danevirke_host hosts[] = {
 	    .port = 25,
 	    .reason = "no address" },
 };
+static const struct danevirke_host *const list[] = { &hosts[0], &hosts[1] };
 static const struct danevirke_answer sample = {
 	.size = sizeof sample,
 	.outcome = DANEVIRKE_ROUTE,
@@ -57,7 +60,7 @@ static const struct danevirke_answer sample = {
 	.profile = "default",
 	.tls_priority = "NORMAL",
 	.reason = "1 of 2 hosts usable",
-	.hosts = hosts,
+	.hosts = list,
 	.n_hosts = 2,
 };
 
@@ -71,7 +74,7 @@ same(const struct danevirke_answer *a)
 	assert_string_equal(a->tls_priority, "NORMAL");
 	assert_null(a->exception);
 	assert_int_equal(a->n_hosts, 2);
-	h = &a->hosts[0];
+	h = a->hosts[0];
 	assert_string_equal(h->name, "mx1.example.org");
 	assert_string_equal(h->base, "mx1.example.org");
 	assert_int_equal(h->n_names, 2);
@@ -81,13 +84,13 @@ same(const struct danevirke_answer *a)
 	assert_int_equal(h->n_tlsa, 3);
 	assert_string_equal(h->target, "mail.example.net");
 	assert_true(h->alias_state == DANEVIRKE_SECURE);
-	assert_null(a->hosts[1].target);
+	assert_null(a->hosts[1]->target);
 	assert_memory_equal(h->tlsa[0].data, digest, 32);
 	assert_null(h->tlsa[0].why);
 	assert_string_equal(h->tlsa[1].why, "usage 0");
 	assert_null(h->tlsa[2].data);
-	assert_null(a->hosts[1].base);
-	assert_string_equal(a->hosts[1].reason, "no address");
+	assert_null(a->hosts[1]->base);
+	assert_string_equal(a->hosts[1]->reason, "no address");
 }
 
 static char *
@@ -161,7 +164,7 @@ read_all(const struct danevirke_answer *a)
 	size_t i, j, k;
 
 	for (i = 0; i < a->n_hosts; i++) {
-		const struct danevirke_host *h = &a->hosts[i];
+		const struct danevirke_host *h = a->hosts[i];
 
 		n += strlen(h->name) + strlen(h->reason) +
 		    (h->base ? strlen(h->base) : 0);
@@ -236,6 +239,7 @@ static void
 test_hollow(void **state)
 {
 	struct danevirke_host h = hosts[0];
+	const struct danevirke_host *const one = &h;
 	struct danevirke_answer a = sample;
 	struct danevirke_error err;
 	char buf[4096];
@@ -243,11 +247,44 @@ test_hollow(void **state)
 
 	(void)state;
 	h.base = NULL;
-	a.hosts = &h;
+	a.hosts = &one;
 	a.n_hosts = 1;
 	len = answer_pack(&a, buf, sizeof buf);
 	assert_true(len <= sizeof buf);
 	assert_null(answer_unpack(buf, len, &err));
+}
+
+/* Of two hosts neither stands in the other's place, nor one of them twice. */
+static void
+test_hosts(void **state)
+{
+	struct danevirke_error err;
+	const struct danevirke_answer *a;
+	uint64_t at[2], array;
+	char *buf, *in;
+	size_t len, head;
+
+	(void)state;
+	buf = packed(&len);
+	head = len - answer_pack(&sample, NULL, 0) + 32;
+	memcpy(&array, buf + head + offsetof(struct danevirke_answer, hosts),
+	    sizeof array);
+	in = buf + head + array;
+	memcpy(at, in, sizeof at);
+	assert_true(at[0] > array && at[1] > at[0] && at[1] < len - head);
+	memcpy(in + 8, &at[0], 8);
+	assert_null(answer_unpack(buf, len, &err));
+	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
+	memset(in + 8, 0, 8); /* none at all */
+	assert_null(answer_unpack(buf, len, &err));
+	memcpy(in, &at[1], 8);
+	memcpy(in + 8, &at[0], 8);
+	assert_null(answer_unpack(buf, len, &err));
+	memcpy(in, at, sizeof at); /* as it was */
+	assert_non_null(a = answer_unpack(buf, len, &err));
+	same(a);
+	free((void *)(uintptr_t)a);
+	free(buf);
 }
 
 int
@@ -260,6 +297,7 @@ main(void)
 		cmocka_unit_test(test_mutated),
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_hollow),
+		cmocka_unit_test(test_hosts),
 	};
 
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

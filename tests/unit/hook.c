@@ -220,6 +220,7 @@ static const struct danevirke_answer *
 make(const struct danevirke_question *q)
 {
 	struct danevirke_answer a = { .outcome = DANEVIRKE_ROUTE };
+	const struct danevirke_host *list[N_HOSTS];
 	struct danevirke_host h[N_HOSTS];
 	static char big[2000000];
 	char who[64];
@@ -230,6 +231,7 @@ make(const struct danevirke_question *q)
 			a = kinds[i].a;
 	memcpy(h, hosts, sizeof h);
 	for (i = 0; i < N_HOSTS; i++) {
+		list[i] = &h[i];
 		h[i].port = q->port;
 		if (a.level == DANEVIRKE_LEVEL_AUDIT || is(q->name, "weak"))
 			h[i].action = DANEVIRKE_OPPORTUNISTIC;
@@ -240,7 +242,7 @@ make(const struct danevirke_question *q)
 	}
 	a.size = sizeof a;
 	a.reason = "so it was made";
-	a.hosts = h;
+	a.hosts = list;
 	a.n_hosts = q->kind == DANEVIRKE_RELAY ? 1 : N_HOSTS;
 	a.would = a.outcome;
 	a.ttl = 300;

@@ -517,7 +517,7 @@ answer_text(struct arena *a, const struct danevirke_answer *an)
 	if (an->exception != NULL)
 		s = arena_printf(a, "%s exception", s);
 	for (i = 0; i < an->n_hosts; i++) {
-		const struct danevirke_host *h = &an->hosts[i];
+		const struct danevirke_host *h = an->hosts[i];
 
 		s = arena_printf(a, "%s %s", s, h->name);
 		if (h->target != NULL && strcmp(h->target, h->name) != 0)
@@ -687,7 +687,7 @@ test_insecure_tlsa(void **state)
 
 	(void)state;
 	assert_non_null(an = decide(&a, &t, &asked));
-	h = &an->hosts[0];
+	h = an->hosts[0];
 	assert_int_equal(h->action, DANEVIRKE_OPPORTUNISTIC);
 	assert_int_equal(h->tlsa_state, DANEVIRKE_INSECURE);
 	assert_int_equal(h->n_tlsa, 2);
@@ -773,7 +773,7 @@ test_states(void **state)
 	for (i = 0; i < sizeof t / sizeof *t; i++) {
 		const struct test test = { "states", t[i].world, "" };
 
-		h = &decide(&a, &test, &asked)->hosts[0];
+		h = decide(&a, &test, &asked)->hosts[0];
 		if (strstr(h->reason, t[i].reason) == NULL)
 			fail_msg("%zu: %s", i, h->reason);
 		assert_int_equal(h->state, t[i].addrs);
@@ -802,7 +802,7 @@ test_octets(void **state)
 
 	(void)state;
 	assert_non_null(an = decide(&a, &t, &asked));
-	h = &an->hosts[0];
+	h = an->hosts[0];
 	assert_int_equal(h->n_tlsa, 3);
 	assert_non_null(h->tlsa_octets);
 	assert_memory_equal(h->tlsa_octets, "\0\2\3", 3);
@@ -815,7 +815,7 @@ test_octets(void **state)
 	free(copy);
 	assert_non_null(
 	    copy = (void *)(uintptr_t)answer_unpack(packed, n, &err));
-	assert_memory_equal(copy->hosts[0].tlsa_octets, "\0\2\3", 3);
+	assert_memory_equal(copy->hosts[0]->tlsa_octets, "\0\2\3", 3);
 	free(copy);
 	arena_free(&a);
 }

@@ -224,7 +224,7 @@ test_order(void **state)
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 	assert_int_equal(fake.answer->n_hosts, 2);
-	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
 	assert_in_range(fake.answer->ttl, 57, 60); /* a second may end */
 	assert_true(fake.answer->expires > 60);
 	assert_int_equal(fake.n, 1 + 4 + 2);
@@ -262,10 +262,10 @@ test_one_host_stalls(void **state)
 	event_base_loop(fake.base, 0);
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
-	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_HOST_DEFER);
+	assert_int_equal(fake.answer->hosts[0]->action, DANEVIRKE_HOST_DEFER);
 	assert_non_null(
-	    strstr(fake.answer->hosts[0].reason, "no answer within 1 s"));
-	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	    strstr(fake.answer->hosts[0]->reason, "no answer within 1 s"));
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
 	assert_int_equal(fake.cancelled, 2);
 }
 
@@ -278,9 +278,9 @@ test_tlsa_stalls(void **state)
 	assert_non_null(go("d", DANEVIRKE_DOMAIN));
 	event_base_loop(fake.base, 0);
 	assert_int_equal(fake.done, 1);
-	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_HOST_DEFER);
-	assert_int_equal(fake.answer->hosts[0].n_addrs, 1);
-	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->hosts[0]->action, DANEVIRKE_HOST_DEFER);
+	assert_int_equal(fake.answer->hosts[0]->n_addrs, 1);
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
 }
 
 static void
@@ -322,12 +322,12 @@ test_refused(void **state)
 		if (i == 1 || i == 2)
 			assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
 		if (i == 8)
-			assert_int_equal(fake.answer->hosts[0].action,
+			assert_int_equal(fake.answer->hosts[0]->action,
 			    DANEVIRKE_AUTHENTICATE);
 		else if (fake.answer->n_hosts > 0)
-			assert_true(fake.answer->hosts[0].action ==
+			assert_true(fake.answer->hosts[0]->action ==
 				DANEVIRKE_HOST_DEFER ||
-			    fake.answer->hosts[1].action ==
+			    fake.answer->hosts[1]->action ==
 				DANEVIRKE_HOST_DEFER);
 		if (i < 8)
 			teardown(state);
@@ -377,9 +377,9 @@ test_literal(void **state) /* T07 */
 		assert_int_equal(fake.n, 0);
 		assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 		assert_string_equal(
-		    fake.answer->hosts[0].addrs[0].text, t[i].want);
+		    fake.answer->hosts[0]->addrs[0].text, t[i].want);
 		assert_int_equal(
-		    fake.answer->hosts[0].action, DANEVIRKE_OPPORTUNISTIC);
+		    fake.answer->hosts[0]->action, DANEVIRKE_OPPORTUNISTIC);
 		if (i < 2)
 			teardown(state);
 	}
@@ -393,7 +393,7 @@ test_relay(void **state) /* B01 */
 	event_base_loop(fake.base, 0);
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.n, 3);
-	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->hosts[0]->action, DANEVIRKE_AUTHENTICATE);
 }
 
 static void
@@ -456,7 +456,7 @@ test_test(void **state)
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 	assert_int_equal(fake.answer->level, DANEVIRKE_LEVEL_DANE);
-	assert_int_equal(fake.answer->hosts[0].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->hosts[0]->action, DANEVIRKE_AUTHENTICATE);
 }
 
 /* D16: all is there, or the question fails, and the network is left alone. */
@@ -491,7 +491,7 @@ test_stored(void **state)
 	stored("", DANEVIRKE_OK);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 	assert_int_equal(fake.answer->n_hosts, 2);
-	assert_int_equal(fake.answer->hosts[1].action, DANEVIRKE_AUTHENTICATE);
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
 }
 
 int

@@ -16,6 +16,7 @@
 
 static struct turn_failed table;
 static struct danevirke_host hosts[HOSTS];
+static const struct danevirke_host *list[HOSTS];
 static struct danevirke_addr addrs[HOSTS][ADDRS];
 static const char *const names[HOSTS] = { "a.example", "b.example", "c.example",
 	"d.example", "e.example" };
@@ -31,6 +32,7 @@ setup(void **state)
 	memset(hosts, 0, sizeof hosts);
 	memset(addrs, 0, sizeof addrs);
 	for (i = 0; i < HOSTS; i++) {
+		list[i] = &hosts[i];
 		hosts[i].name = names[i];
 		hosts[i].port = 25;
 		hosts[i].addrs = addrs[i];
@@ -58,7 +60,7 @@ assert_hosts(uint64_t now, const char *want)
 {
 	size_t order[HOSTS];
 
-	turn_hosts(&table, hosts, HOSTS, now, order);
+	turn_hosts(&table, list, HOSTS, now, order);
 	assert_order(order, want);
 }
 
