@@ -3,11 +3,15 @@
  * danevirke.h - DANE for SMTP (RFC 7672) as one loadable module
  *
  * danevirke.so exports one symbol, the const table danevirke_v1.  Load the
- * module with dlopen(), fetch the table with dlsym() and check it before use:
+ * module with dlopen(), fetch the table with dlsym() and check it before use,
+ * down to the last call of it that you know or use:
  *
  *	const struct danevirke_api *dv = dlsym(handle, DANEVIRKE_SYMBOL);
- *	if (dv == NULL || dv->abi != DANEVIRKE_ABI || dv->size < sizeof *dv)
+ *	if (dv == NULL || dv->abi != DANEVIRKE_ABI ||
+ *	    !DANEVIRKE_HAS(dv, log_beside))
  *		refuse to go on;
+ *
+ * examples/plugin.c is all that follows here as a program.
  *
  * Routing.  One question, one answer, from DNS data that the module has
  * validated itself (RFC 7672 2.1; no AD bit is ever trusted):
@@ -21,24 +25,97 @@
  *	if (a == NULL)
  *		defer, with err.text;
  *	else if (a->outcome == DANEVIRKE_ROUTE)
- *		try a->hosts in order, each as its action says;
+ *		for (i = 0; i < a->n_hosts; i++)
+ *			for (j = 0; j < a->hosts[i]->n_addrs; j++)
+ *				try(a->hosts[i], &a->hosts[i]->addrs[j]);
+ *	else
+ *		as the outcome says, with a->reason;
  *	dv->release(a);
  *	dv->close(e);
  *
- * Verifying.  After the handshake with host h, whose action is
- * DANEVIRKE_AUTHENTICATE, hand over the chain as received, leaf first:
+ * Trying.  The addresses are used as they are, never looked up again by name.
+ * Connect to addr->ip and host->port, say EHLO, and as host->action says:
+ *
+ *	HOST_DEFER	leave it out.
+ *	OPPORTUNISTIC	STARTTLS if it is offered, with the server's usual
+ *			settings, whatever the certificate; in the clear
+ *			without, or if the handshake fails.
+ *	ENCRYPT		STARTTLS or leave this host: not offered, refused (4xx
+ *			or 5xx) or failed is never clear text and never a
+ *			bounce.  a->tls_priority; any certificate will do.
+ *	AUTHENTICATE	the same, and the chain must satisfy verify().
+ *
+ * SNI is host->base wherever that is not NULL (RFC 7672 8.1), else what the
+ * server usually sends.  The TLS library checks no certificate of its own
+ * accord: neither CAs nor names nor dates count here but where verify() says.
+ * If no address of any host will do, delay.
+ *
+ * Verifying.  After the handshake with a host whose action is AUTHENTICATE (or
+ * whose would is, for the log of a level that blocks nothing), hand over the
+ * chain as received, leaf first; in a resumed session, too:
  *
  *	struct danevirke_chain c = { .certs = certs, .n_certs = n };
- *	struct danevirke_verdict v;
- *	if (dv->verify(h, &c, NULL, &v) != 0)
+ *	struct danevirke_verdict v = { .size = sizeof v };
+ *	if (dv->verify(host, &c, NULL, &v) != 0)
  *		this host must not get the message; v.text says why;
+ *
+ * The log.  One line for each session, with words that every server has in
+ * common, so that they can be counted:
+ *
+ *	dv->log_beside(a, host, tls, v.verified, beside, sizeof beside);
+ *	log("%s via %s:%u: %s%s: %s", a->domain, host->name, host->port,
+ *	    dv->log_word(a, host, tls, v.verified), beside, host->reason);
+ *
+ * prints "example.org via mx.example.org:25: dane: 1 usable of 1 TLSA ...".
+ * Where a->insecure_mx is set the word is "dane-insecure-mx": the host has
+ * proven that it is what its name says, but DNSSEC does not vouch for the MX
+ * record that named it (RFC 7672 2.2.1), so it is no DANE for the domain.
+ *
+ * Levels off and audit block nothing: no action there is stricter than
+ * OPPORTUNISTIC, and what a bogus answer said is used as if it were insecure.
+ * So DEFER means no more there than that DNS said nothing that mail could be
+ * sent to: no address, no answer with any content, or more than the limits of
+ * the configuration allow.  A server that has a way of its own to route takes
+ * that: at off whatever the outcome is (DANEVIRKE_NO_LOOKUP_IF_OFF spares the
+ * lookups), at audit where a->would is DEFER.  One that has none delays, and
+ * calls it trouble with DNS (4.4.3), not with security (4.7.5).
+ *
+ * Loops.  ask() blocks; start() wants a libevent loop that the caller runs.
+ * With another loop there are two ways.  Make an event_base for the engine, and
+ * while a question is under way call event_base_loop(base, EVLOOP_NONBLOCK)
+ * from a timer of the other loop, every 20 ms for example: done() is called
+ * from there.  Or ask() in a process of its own and hand the answer over with
+ * pack() and unpack(): the better way for a server with many domains, as a
+ * stranger's keys can keep a validator busy for long, and a process can be
+ * killed (shim/resolver.h is one).  A thread of its own serves as well if it
+ * opens, asks and closes all by itself.
+ *
+ * TLS.  tls_priority is a GnuTLS priority string.  With another library demand
+ * what it does by default: TLS 1.2 or later, and no suite that is anonymous or
+ * without encryption.  For OpenSSL:
+ *
+ *	SSL_set_min_proto_version(ssl, TLS1_2_VERSION);
+ *	SSL_set_cipher_list(ssl, "DEFAULT:!aNULL:!eNULL");
+ *	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+ *	chain: SSL_get_peer_cert_chain(ssl), each with i2d_X509()
+ *
+ * and say in the log that a tls_priority other than the default is not obeyed.
  *
  * Rules that hold everywhere
  * - Zero means "defer": memory that was never written can only delay mail.
- *   Compare enums with ==, never with &.
- * - Every struct that a caller fills starts with its own size; memory must be
- *   zeroed before it is filled.  Structs grow at their end only.  A change
- *   that cannot be made that way makes a new symbol, danevirke_v2.
+ *   Compare enums with ==, never with &, and take a value that you do not know
+ *   for 0.
+ * - Every struct that a caller fills starts with its size as the caller knows
+ *   it, at least DANEVIRKE_..._MIN; its memory must be zeroed before it is
+ *   filled.  Fields beyond that size count as 0.  Fields that a newer caller
+ *   has and the module does not know must be 0: else it is refused (EINVAL), as
+ *   are flags that the module does not know, everywhere.
+ * - Every struct of the module's starts with its size as the module knows it;
+ *   before a field that is newer than 0.1.0 is read, DANEVIRKE_HAS(p, field)
+ *   must hold.
+ * - These structs grow at their end only, and never into padding.  The others
+ *   say that they are frozen: they do not change within ABI 1.  A change that
+ *   cannot be made that way makes a new symbol, danevirke_v2.
  * - An engine (struct danevirke) belongs to the thread and the process that
  *   opened it.  In a forked child every call on it fails with
  *   DANEVIRKE_EFORK, except close(), which frees memory and touches nothing
@@ -67,12 +144,17 @@ extern "C" {
 #define DANEVIRKE_ABI 1
 #define DANEVIRKE_SYMBOL "danevirke_v1"
 
+/* Is this field within the size that the struct at s, or the table, gives? */
+#define DANEVIRKE_HAS(s, field) \
+	((size_t)((const char *)(&(s)->field + 1) - (const char *)(s)) <= \
+	    (s)->size)
+
 /* Error codes.  Calls that can fail return 0 for success or one of these. */
 enum danevirke_code {
 	DANEVIRKE_OK = 0,
 	DANEVIRKE_EINVAL,  /* an argument is wrong; text says which */
 	DANEVIRKE_ECONF,   /* the configuration cannot be used */
-	DANEVIRKE_EANCHOR, /* the trust anchor file cannot be used (D05) */
+	DANEVIRKE_EANCHOR, /* the trust anchor file cannot be used */
 	DANEVIRKE_ENOMEM,  /* out of memory or descriptors */
 	DANEVIRKE_EFORK,   /* the engine was opened by another process */
 	DANEVIRKE_EDNS,    /* the resolver library refused to work */
@@ -81,13 +163,14 @@ enum danevirke_code {
 	DANEVIRKE_EVERIFY  /* verify(): not authenticated */
 };
 
-/* Owned by the caller.  Always written by a failing call, one line, no \n. */
+/* Owned by the caller.  Always written by a failing call, one line, no \n.
+ * Frozen. */
 struct danevirke_error {
 	int code; /* enum danevirke_code */
 	char text[2044];
 };
 
-/* State of a DNS lookup (RFC 7672 2.1.1).  Indeterminate is ERROR (D02). */
+/* State of a DNS lookup (RFC 7672 2.1.1).  Indeterminate is ERROR. */
 enum danevirke_dnssec {
 	DANEVIRKE_ERROR = 0, /* bogus, SERVFAIL, timeout, malformed ... */
 	DANEVIRKE_INSECURE,  /* proven or configured to be outside DNSSEC */
@@ -96,26 +179,27 @@ enum danevirke_dnssec {
 
 /* What to do with the message as a whole. */
 enum danevirke_outcome {
-	DANEVIRKE_DEFER = 0, /* delay (4xx), reason says why */
+	DANEVIRKE_DEFER = 0, /* delay (4xx), reason says why; at levels off
+			      * and audit see above */
 	DANEVIRKE_ROUTE,     /* try the hosts in order; all fail: delay */
-	DANEVIRKE_NULL_MX,   /* bounce: 556 5.1.10 (RFC 7505, Z01) */
+	DANEVIRKE_NULL_MX,   /* bounce: 556 5.1.10 (RFC 7505) */
 	DANEVIRKE_NO_DOMAIN, /* bounce: 550 5.1.2, no such domain */
-	DANEVIRKE_LOOP       /* bounce: 554 5.4.6, we are the best MX (M10) */
+	DANEVIRKE_LOOP       /* bounce: 554 5.4.6, we are the best MX */
 };
 
 /* What to do with one host (RFC 7672 2.2). */
 enum danevirke_action {
 	DANEVIRKE_HOST_DEFER = 0, /* must not be used now */
 	DANEVIRKE_OPPORTUNISTIC,  /* TLS if offered, clear text allowed */
-	DANEVIRKE_ENCRYPT,        /* TLS required, any certificate (T03) */
+	DANEVIRKE_ENCRYPT,        /* TLS required, any certificate */
 	DANEVIRKE_AUTHENTICATE    /* TLS required, verify() must return 0 */
 };
 
 enum danevirke_level {
 	DANEVIRKE_LEVEL_DANE = 0,  /* RFC 7672 */
-	DANEVIRKE_LEVEL_DANE_ONLY, /* authenticated or delayed (T06) */
-	DANEVIRKE_LEVEL_AUDIT,     /* decide and log, block nothing (P02) */
-	DANEVIRKE_LEVEL_OFF        /* the MTA's own ways (P02) */
+	DANEVIRKE_LEVEL_DANE_ONLY, /* authenticated or delayed */
+	DANEVIRKE_LEVEL_AUDIT,     /* decide and log, block nothing */
+	DANEVIRKE_LEVEL_OFF        /* the MTA's own ways */
 };
 
 enum danevirke_kind {
@@ -123,7 +207,7 @@ enum danevirke_kind {
 	DANEVIRKE_RELAY       /* a host set by the administrator: no MX */
 };
 
-/* RFC 8460 4.3 result types (P07).  NONE: no failure, or not theirs. */
+/* RFC 8460 4.3 result types.  NONE: no failure, or not theirs. */
 enum danevirke_result {
 	DANEVIRKE_RESULT_NONE = 0,
 	DANEVIRKE_STARTTLS_NOT_SUPPORTED,
@@ -154,7 +238,8 @@ enum danevirke_matching {
  * One TLSA record, in the order of the DNS answer.  usage, selector and
  * matching hold the octets found, whatever they are.  A record takes part in
  * verification if and only if use is 1; else why is a text, not NULL:
- * malformed, unsupported (U01-U03), or passed over by digest agility (A01).
+ * malformed, unsupported, or passed over by digest agility (RFC 7671 9).
+ * Frozen: these stand in arrays.
  */
 struct danevirke_tlsa {
 	uint8_t usage, selector, matching;
@@ -165,7 +250,7 @@ struct danevirke_tlsa {
 	const char *why; /* NULL if use */
 };
 
-/* One address.  Order: as to be tried. */
+/* One address.  Order: as to be tried.  Frozen: these stand in arrays. */
 struct danevirke_addr {
 	int family;       /* 4 or 6 */
 	uint8_t ip[16];   /* network order; the first 4 for IPv4 */
@@ -185,14 +270,14 @@ struct danevirke_host {
 	enum danevirke_dnssec state;  /* of the address lookup; no address: of
 				       * the denial, ERROR without a whole one */
 	enum danevirke_result result; /* why DEFER, else NONE */
-	const char *base;             /* base domain = SNI (S01), or NULL */
-	const char *const *names;     /* accepted for usage 2 (N02-N05) */
+	const char *base;             /* TLSA base domain = SNI, or NULL */
+	const char *const *names;     /* accepted for usage 2 */
 	size_t n_names;               /* names[0] is base if base is set */
 	const struct danevirke_addr *addrs;
 	size_t n_addrs; /* 0: unreachable, action is DEFER */
 	const struct danevirke_tlsa *tlsa;
 	size_t n_tlsa;                    /* all found, usable or not */
-	enum danevirke_dnssec tlsa_state; /* SECURE if they count (Q05); of the
+	enum danevirke_dnssec tlsa_state; /* SECURE if they count; of the
 					   * lookup, if tlsa_asked */
 	const char *reason;               /* one line for the log, never NULL */
 	uint32_t tlsa_ttl; /* seconds, as in the zone, the longest if aliases
@@ -208,10 +293,12 @@ struct danevirke_host {
 	/* The name that has the addresses, after aliases; = name without;
 	 * NULL: no address was found. */
 	const char *target;
-	/* Of the alias itself, if target is another name: SECURE (B08, B09),
-	 * INSECURE (B10); ERROR: unknown, or there is none */
+	/* Of the alias itself, if target is another name; ERROR: unknown, or
+	 * there is none (RFC 7672 2.2.2) */
 	enum danevirke_dnssec alias_state;
 };
+/* What verify() reads of it ends here. */
+#define DANEVIRKE_HOST_MIN offsetof(struct danevirke_host, reason)
 
 struct danevirke_answer {
 	size_t size; /* sizeof *answer, as the module knows it */
@@ -219,20 +306,21 @@ struct danevirke_answer {
 	enum danevirke_level level;
 	enum danevirke_dnssec state;  /* of the MX lookup (relay: SECURE) */
 	enum danevirke_result result; /* why DEFER, else NONE */
-	uint8_t insecure_mx;          /* 1: success is dane-insecure-mx (M06) */
-	uint8_t implicit_mx;          /* 1: no MX, the domain itself (B02) */
+	uint8_t insecure_mx;          /* 1: success is dane-insecure-mx */
+	uint8_t implicit_mx;          /* 1: no MX, the domain itself */
 	uint32_t ttl;                 /* seconds, of the shortest lived part */
 	uint64_t expires;             /* CLOCK_BOOTTIME seconds: made + ttl */
 	const char *domain;           /* the next hop asked, as A-labels */
-	const char *final; /* after aliases; = domain without (M03) */
+	const char *final;            /* after aliases; = domain without */
 	const char *profile;
 	const char *exception; /* reason of a destination rule, or NULL */
 	const char *reason;    /* one line for the log, never NULL */
-	const struct danevirke_host *const *hosts;
+	const struct danevirke_host *const *hosts; /* each by its pointer */
 	/* ROUTE: at least one whose action is not DEFER; else what was found,
 	 * for the log: not to be tried */
 	size_t n_hosts;
-	/* GnuTLS string for ENCRYPT and AUTHENTICATE hosts (S03, S04) */
+	/* GnuTLS string for ENCRYPT and AUTHENTICATE hosts; other libraries:
+	 * see above */
 	const char *tls_priority;
 	uint32_t signed_until; /* of the MX lookup; as in struct host */
 };
@@ -246,7 +334,7 @@ struct danevirke_answer {
 #define DANEVIRKE_TEST 0x02
 /* Nobody is asked: every lookup must be in the store of this process's user,
  * or the question fails at once (EDNS).  No resolver is made for it, so what
- * it costs does not depend on what a stranger's zone holds (D16). */
+ * it costs does not depend on what a stranger's zone holds. */
 #define DANEVIRKE_STORED 0x04
 
 struct danevirke_question {
@@ -255,13 +343,15 @@ struct danevirke_question {
 	const char *name;    /* U-labels or A-labels; required.  An
 					 * address literal ("[192.0.2.1]",
 					 * "[IPv6:::1]", or bare for RELAY) is
-					 * routed without DANE (T07) */
+					 * routed without DANE */
 	uint16_t port;       /* 0 = 25 */
 	const char *profile; /* NULL = "default" */
 	uint32_t flags;
 };
+#define DANEVIRKE_QUESTION_MIN offsetof(struct danevirke_question, flags)
 
-/* The chain as received, leaf first.  Bytes are read only during the call. */
+/* The chain as received, leaf first.  Bytes are read only during the call.
+ * Both are frozen. */
 struct danevirke_cert {
 	const uint8_t *der;
 	size_t len;
@@ -271,7 +361,7 @@ struct danevirke_chain {
 	size_t n_certs;
 };
 
-/* verify() with usages 0 and 1, for callers outside SMTP (U01). */
+/* verify() with usages 0 and 1, for callers outside SMTP (RFC 7672 3.1.3). */
 #define DANEVIRKE_PKIX_USAGES 0x01
 
 struct danevirke_verify_options {
@@ -280,8 +370,12 @@ struct danevirke_verify_options {
 	time_t now;          /* seconds since 1970; 0 = the clock */
 	const char *ca_file; /* PEM, for usages 0 and 1 only */
 };
+#define DANEVIRKE_VERIFY_OPTIONS_MIN \
+	offsetof(struct danevirke_verify_options, now)
 
+/* size is the caller's; of the rest what fits is written, text cut short. */
 struct danevirke_verdict {
+	size_t size;                  /* sizeof v */
 	int verified;                 /* 1 = authenticated, else 0 */
 	int index;                    /* of the record in tlsa[], -1 = none */
 	int depth;                    /* of the match, leaf = 0, -1 = none */
@@ -289,6 +383,7 @@ struct danevirke_verdict {
 	enum danevirke_result result; /* if not verified */
 	char text[512];               /* one line for the log */
 };
+#define DANEVIRKE_VERDICT_MIN offsetof(struct danevirke_verdict, index)
 
 /* How the host process is told.  Levels as in syslog(3): 3 error ... 7. */
 typedef void danevirke_log(void *arg, int level, const char *text);
@@ -314,13 +409,15 @@ struct danevirke_options {
 	void *log_arg;
 	uint32_t flags; /* DANEVIRKE_KEEP_FRESH, DANEVIRKE_OPEN_ALL */
 };
+#define DANEVIRKE_OPTIONS_MIN offsetof(struct danevirke_options, flags)
 
-/* resolver.zones: below name the servers of forward are asked. */
+/* resolver.zones: below name the servers of forward are asked.  Frozen: these
+ * stand in an array. */
 struct danevirke_zone {
 	const char *name;           /* A-labels */
 	const char *const *forward; /* "192.0.2.1@53", as below */
 	size_t n_forward;           /* 0: as everywhere */
-	uint8_t insecure;           /* 1: outside DNSSEC (D01) */
+	uint8_t insecure;           /* 1: outside DNSSEC */
 };
 
 /* What the shims need to know of the configuration.  Owned by the engine. */
@@ -363,8 +460,7 @@ struct danevirke_profile {
 	size_t size;
 	const char *name;
 	enum danevirke_level level;
-	const char *tls_priority; /* GnuTLS string for ENCRYPT and
-					 * AUTHENTICATE hosts (S03, S04) */
+	const char *tls_priority; /* as in struct danevirke_answer */
 };
 
 /* Runs exactly once, from the loop, never inside start().  The answer belongs
@@ -410,7 +506,8 @@ struct danevirke_api {
 
 	/* Does the chain satisfy this host's records (RFC 7671, 7672 3)?
 	 * 0: authenticated, v->verified is 1.  Else a code (EVERIFY: a sound
-	 * question, answered no), and v->text and v->result say why.  Pure: no
+	 * question, answered no), and v->text and v->result say why, unless v
+	 * is NULL or too small, when nothing is written.  Pure: no
 	 * engine, network, file (but ca_file) or state; some 20 ms of work at
 	 * most, whatever the chain.  o may be NULL.  Reads
 	 * of host only base, names, tlsa (whose use must be set) and would,
@@ -425,14 +522,16 @@ struct danevirke_api {
 
 	/* Sets usable, use and why of records whose usage, selector, matching,
 	 * data and len are filled (RFC 7671 9).  flags: DANEVIRKE_PKIX_USAGES.
-	 * The order of digests is the default, strongest first.  Returns the
-	 * number of records with use = 1.  why points at constant text. */
-	size_t (*classify)(
-	    struct danevirke_tlsa *tlsa, size_t n, uint32_t flags);
+	 * The order of digests is the default, strongest first.  *used, which
+	 * may be NULL: the number of records with use = 1.  why points at
+	 * constant text.  0; EINVAL: and then no record is in use. */
+	int (*classify)(struct danevirke_tlsa *tlsa, size_t n, uint32_t flags,
+	    size_t *used, struct danevirke_error *err);
 
-	/* Writes the answer as bytes without pointers, to be handed to another
-	 * process of the same machine and build.  Returns the length needed;
-	 * buf is written only if len is at least that. */
+	/* Writes the answer, which is the module's own, as bytes without
+	 * pointers, to be handed to another process of the same machine and
+	 * build.  Returns the length needed, 0 for what is no answer; buf is
+	 * written only if len is at least that. */
 	size_t (*pack)(const struct danevirke_answer *a, void *buf, size_t len);
 
 	/* Checks every length and offset of such bytes, which may come from an
@@ -466,11 +565,25 @@ struct danevirke_api {
 	int (*store_flush)(struct danevirke *e, const char *name, size_t *n,
 	    struct danevirke_error *err);
 
-	/* May this address, which a zone has named, be talked to (M12)?  0 for
+	/* May this address, which a zone has named, be talked to?  0 for
 	 * loopback, multicast and the like, unless resolver.allow_addresses
 	 * has it; else 1.  ip as in struct danevirke_addr. */
 	int (*may_use)(
 	    const struct danevirke *e, int family, const uint8_t *ip);
+
+	/* The word of the log for a message that goes to host over this
+	 * session, whose tls and verified are 0 or 1: "dane",
+	 * "dane-insecure-mx", "encrypt", "opportunistic-tls", "clear", or
+	 * "deferred" where the action forbids it.  Constant text. */
+	const char *(*log_word)(const struct danevirke_answer *a,
+	    const struct danevirke_host *host, int tls, int verified);
+
+	/* What stands beside it, into buf: " (audit)", " (audit: would be
+	 * deferred)", " (exception: why)" or "".  host may be NULL: the domain
+	 * as a whole. */
+	void (*log_beside)(const struct danevirke_answer *a,
+	    const struct danevirke_host *host, int tls, int verified, char *buf,
+	    size_t len);
 };
 
 extern const struct danevirke_api danevirke_v1;

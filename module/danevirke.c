@@ -36,13 +36,54 @@ struct danevirke_query {
 	LIST_ENTRY(danevirke_query) entry;
 };
 
-/* Structs of callers that know fewer fields than we do are still served. */
-#define OPTIONS_MIN offsetof(struct danevirke_options, log_arg) + sizeof(void *)
-#define QUESTION_MIN \
-	offsetof(struct danevirke_question, flags) + sizeof(uint32_t)
-#define FLAGS \
-	(uint32_t)( \
-	    DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED)
+#define OPEN_FLAGS (DANEVIRKE_KEEP_FRESH | DANEVIRKE_OPEN_ALL)
+#define QUESTION_FLAGS \
+	(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED)
+#define VERIFY_FLAGS DANEVIRKE_PKIX_USAGES
+
+/* A size beyond this is none. */
+#define SIZE_SANE 4096
+
+/*
+ * A caller's struct, which may know fewer fields than ours or more, as ours: to
+ * has known octets.  What we do not know cannot be obeyed.
+ */
+static int
+arg_take(void *to, size_t known, const void *from, size_t least,
+    const char *what, struct danevirke_error *err)
+{
+	const char *p = from;
+	size_t size = 0, i;
+
+	memset(to, 0, known);
+	if (from != NULL)
+		memcpy(&size, from, sizeof size);
+	/* sizeof is a multiple; another size would cut a field in two */
+	if (size < least || size > SIZE_SANE || size % sizeof size != 0)
+		return fail(err, DANEVIRKE_EINVAL,
+		    "%s: %s, want size %zu to %d, and %zu is whole", what,
+		    from == NULL ? "NULL" : "size is wrong", least, SIZE_SANE,
+		    known);
+	for (i = known; i < size; i++)
+		if (p[i] != 0)
+			return fail(err, DANEVIRKE_EINVAL,
+			    "%s: octet %zu is set, and danevirke " PACKAGE_VERSION
+			    " knows %zu",
+			    what, i, known);
+	memcpy(to, from, size < known ? size : known);
+	return DANEVIRKE_OK;
+}
+
+static int
+arg_flags(uint32_t flags, uint32_t known, const char *what,
+    struct danevirke_error *err)
+{
+	if ((flags & ~known) == 0)
+		return DANEVIRKE_OK;
+	return fail(err, DANEVIRKE_EINVAL,
+	    "%s.flags: 0x%x: has bits that mean nothing", what,
+	    (unsigned)flags);
+}
 
 static int
 engine_check(const struct danevirke *e, struct danevirke_error *err)
@@ -61,21 +102,18 @@ static int engine_ready(struct danevirke *, struct danevirke_error *);
 static void dv_close(struct danevirke *);
 
 static struct danevirke *
-dv_open(const struct danevirke_options *o, struct danevirke_error *err)
+dv_open(const struct danevirke_options *options, struct danevirke_error *err)
 {
 	const char *path = SYSCONFDIR "/danevirke.conf";
+	struct danevirke_options o;
 	struct danevirke *e;
-	uint32_t flags;
 
-	if (o == NULL || o->size < OPTIONS_MIN) {
-		fail(err, DANEVIRKE_EINVAL,
-		    "options: NULL or size %zu, want "
-		    "at least %zu",
-		    o == NULL ? 0 : o->size, (size_t)(OPTIONS_MIN));
+	if (arg_take(&o, sizeof o, options, DANEVIRKE_OPTIONS_MIN, "options",
+		err) != DANEVIRKE_OK ||
+	    arg_flags(o.flags, OPEN_FLAGS, "options", err) != DANEVIRKE_OK)
 		return NULL;
-	}
-	if (o->config != NULL)
-		path = o->config;
+	if (o.config != NULL)
+		path = o.config;
 	if (*path != '/') {
 		fail(err, DANEVIRKE_EINVAL,
 		    "options.config: \"%s\": want an "
@@ -88,17 +126,16 @@ dv_open(const struct danevirke_options *o, struct danevirke_error *err)
 		return NULL;
 	}
 	e->pid = getpid();
-	e->log = o->log;
-	e->log_arg = o->log_arg;
-	e->base = o->base;
-	e->own_base = o->base == NULL;
-	flags = o->size >= sizeof *o ? o->flags : 0;
-	e->keep_fresh = o->base != NULL && (flags & DANEVIRKE_KEEP_FRESH) != 0;
-	if ((e->conf = conf_load(path, o->log, o->log_arg, err)) == NULL) {
+	e->log = o.log;
+	e->log_arg = o.log_arg;
+	e->base = o.base;
+	e->own_base = o.base == NULL;
+	e->keep_fresh = o.base != NULL && (o.flags & DANEVIRKE_KEEP_FRESH) != 0;
+	if ((e->conf = conf_load(path, o.log, o.log_arg, err)) == NULL) {
 		free(e);
 		return NULL;
 	}
-	if ((flags & DANEVIRKE_OPEN_ALL) != 0 &&
+	if ((o.flags & DANEVIRKE_OPEN_ALL) != 0 &&
 	    (engine_ready(e, err) != DANEVIRKE_OK ||
 		dns_open(e->dns, err) != DANEVIRKE_OK)) {
 		dv_close(e);
@@ -189,33 +226,29 @@ on_done(void *arg, const struct danevirke_answer *answer,
 }
 
 static int
-begin(struct danevirke *e, const struct danevirke_question *question,
+begin(struct danevirke *e, const struct danevirke_question *asked,
     danevirke_done *done, void *arg, struct danevirke_query **query,
     struct danevirke_error *err)
 {
 	struct danevirke_error mine = { 0, "" };
+	struct danevirke_question question;
 	struct danevirke_query *q;
 	int code;
 
 	if (err == NULL)
 		err = &mine;
 	err->code = 0;
-	if (question == NULL || question->size < QUESTION_MIN ||
-	    question->name == NULL)
+	if ((code = arg_take(&question, sizeof question, asked,
+		 DANEVIRKE_QUESTION_MIN, "question", err)) != DANEVIRKE_OK ||
+	    (code = arg_flags(question.flags, QUESTION_FLAGS, "question",
+		 err)) != DANEVIRKE_OK)
+		return code;
+	if (question.name == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "question.name: NULL");
+	if (question.kind != DANEVIRKE_DOMAIN &&
+	    question.kind != DANEVIRKE_RELAY)
 		return fail(err, DANEVIRKE_EINVAL,
-		    "question: NULL, without "
-		    "a name, or its size is less than %zu",
-		    (size_t)(QUESTION_MIN));
-	if (question->kind != DANEVIRKE_DOMAIN &&
-	    question->kind != DANEVIRKE_RELAY)
-		return fail(err, DANEVIRKE_EINVAL,
-		    "question.kind: %d: want 0 "
-		    "or 1",
-		    (int)question->kind);
-	if (question->flags & ~FLAGS)
-		return fail(err, DANEVIRKE_EINVAL,
-		    "question.flags: 0x%x: has bits that mean nothing",
-		    (unsigned)question->flags);
+		    "question.kind: %d: want 0 or 1", (int)question.kind);
 	if ((code = engine_ready(e, err)) != DANEVIRKE_OK)
 		return code;
 	if ((q = calloc(1, sizeof *q)) == NULL)
@@ -223,7 +256,7 @@ begin(struct danevirke *e, const struct danevirke_question *question,
 	q->engine = e;
 	q->done = done;
 	q->arg = arg;
-	q->route = route_start(e->conf, e->dns, e->base, question, e->log,
+	q->route = route_start(e->conf, e->dns, e->base, &question, e->log,
 	    e->log_arg, on_done, q, err);
 	if (q->route == NULL) {
 		free(q);
@@ -338,33 +371,19 @@ dv_ask(struct danevirke *e, const struct danevirke_question *question,
 	return w.answer;
 }
 
+/* The clock and the CA file are read here, so that the rest is pure. */
 static int
-dv_verify(const struct danevirke_host *host,
+verify_asked(const struct danevirke_host *host,
     const struct danevirke_chain *chain,
     const struct danevirke_verify_options *o, struct danevirke_verdict *v)
 {
-	struct verify_world w = { 0 };
+	struct verify_world w = {
+		.now = o->now, .flags = o->flags, .ca_file = o->ca_file
+	};
 	int code;
 
-	if (v == NULL)
-		return DANEVIRKE_EINVAL;
-	memset(v, 0, sizeof *v);
-	v->index = v->depth = v->usage = -1;
-	v->result = DANEVIRKE_VALIDATION_FAILURE;
-	if (host == NULL || chain == NULL ||
-	    (o != NULL && o->size < sizeof *o)) {
-		snprintf(v->text, sizeof v->text, "%s",
-		    "verify: host or "
-		    "chain is NULL, or the size of the options is wrong");
-		return DANEVIRKE_EINVAL;
-	}
 	if ((code = verify_check(host, chain, v)) != DANEVIRKE_OK)
 		return code;
-	if (o != NULL) {
-		w.now = o->now;
-		w.flags = o->flags;
-		w.ca_file = o->ca_file;
-	}
 	if (w.now == 0)
 		w.now = time(NULL);
 	if (w.ca_file != NULL && verify_by_pkix(host, w.flags))
@@ -374,27 +393,85 @@ dv_verify(const struct danevirke_host *host,
 	return code;
 }
 
+static int
+verify_checked(const struct danevirke_host *host,
+    const struct danevirke_chain *chain,
+    const struct danevirke_verify_options *options, struct danevirke_verdict *v)
+{
+	struct danevirke_verify_options o = { 0 };
+	struct danevirke_error err;
+
+	v->index = v->depth = v->usage = -1;
+	v->result = DANEVIRKE_VALIDATION_FAILURE;
+	if (host == NULL || chain == NULL)
+		fail(&err, DANEVIRKE_EINVAL, "host or chain is NULL");
+	else if (options == NULL ||
+	    (arg_take(&o, sizeof o, options, DANEVIRKE_VERIFY_OPTIONS_MIN,
+		 "options", &err) == DANEVIRKE_OK &&
+		arg_flags(o.flags, VERIFY_FLAGS, "options", &err) ==
+		    DANEVIRKE_OK))
+		return verify_asked(host, chain, &o, v);
+	snprintf(v->text, sizeof v->text, "verify: %.500s", err.text);
+	return DANEVIRKE_EINVAL;
+}
+
+static int
+dv_verify(const struct danevirke_host *host,
+    const struct danevirke_chain *chain,
+    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
+{
+	const size_t text = offsetof(struct danevirke_verdict, text);
+	struct danevirke_verdict mine = { 0 };
+	size_t size;
+	int code;
+
+	if (v == NULL || v->size < DANEVIRKE_VERDICT_MIN || v->size > SIZE_SANE)
+		return DANEVIRKE_EINVAL;
+	size = v->size;
+	code = verify_checked(host, chain, o, &mine);
+	mine.size = size;
+	if (size > text && size - text < sizeof mine.text)
+		mine.text[size - text - 1] = '\0';
+	memcpy(v, &mine, size < sizeof mine ? size : sizeof mine);
+	return code;
+}
+
 static void
 dv_release(const struct danevirke_answer *a)
 {
 	free((void *)(uintptr_t)a);
 }
 
-static size_t
-dv_classify(struct danevirke_tlsa *tlsa, size_t n, uint32_t flags)
+static int
+dv_classify(struct danevirke_tlsa *tlsa, size_t n, uint32_t flags, size_t *used,
+    struct danevirke_error *err)
 {
 	static const uint8_t digests[] = { DANEVIRKE_SHA2_512,
 		DANEVIRKE_SHA2_256 };
+	size_t sum = 0, i;
+	int code;
 
-	return tlsa == NULL ?
-	    0 :
-	    tlsa_classify(tlsa, n, flags, digests, sizeof digests);
+	if (used != NULL)
+		*used = 0;
+	if (tlsa == NULL && n > 0)
+		return fail(err, DANEVIRKE_EINVAL, "tlsa: NULL");
+	code = arg_flags(flags, VERIFY_FLAGS, "classify", err);
+	if (code == DANEVIRKE_OK)
+		sum = tlsa_classify(tlsa, n, flags, digests, sizeof digests);
+	else
+		for (i = 0; i < n; i++) {
+			tlsa[i].usable = tlsa[i].use = 0;
+			tlsa[i].why = "not judged: flags mean nothing";
+		}
+	if (used != NULL)
+		*used = sum;
+	return code;
 }
 
 static size_t
 dv_pack(const struct danevirke_answer *a, void *buf, size_t len)
 {
-	return a == NULL ? 0 : answer_pack(a, buf, len);
+	return a == NULL || a->size != sizeof *a ? 0 : answer_pack(a, buf, len);
 }
 
 static const struct danevirke_settings *
@@ -509,4 +586,6 @@ const struct danevirke_api danevirke_v1 = {
 	.store_list = dv_store_list,
 	.store_flush = dv_store_flush,
 	.may_use = dv_may_use,
+	.log_word = log_word,
+	.log_beside = log_beside,
 };

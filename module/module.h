@@ -26,9 +26,10 @@
  *	pool.c			  pool_crt()	the certificates, and the cost
  *	match.c			    match_record()	does a record name it?
  *	spki.c			      cert_parts()	certificate -> raw SPKI
+ *	word.c		danevirke_v1.log_word	what every log says of a host
  *
- * policy, decide, tlsa, and verify with all below it are pure: no DNS, clock,
- * file or engine.
+ * policy, decide, tlsa, word, and verify with all below it are pure: no DNS,
+ * clock, file or engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H
@@ -374,6 +375,14 @@ struct danevirke_answer *answer_make(const struct danevirke_answer *draft);
 size_t answer_pack(const struct danevirke_answer *, void *buf, size_t len);
 const struct danevirke_answer *
 answer_unpack(const void *buf, size_t len, struct danevirke_error *err);
+
+/* ------------------------------------------------------------------ word */
+
+/* As danevirke_v1 has them. */
+const char *log_word(const struct danevirke_answer *,
+    const struct danevirke_host *, int tls, int verified);
+void log_beside(const struct danevirke_answer *, const struct danevirke_host *,
+    int tls, int verified, char *buf, size_t len);
 
 /* ----------------------------------------------------------------- route */
 

@@ -12,9 +12,6 @@
 
 #include "path.h"
 
-/* of a host: all that is read lies before */
-#define HOST_SIZE offsetof(struct danevirke_host, reason)
-
 /* U06, U07, N01: nothing but the key or certificate counts. */
 static bool
 verify_ee(const struct danevirke_host *host, const struct danevirke_cert *leaf,
@@ -229,11 +226,11 @@ verify_check(const struct danevirke_host *host,
 {
 	size_t i;
 
-	if (host->size < HOST_SIZE)
+	if (host->size < DANEVIRKE_HOST_MIN)
 		return verify_refuse(v, DANEVIRKE_EINVAL,
 		    DANEVIRKE_VALIDATION_FAILURE,
-		    "verify: size of the host is %zu, want %zu", host->size,
-		    sizeof *host);
+		    "verify: size of the host is %zu, want at least %zu",
+		    host->size, DANEVIRKE_HOST_MIN);
 	if (host->would != DANEVIRKE_AUTHENTICATE)
 		return verify_refuse(v, DANEVIRKE_EINVAL,
 		    DANEVIRKE_VALIDATION_FAILURE,

@@ -254,6 +254,7 @@ on_secured(void *arg, const char *why)
 	s->state = STARTTLS_VERIFY;
 	if (s->t.host != NULL) {
 		s->judged = true;
+		s->verdict.size = sizeof s->verdict;
 		if (s->dv->verify(s->t.host, &s->chain, NULL, &s->verdict) !=
 			0 ||
 		    !s->verdict.verified) {

@@ -364,7 +364,7 @@ lint_base(struct report *r, const struct address_report *ar,
     const struct danevirke_tlsa *t, const struct danevirke_verify_options *o)
 {
 	struct danevirke_host alone = *h;
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	char name[KIND_LEN];
 
 	alone.names = &alone.base;
@@ -387,7 +387,7 @@ lint_group(struct report *r, const struct address_report *ar,
 {
 	struct danevirke_host h = *ar->host;
 	struct danevirke_verify_options o = { .size = sizeof o, .now = l->now };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -463,7 +463,7 @@ lint_chain(struct report *r, struct address_report *ar,
 		/* what a sender would say, with agility and all records */
 		struct danevirke_verify_options o = { .size = sizeof o,
 			.now = l.now };
-		struct danevirke_verdict v;
+		struct danevirke_verdict v = { .size = sizeof v };
 
 		ar->verified = r->dv->verify(h, chain, &o, &v) == 0 &&
 		    v.verified;

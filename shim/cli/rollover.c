@@ -239,9 +239,9 @@ matches(struct cli *c, const struct job *job, const uint8_t kind[3],
 	struct danevirke_chain chain = { job->certs, job->n_certs };
 	struct danevirke_verify_options o = { .size = sizeof o,
 		.now = job->now };
-	struct danevirke_verdict v = { 0 };
+	struct danevirke_verdict v = { .size = sizeof v };
 
-	if (c->dv->classify(&t, 1, 0) != 1) {
+	if (c->dv->classify(&t, 1, 0, NULL, NULL) != 0 || t.use != 1) {
 		snprintf(why, len, "%s", t.why);
 		return false;
 	}

@@ -120,9 +120,10 @@ level_word(enum danevirke_level l)
 
 /* The verdict word of the log if the host does its part */
 static const char *
-verdict(const struct danevirke_answer *a, const struct danevirke_host *h)
+verdict(struct cli *c, const struct danevirke_answer *a,
+    const struct danevirke_host *h)
 {
-	return shim_verdict(a, h, h->action != DANEVIRKE_HOST_DEFER,
+	return c->dv->log_word(a, h, h->action != DANEVIRKE_HOST_DEFER,
 	    h->action == DANEVIRKE_AUTHENTICATE);
 }
 
@@ -189,7 +190,7 @@ json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	json_int(j, "port", h->port);
 	json_string(j, "action", action_word(h->action));
 	json_string(j, "would", action_word(h->would));
-	json_string(j, "verdict", verdict(a, h));
+	json_string(j, "verdict", verdict(c, a, h));
 	json_string(j, "addresses_state", state_word(h->state));
 	json_array(j, "addresses");
 	for (i = 0; i < h->n_addrs; i++)
@@ -286,7 +287,7 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 	char beside[256];
 	size_t i;
 
-	shim_beside(a, h, 1, 1, beside, sizeof beside);
+	c->dv->log_beside(a, h, 1, 1, beside, sizeof beside);
 	out_print("  %u ", h->preference);
 	out_colour(c, OUT_BOLD, h->name);
 	out_print(":%u: ", h->port);
@@ -294,7 +295,7 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 	    h->action == DANEVIRKE_AUTHENTICATE   ? OUT_GOOD :
 		h->action == DANEVIRKE_HOST_DEFER ? OUT_BAD :
 						    OUT_WARN,
-	    verdict(a, h));
+	    verdict(c, a, h));
 	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
 	    action_text(h->action), h->reason, state_word(h->state));
 	for (i = 0; i < h->n_addrs; i++)

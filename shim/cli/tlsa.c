@@ -121,7 +121,7 @@ confirm(struct cli *c, const struct record *r)
 	struct danevirke_host h = { .size = sizeof h, .tlsa = &t, .n_tlsa = 1 };
 	struct danevirke_cert cert;
 	struct danevirke_chain chain = { &cert, 1 };
-	struct danevirke_verdict v = { 0 };
+	struct danevirke_verdict v = { .size = sizeof v };
 
 	if (r->item->type != ITEM_CERT)
 		return 0;
@@ -132,7 +132,7 @@ confirm(struct cli *c, const struct record *r)
 	t.len = r->data.len;
 	cert.der = r->item->cert.data;
 	cert.len = r->item->cert.len;
-	if (c->dv->classify(&t, 1, 0) != 1)
+	if (c->dv->classify(&t, 1, 0, NULL, NULL) != 0 || t.use != 1)
 		return cli_error(c,
 		    "%s: the module does not accept the "
 		    "record: %s",

@@ -298,7 +298,11 @@ judge(struct cli *c, struct job *job)
 	struct danevirke_host host = { .size = sizeof host };
 	struct danevirke_chain chain = { job->certs, job->n_certs };
 	struct danevirke_verify_options o = { .size = sizeof o };
-	struct danevirke_verdict v = { .index = -1, .depth = -1, .usage = -1 };
+	struct danevirke_verdict v = {
+		.size = sizeof v, .index = -1, .depth = -1, .usage = -1
+	};
+	struct danevirke_error err;
+	size_t used;
 	int code;
 
 	host.action = host.would = DANEVIRKE_AUTHENTICATE;
@@ -310,7 +314,10 @@ judge(struct cli *c, struct job *job)
 	o.flags = job->flags;
 	o.now = job->at;
 	o.ca_file = job->ca;
-	if (c->dv->classify(job->tlsa, job->n_tlsa, job->flags) == 0) {
+	if (c->dv->classify(job->tlsa, job->n_tlsa, job->flags, &used, &err) !=
+	    0)
+		return cli_error(c, "%s", err.text);
+	if (used == 0) {
 		/* T03: TLS is wanted, nothing can be authenticated */
 		v.result = DANEVIRKE_TLSA_INVALID;
 		snprintf(v.text, sizeof v.text, "no TLSA record is usable: %s",

@@ -128,9 +128,9 @@ say_verdict(const struct hop *h, const struct danevirke_answer *a,
     const struct danevirke_host *host, bool tls, bool verified,
     const char *verdict, const char *reason)
 {
-	char beside[300];
+	char beside[300], why[TEXT_LEN];
 
-	shim_beside(a, host, tls, verified, beside, sizeof beside);
+	api(why)->log_beside(a, host, tls, verified, beside, sizeof beside);
 	if (host == NULL)
 		say("%s: %s%s: %s", h->host, verdict, beside, reason);
 	else
@@ -363,7 +363,7 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 	    host->action != DANEVIRKE_OPPORTUNISTIC)
 		tls = false;
 	verified = tls && how != NULL;
-	verdict = shim_verdict(a, host, tls, verified);
+	verdict = api(why)->log_word(a, host, tls, verified);
 	if (strcmp(verdict, "deferred") == 0) {
 		snprintf(why, TEXT_LEN, "%s: %.700s",
 		    !tls         ? "this session is not encrypted" :

@@ -223,7 +223,7 @@ judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
 {
 	struct danevirke_cert certs[MAX_CHAIN];
 	struct danevirke_chain chain = { certs, (size_t)live.n };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	char why[TEXT_LEN] = "", text[TEXT_LEN];
 	int i, code;
 

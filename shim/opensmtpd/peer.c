@@ -149,7 +149,7 @@ host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 		snprintf(line, sizeof line, "%s [%s]", text,
 		    d->hub->dv->result_name(result));
 	d->hub->count[COUNT_DEFERRED]++;
-	verdict_host(d->answer, h, false, false, "deferred", line);
+	verdict_host(d->hub, d->answer, h, false, false, "deferred", line);
 	if (d->rank >= RANK_DANE)
 		return;
 	d->rank = dane ? RANK_DANE : RANK_OTHER;
@@ -210,6 +210,7 @@ judge_softly(struct dial *d, const struct danevirke_host *h,
     const struct starttls_result *r, struct danevirke_verdict *v)
 {
 	memset(v, 0, sizeof *v);
+	v->size = sizeof *v;
 	if (r->verdict != NULL)
 		*v = *r->verdict;
 	else if (r->tls && h->would == DANEVIRKE_AUTHENTICATE)
@@ -438,7 +439,7 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		if (a->level == DANEVIRKE_LEVEL_AUDIT &&
 		    a->would == DANEVIRKE_DEFER)
 			verdict_domain(
-			    d->answer, "opportunistic-tls"); /* P02 */
+			    d->hub, d->answer, "opportunistic-tls"); /* P02 */
 		if (order(d)) {
 			try_next(d);
 			return;
@@ -462,10 +463,10 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	}
 	if (d->refusal.code / 100 == 5) {
 		d->hub->count[COUNT_BOUNCED]++;
-		verdict_domain(d->answer, "bounced");
+		verdict_domain(d->hub, d->answer, "bounced");
 	} else {
 		d->hub->count[COUNT_DEFERRED]++;
-		verdict_domain(d->answer, "deferred");
+		verdict_domain(d->hub, d->answer, "deferred");
 	}
 	give_up(d);
 }
@@ -523,7 +524,8 @@ dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
 		snprintf(code, sizeof code, "%d ", why->code);
 	snprintf(text, sizeof text, "%s%s", code, why->text);
 	d->hub->count[COUNT_DEFERRED]++;
-	verdict_host(d->answer, host_now(d), false, false, "deferred", text);
+	verdict_host(
+	    d->hub, d->answer, host_now(d), false, false, "deferred", text);
 	if (said || d->rank < RANK_DANE) {
 		d->refusal = *why;
 		d->rank = said ? RANK_SAID : RANK_OTHER;

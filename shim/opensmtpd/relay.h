@@ -141,11 +141,12 @@ void session_new(
 #define VERDICT_LEN 900 /* octets of a text for the log */
 
 /* Into the log: "DOMAIN via HOST:PORT: VERDICT: text". */
-void
-verdict_host(const struct danevirke_answer *, const struct danevirke_host *,
-    bool tls, bool verified, const char *verdict, const char *text);
+void verdict_host(const struct hub *, const struct danevirke_answer *,
+    const struct danevirke_host *, bool tls, bool verified, const char *verdict,
+    const char *text);
 /* "DOMAIN: VERDICT: reason" */
-void verdict_domain(const struct danevirke_answer *, const char *verdict);
+void verdict_domain(
+    const struct hub *, const struct danevirke_answer *, const char *verdict);
 /* A session that may be used is logged and counted.  tls_why: why it is in the
  * clear, if TLS failed there before; else NULL. */
 void verdict_success(struct hub *, const struct danevirke_answer *,

@@ -116,7 +116,8 @@ host_failed(
 
 void
 turn_hosts(const struct turn_failed *t,
-    const struct danevirke_host *const *hosts, size_t n, uint64_t now, size_t *order)
+    const struct danevirke_host *const *hosts, size_t n, uint64_t now,
+    size_t *order)
 {
 	size_t i, at = 0;
 	int late;

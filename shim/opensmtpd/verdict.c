@@ -7,22 +7,24 @@
 #include "relay.h"
 
 void
-verdict_host(const struct danevirke_answer *a, const struct danevirke_host *h,
-    bool tls, bool verified, const char *verdict, const char *text)
+verdict_host(const struct hub *hub, const struct danevirke_answer *a,
+    const struct danevirke_host *h, bool tls, bool verified,
+    const char *verdict, const char *text)
 {
 	char beside[300];
 
-	shim_beside(a, h, tls, verified, beside, sizeof beside);
+	hub->dv->log_beside(a, h, tls, verified, beside, sizeof beside);
 	say(LOG_INFO, "%s via %s:%u: %s%s: %s", a->domain, h->name, h->port,
 	    verdict, beside, text);
 }
 
 void
-verdict_domain(const struct danevirke_answer *a, const char *verdict)
+verdict_domain(const struct hub *hub, const struct danevirke_answer *a,
+    const char *verdict)
 {
 	char beside[300];
 
-	shim_beside(a, NULL, 0, 0, beside, sizeof beside);
+	hub->dv->log_beside(a, NULL, 0, 0, beside, sizeof beside);
 	say(LOG_INFO, "%s: %s%s: %s", a->domain, verdict, beside, a->reason);
 }
 
@@ -53,7 +55,7 @@ verdict_success(struct hub *hub, const struct danevirke_answer *a,
 	char text[VERDICT_LEN], with[160] = "";
 	const char *verdict;
 
-	verdict = shim_verdict(a, h, r->tls, v->verified);
+	verdict = hub->dv->log_word(a, h, r->tls, v->verified);
 	if (r->tls && v->verified && v->index >= 0 &&
 	    (size_t)v->index < h->n_tlsa) {
 		t = &h->tlsa[v->index];
@@ -67,6 +69,6 @@ verdict_success(struct hub *hub, const struct danevirke_answer *a,
 	    v->text[0] != '\0' ? ", " : "", h->reason,
 	    tls_why != NULL ? "; TLS failed: " : "",
 	    tls_why != NULL ? tls_why : "", with);
-	verdict_host(a, h, r->tls, v->verified, verdict, text);
+	verdict_host(hub, a, h, r->tls, v->verified, verdict, text);
 	verdict_count(hub, verdict);
 }

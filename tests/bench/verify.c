@@ -12,7 +12,7 @@ static struct danevirke_chain chain;
 static int
 one(void)
 {
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 
 	return dv->verify(&host, &chain, NULL, &v);
 }
@@ -44,7 +44,7 @@ main(int argc, char **argv)
 	tlsa.selector = kind[1];
 	tlsa.matching = kind[2];
 	tlsa.data = data;
-	if (dv->classify(&tlsa, 1, 0) != 1)
+	if (dv->classify(&tlsa, 1, 0, NULL, NULL) != 0 || tlsa.use != 1)
 		return 1;
 	names[0] = argv[3];
 	host.size = sizeof host;

@@ -207,7 +207,7 @@ test_null(void **state)
 {
 	struct danevirke_error err = { 0 };
 	struct danevirke_question q = question("example.org");
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct danevirke_host h = { .size = sizeof h };
 	struct danevirke_chain c = { NULL, 0 };
 	struct danevirke_query *query = NULL;
@@ -236,7 +236,9 @@ test_null(void **state)
 	assert_int_not_equal(dv->verify(&h, &c, NULL, &v), 0);
 	assert_false(v.verified);
 	assert_int_equal(v.index, -1);
-	assert_int_equal(dv->classify(NULL, 3, 0), 0);
+	assert_int_equal(
+	    dv->classify(NULL, 3, 0, NULL, &err), DANEVIRKE_EINVAL);
+	assert_string_equal(dv->log_word(NULL, NULL, 1, 1), "deferred");
 	assert_int_equal(dv->pack(NULL, buf, sizeof buf), 0);
 	assert_null(dv->unpack(NULL, 0, &err));
 	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
@@ -310,6 +312,139 @@ test_sizes(void **state)
 	assert_true(a->size > 0 && a->size <= sizeof *a);
 	dv->release(a);
 	dv->close(e);
+}
+
+/* Callers know fewer fields or more; what is not understood is refused. */
+static void
+test_growth(void **state)
+{
+	struct {
+		struct danevirke_options o;
+		uint64_t newer[8];
+	} o = { .o = { .config = config } };
+	struct {
+		struct danevirke_question q;
+		uint64_t newer[8];
+	} q = { .q = { .name = "[192.0.2.1]" } };
+	struct danevirke_error err = { 0 };
+	const struct danevirke_answer *a;
+	struct danevirke *e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		o.o.size = i == 0 ? DANEVIRKE_OPTIONS_MIN :
+		    i == 1        ? sizeof o.o :
+				    sizeof o;
+		o.newer[7] = i == 3;
+		/* what lies beyond the size is not read */
+		o.o.flags = i == 0 ? 0x80 : 0;
+		e = dv->open(&o.o, &err);
+		if (i == 3) {
+			assert_null(e);
+			assert_int_equal(err.code, DANEVIRKE_EINVAL);
+			assert_non_null(strstr(err.text, "options: octet"));
+		} else
+			assert_non_null(e);
+		dv->close(e);
+	}
+	o.newer[7] = 0;
+	o.o.flags = 0x80;
+	assert_null(dv->open(&o.o, &err));
+	assert_non_null(strstr(err.text, "options.flags: 0x80"));
+	o.o.flags = 0;
+	o.o.size = DANEVIRKE_OPTIONS_MIN - 1;
+	assert_null(dv->open(&o.o, &err));
+	assert_non_null(strstr(err.text, "options: size"));
+	o.o.size = SIZE_MAX;
+	assert_null(dv->open(&o.o, &err));
+
+	e = engine_open(NULL);
+	for (i = 0; i < 4; i++) {
+		q.q.size = i == 0 ? DANEVIRKE_QUESTION_MIN :
+		    i == 1        ? sizeof q.q :
+				    sizeof q;
+		q.newer[0] = i == 3;
+		q.q.flags = i == 0 ? 0x80 : 0;
+		a = dv->ask(e, &q.q, &err);
+		if (i == 3) {
+			assert_null(a);
+			assert_int_equal(err.code, DANEVIRKE_EINVAL);
+			assert_non_null(strstr(err.text, "question: octet"));
+		} else
+			assert_non_null(a);
+		dv->release(a);
+	}
+	q.newer[0] = 0;
+	q.q.size = DANEVIRKE_QUESTION_MIN - 1;
+	assert_null(dv->ask(e, &q.q, &err));
+	assert_non_null(strstr(err.text, "question: size"));
+	q.q.size = SIZE_MAX;
+	assert_null(dv->ask(e, &q.q, &err));
+	dv->close(e);
+}
+
+/* Any octets are a certificate to a record that has them all (U06). */
+static void
+test_verdict(void **state)
+{
+	static const uint8_t der[] = { 1, 2, 3 };
+	static const char *const names[] = { "mx.example.org" };
+	struct danevirke_tlsa t = { 3, 0, 0, 1, 1, der, 3, NULL };
+	struct danevirke_host h = { .size = DANEVIRKE_HOST_MIN,
+		.would = DANEVIRKE_AUTHENTICATE,
+		.base = names[0],
+		.names = names,
+		.n_names = 1,
+		.tlsa = &t,
+		.n_tlsa = 1 };
+	struct danevirke_cert cert = { der, 3 };
+	struct danevirke_chain c = { &cert, 1 };
+	struct danevirke_verify_options o = { .size = sizeof o };
+	struct {
+		struct danevirke_verdict v;
+		char newer[64];
+	} big;
+	size_t size, i;
+	char *raw = (char *)&big;
+
+	(void)state;
+	for (size = 0; size <= sizeof big; size++) {
+		memset(&big, 'x', sizeof big);
+		big.v.size = size;
+		if (size < DANEVIRKE_VERDICT_MIN) {
+			assert_int_equal(
+			    dv->verify(&h, &c, NULL, &big.v), DANEVIRKE_EINVAL);
+			i = sizeof big.v.size; /* nothing is written */
+		} else {
+			assert_int_equal(dv->verify(&h, &c, NULL, &big.v), 0);
+			assert_int_equal(big.v.verified, 1);
+			i = size < sizeof big.v ? size : sizeof big.v;
+		}
+		assert_int_equal(big.v.size, size);
+		for (; i < sizeof big; i++)
+			assert_int_equal(raw[i], 'x');
+		i = offsetof(struct danevirke_verdict, text);
+		if (size > i)
+			assert_non_null(memchr(big.v.text, '\0', size - i));
+	}
+	assert_int_equal(big.v.usage, 3);
+	big.v.size = SIZE_MAX;
+	assert_int_equal(dv->verify(&h, &c, NULL, &big.v), DANEVIRKE_EINVAL);
+	big.v.size = sizeof big.v;
+	o.size = DANEVIRKE_VERIFY_OPTIONS_MIN;
+	assert_int_equal(dv->verify(&h, &c, &o, &big.v), 0);
+	o.size = DANEVIRKE_VERIFY_OPTIONS_MIN - 1;
+	assert_int_equal(dv->verify(&h, &c, &o, &big.v), DANEVIRKE_EINVAL);
+	assert_non_null(strstr(big.v.text, "options: size"));
+	o.size = sizeof o;
+	o.flags = 0x82;
+	assert_int_equal(dv->verify(&h, &c, &o, &big.v), DANEVIRKE_EINVAL);
+	assert_int_equal(big.v.verified, 0);
+	assert_non_null(strstr(big.v.text, "options.flags: 0x82"));
+	h.size--;
+	assert_int_equal(dv->verify(&h, &c, NULL, &big.v), DANEVIRKE_EINVAL);
+	assert_int_equal(big.v.verified, 0);
 }
 
 static void
@@ -788,6 +923,8 @@ main(void)
 		cmocka_unit_test(test_load_refused),
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_ask_silence),
 		cmocka_unit_test(test_wrong_loop),

@@ -94,6 +94,51 @@ test_shape(void **state)
 	assert_int_equal(offsetof(struct danevirke_profile, size), 0);
 	assert_int_equal(sizeof(((struct danevirke_addr *)0)->ip), 16);
 	assert_true(sizeof(struct danevirke_error) <= 2048);
+	assert_int_equal(offsetof(struct danevirke_verdict, size), 0);
+}
+
+/* What is frozen, and the least of what grows, on a 64-bit machine. */
+static void
+test_frozen(void **state)
+{
+	(void)state;
+	if (sizeof(void *) != 8)
+		skip();
+	assert_int_equal(sizeof(struct danevirke_error), 2048);
+	assert_int_equal(sizeof(struct danevirke_addr), 32);
+	assert_int_equal(sizeof(struct danevirke_tlsa), 32);
+	assert_int_equal(sizeof(struct danevirke_cert), 16);
+	assert_int_equal(sizeof(struct danevirke_chain), 16);
+	assert_int_equal(sizeof(struct danevirke_zone), 32);
+	assert_int_equal(DANEVIRKE_OPTIONS_MIN, 40);
+	assert_int_equal(DANEVIRKE_QUESTION_MIN, 40);
+	assert_int_equal(DANEVIRKE_VERIFY_OPTIONS_MIN, 16);
+	assert_int_equal(DANEVIRKE_VERDICT_MIN, 12);
+	assert_int_equal(DANEVIRKE_HOST_MIN, 104);
+	/* of today: they may be greater in a later version, never less */
+	assert_int_equal(sizeof(struct danevirke_options), 48);
+	assert_int_equal(sizeof(struct danevirke_question), 48);
+	assert_int_equal(sizeof(struct danevirke_verify_options), 32);
+	assert_int_equal(sizeof(struct danevirke_verdict), 544);
+}
+
+static void
+test_has(void **state)
+{
+	struct danevirke_host h;
+	struct danevirke_api dv;
+
+	(void)state;
+	h.size = offsetof(struct danevirke_host, target);
+	assert_true(DANEVIRKE_HAS(&h, reason));
+	assert_false(DANEVIRKE_HAS(&h, target));
+	h.size += sizeof h.target - 1;
+	assert_false(DANEVIRKE_HAS(&h, target));
+	h.size++;
+	assert_true(DANEVIRKE_HAS(&h, target));
+	dv.size = offsetof(struct danevirke_api, log_beside);
+	assert_true(DANEVIRKE_HAS(&dv, log_word));
+	assert_false(DANEVIRKE_HAS(&dv, log_beside));
 }
 
 int
@@ -103,6 +148,8 @@ main(void)
 		cmocka_unit_test(test_zero_defers),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_frozen),
+		cmocka_unit_test(test_has),
 	};
 
 	return cmocka_run_group_tests_name("header", tests, NULL, NULL);

@@ -579,17 +579,31 @@ static void
 a01_interface(void **state)
 {
 	struct danevirke_tlsa t[MAX];
-	size_t n = records("3 1 1; 3 1 2; 1 1 1; 3 1 2 short", t);
+	size_t n = records("3 1 1; 3 1 2; 1 1 1; 3 1 2 short", t), used = 7, i;
+	struct danevirke_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(danevirke_v1.classify(t, n, 0), 1);
+	assert_int_equal(danevirke_v1.classify(t, n, 0, &used, &err), 0);
+	assert_int_equal(used, 1);
 	assert_int_equal(letter(&t[0]), '-');
 	assert_int_equal(letter(&t[1]), '+');
 	assert_int_equal(letter(&t[2]), 'x');
 	assert_int_equal(letter(&t[3]), 'x');
-	assert_int_equal(danevirke_v1.classify(t, n, PKIX), 2); /* U01 */
+	assert_int_equal(danevirke_v1.classify(t, n, PKIX, &used, NULL), 0);
+	assert_int_equal(used, 2); /* U01 */
 	assert_int_equal(letter(&t[2]), '+');
-	assert_int_equal(danevirke_v1.classify(NULL, 0, 0), 0);
+	assert_int_equal(danevirke_v1.classify(NULL, 0, 0, NULL, NULL), 0);
+	/* a wish that is not understood: then nothing is in use */
+	assert_int_equal(danevirke_v1.classify(t, n, PKIX | 2, &used, &err),
+	    DANEVIRKE_EINVAL);
+	assert_non_null(strstr(err.text, "flags: 0x3"));
+	assert_int_equal(used, 0);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(letter(&t[i]), 'x');
+		assert_non_null(t[i].why);
+	}
+	assert_int_equal(
+	    danevirke_v1.classify(NULL, 1, 0, &used, &err), DANEVIRKE_EINVAL);
 }
 
 /* -------------------------------------------------------------------- words */

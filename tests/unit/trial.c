@@ -184,7 +184,9 @@ trial_make(struct trial *c, const struct vector *v)
 			text++;
 	}
 	c->host.tlsa = c->tlsa;
-	danevirke_v1.classify(c->tlsa, c->host.n_tlsa, v->flags);
+	assert_int_equal(danevirke_v1.classify(
+			     c->tlsa, c->host.n_tlsa, v->flags, NULL, NULL),
+	    0);
 	snprintf(
 	    c->text, sizeof c->text, "%s", v->names == NULL ? MX : v->names);
 	for (name = strtok_r(c->text, " ", &save); name != NULL;

@@ -41,6 +41,7 @@ struct trial {
 	struct danevirke_cert certs[MAX_CERTS];
 	struct danevirke_chain chain;
 	struct danevirke_verify_options o;
+	uint64_t newer; /* what a later version has there */
 	const char *names[8];
 	char text[256], ca_file[32];
 	int ca_fd;

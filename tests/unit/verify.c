@@ -49,6 +49,7 @@ judge(const struct trial *c, struct danevirke_verdict *v)
 	int code;
 
 	memset(v, 0xa5, sizeof *v);
+	v->size = sizeof *v;
 	code = danevirke_v1.verify(&c->host, &c->chain, &c->o, v);
 	if (!sound(code, v))
 		print_error("code %d, not sound: %d %d %d %d %d %.100s\n", code,
@@ -74,7 +75,7 @@ as_expected(const struct vector *x, const struct trial *c, int code,
 static void
 run(const struct vector *x, size_t n)
 {
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 	size_t i, wrong = 0;
 	int code;
@@ -118,7 +119,7 @@ static const struct vector good = { "good", "leaf int root",
 static void
 refused(const struct trial *c, int code, const char *text)
 {
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 
 	assert_int_equal(judge(c, &v), code);
 	if (strstr(v.text, text) == NULL)
@@ -131,7 +132,7 @@ static void
 test_arguments(void **state)
 {
 	const struct danevirke_api *dv = &danevirke_v1;
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c, was;
 
 	(void)state;
@@ -140,10 +141,12 @@ test_arguments(void **state)
 	assert_int_equal(
 	    dv->verify(&c.host, &c.chain, &c.o, NULL), DANEVIRKE_EINVAL);
 	memset(&v, 0xa5, sizeof v);
+	v.size = sizeof v;
 	assert_int_equal(
 	    dv->verify(NULL, &c.chain, &c.o, &v), DANEVIRKE_EINVAL);
 	assert_true(sound(DANEVIRKE_EINVAL, &v));
 	memset(&v, 0xa5, sizeof v);
+	v.size = sizeof v;
 	assert_int_equal(dv->verify(&c.host, NULL, &c.o, &v), DANEVIRKE_EINVAL);
 	assert_true(sound(DANEVIRKE_EINVAL, &v));
 
@@ -153,6 +156,8 @@ test_arguments(void **state)
 	refused(&c, DANEVIRKE_EINVAL, "size");
 	c.o.size = sizeof c.o + 8; /* of a later version */
 	assert_int_equal(judge(&c, &v), DANEVIRKE_OK);
+	c.newer = 1;
+	refused(&c, DANEVIRKE_EINVAL, "options: octet");
 	c.o.size = sizeof c.o;
 	c.host.size = 0;
 	refused(&c, DANEVIRKE_EINVAL, "size of the host is 0");
@@ -200,7 +205,7 @@ test_action(void **state)
 		(enum danevirke_action)99 };
 	static const struct vector both = { "both", "leaf int root",
 		"3 1 1 leaf; 2 1 1 root", .depth = 0 };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	const uint8_t *data;
 	struct trial c;
 	size_t i;
@@ -250,7 +255,7 @@ test_clock(void **state)
 {
 	static const struct vector ever = { "ever", "ever root-ever",
 		"2 1 1 root", .depth = 1 };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 
 	(void)state;
@@ -285,7 +290,7 @@ test_clock(void **state)
 static void
 flip_all(const struct vector *x, size_t which)
 {
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 	uint8_t *der;
 	size_t i;
@@ -308,7 +313,7 @@ flip_all(const struct vector *x, size_t which)
 static void
 cut_all(const struct vector *x, size_t which)
 {
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	const uint8_t *der;
 	struct trial c;
 	size_t len;
@@ -359,7 +364,7 @@ test_many(void **state)
 {
 	static const char *const tails[] = { "3 1 1 leaf", "2 1 1 root",
 		"2 1 0 root", "2 0 0 root" };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 	char text[1600];
 	size_t i, j;
@@ -426,7 +431,7 @@ test_bound(void **state)
 	static const struct vector keys = { "keys", "leaf",
 		"2 1 0 other; 2 1 0 int", .depth = 0 };
 	struct danevirke_tlsa many[600];
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 	size_t i;
 
@@ -469,7 +474,7 @@ test_slow(void **state)
 		"2 0 1 slow-9; 2 0 1 slow-10; 2 0 1 slow-11; 2 0 1 slow-12; "
 		"2 0 1 slow-13",
 		.depth = 1 };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	double begin, link, search;
 	struct trial c;
 	int i;
@@ -528,7 +533,7 @@ test_ca_file(void **state)
 		"1 1 1 leaf", .flags = PKIX, .ca = "root" };
 	static const struct vector with_ee = { "3 1 1 too", "leaf int root",
 		"1 1 1 leaf; 3 1 1 leaf", .flags = PKIX };
-	struct danevirke_verdict v;
+	struct danevirke_verdict v = { .size = sizeof v };
 	struct trial c;
 	FILE *f;
 
