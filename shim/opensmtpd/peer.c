@@ -362,10 +362,20 @@ host_begin(struct dial *d, const struct danevirke_host *h)
 	return true;
 }
 
+/* Is it DANE that defers?  Levels off and audit block nothing: there DNS has
+ * said nothing that mail could be sent to (P02). */
+static bool
+dane_defers(const struct danevirke_answer *a, enum danevirke_result result)
+{
+	return result != DANEVIRKE_RESULT_NONE &&
+	    (a->level == DANEVIRKE_LEVEL_DANE ||
+		a->level == DANEVIRKE_LEVEL_DANE_ONLY);
+}
+
 static void
 host_deferred(struct dial *d, const struct danevirke_host *h)
 {
-	bool dane = h->result != DANEVIRKE_RESULT_NONE;
+	bool dane = dane_defers(d->answer, h->result);
 
 	host_failed(d, h, dane, dane ? "4.7.5" : "4.4.3", h->result, h->reason);
 }
@@ -456,7 +466,7 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		refuse(d, 554, "5.4.6", "%s: %s", a->domain, a->reason);
 		break;
 	case DANEVIRKE_DEFER: /* D06, D09 */
-		dane = a->result != DANEVIRKE_RESULT_NONE;
+		dane = dane_defers(a, a->result);
 		refuse(d, 451, dane ? "4.7.5" : "4.4.3", "%s: %s", a->domain,
 		    a->reason);
 		break;

@@ -165,6 +165,34 @@ def audit():
 
 
 @test
+def nothing_blocked():
+    """P02: off and audit use what a bogus answer said; where nothing was said
+    the delay is DNS's, not DANE's, whose word stays 4.7.5"""
+    for ident, beside in (("auditedbogus", r" \(audit: would be deferred\)"),
+                          ("offbogus", r" \(exception: not here\)")):
+        mark = LOG.mark()
+        with client(ident) as c:
+            c.ehlo()
+            c.message()
+        until(lambda: records(ident))
+        LOG.wait(mark, r"%s via \S+: opportunistic-tls%s: " % (
+            re.escape(domain(ident)), beside))
+    for ident, beside in (
+            ("auditedempty", r" \(audit: would be deferred\)"),
+            ("auditedhost", r" \(audit: would be deferred\)"),
+            ("offempty", r" \(exception: not here\)")):
+        mark = LOG.mark()
+        with client(ident) as c:
+            c.ehlo()
+            c.cmd("MAIL FROM:<>", r"451 4.4.3 ")
+        LOG.wait(mark, r"%s(: | via \S+: )deferred%s: " % (
+            re.escape(domain(ident)), beside))
+    with client("nomxanswer") as c:
+        c.ehlo()
+        c.cmd("MAIL FROM:<>", "451 4.7.5 ")
+
+
+@test
 def judged_anew():
     """P03 S05: the upstream that comes back has another certificate"""
     with Upstream("tls") as u, client("tls") as c:
