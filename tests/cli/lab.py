@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -336,6 +337,63 @@ def test_probe_zones():
     p = probes(variant("zones.conf", zones='( { name = "danevirke-probe"; '
                        'forward = [ "198.18.255.253" ]; } )'))
     same({n for n, x in p.items() if not x["good"]}, {"signed denial"})
+
+
+# examples/plugin.c, as its installed copy says: the header, and no more of ours.
+PLUGIN = {
+    # domain: exit status, what the only or last line says
+    "good-3-1-1": (0, r"via mx1\.\S+:25: dane: matched DANE-EE SPKI SHA2-256 "
+                   r"at depth 0, 1 usable of 1 TLSA"),
+    "good-2-1-1": (0, r":25: dane: matched DANE-TA"),
+    "good-dual-stack": (0, r":25: dane: "),
+    "good-ipv6-only": (0, r":25: dane: "),
+    "m04-insecure-dane": (0, r":25: dane-insecure-mx: matched "),
+    "t03-unusable-only": (0, r":25: encrypt: "),
+    "plain-tls": (0, r":25: opportunistic-tls: "),
+    "plain-clear": (0, r":25: clear: "),
+    "plain-starttls-454": (0, r":25: clear: "),
+    "t02-next-wrong-certificate": (0, r" via mx2\.\S+:25: dane: "),
+    "p01-audit": (0, r":25: opportunistic-tls \(audit: would be deferred\): "),
+    "p04-names-the-cause": (1, r":25: deferred: no TLSA record matches"),
+    "t02-no-starttls": (1, r":25: deferred: \S+: no TLS, "),
+    "d03-mx-servfail": (1, r"^\S+: deferred: MX lookup failed"),
+    "z01-null-mx": (1, r"^\S+: bounced: "),
+}
+
+
+def compile_plugin():
+    prefix = "/mnt/danevirke"
+    source = prefix + "/share/doc/danevirke/examples/plugin.c"
+    program = tool.path("plugin")
+    subprocess.run([os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror",
+                    "-I" + prefix + "/include", "-o", program, source, "-ldl",
+                    "-lgnutls"], check=True)
+    return program
+
+
+def test_plugin():
+    """T01 T02 T03 T04 M06 P04: the example does what every server must, with
+    nothing but the header"""
+    program = compile_plugin()
+    for ident, (status, want) in PLUGIN.items():
+        p = subprocess.run([program, tool.MODULE, CONF, domain(ident)],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, timeout=60)
+        last = p.stdout.splitlines()[-1] if p.stdout else ""
+        assert re.search(want, last), (ident, p.stdout)
+        same(p.returncode, status, p.stdout)
+
+
+def test_plugin_refuses():
+    """D05: no module, no configuration: trouble here, not an answer"""
+    program = compile_plugin()
+    for module, conf in (("/nonexistent.so", CONF),
+                         (tool.MODULE, "/nonexistent.conf")):
+        p = subprocess.run([program, module, conf, domain("plain-tls")],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, timeout=60)
+        same(p.returncode, 2, p.stdout)
+        has(p.stdout, "/nonexistent")
 
 
 if __name__ == "__main__":
