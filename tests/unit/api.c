@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -719,6 +721,68 @@ test_nested(void **state)
 	event_base_free(base);
 }
 
+/* A loop that is not libevent's, turned every 20 ms while it waits for
+ * something else. */
+static void
+test_other_loop(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct waiting w = { .base = base };
+	struct pollfd other = { .fd = silent };
+	int turns = 0;
+
+	(void)state;
+	w.engine = engine_open(base);
+	assert_int_equal(begin(&w, "example.org"), 0);
+	while (w.done == 0 && turns++ < 1000) {
+		poll(&other, 1, 20);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	assert_int_equal(w.done, 1);
+	assert_true(w.outcome == DANEVIRKE_DEFER);
+	assert_true(turns > 20); /* it never blocked */
+	dv->close(w.engine);
+	event_base_free(base);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct danevirke_options o = { .size = sizeof o, .config = config };
+	struct danevirke_question q = question(arg);
+	const struct danevirke_answer *a = NULL;
+	struct danevirke *e = dv->open(&o, NULL);
+
+	if (e != NULL)
+		a = dv->ask(e, &q, NULL);
+	dv->close(e);
+	return (void *)(uintptr_t)a;
+}
+
+/* Threads that open, ask and close, each by itself; the answer is anybody's. */
+static void
+test_threads(void **state)
+{
+	static char silence[] = "example.org", at_once[] = "[192.0.2.1]";
+	const struct danevirke_answer *a;
+	pthread_t thread[4];
+	void *result;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, thread_main,
+				     i % 2 ? at_once : silence),
+		    0);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(thread[i], &result), 0);
+		assert_non_null(a = result);
+		assert_int_equal(
+		    a->outcome, i % 2 ? DANEVIRKE_ROUTE : DANEVIRKE_DEFER);
+		dv->release(a);
+	}
+}
+
 /* ------------------------------------------------------------------ fork */
 
 /* In the child, where nothing of cmocka may run: how many rules were kept. */
@@ -932,6 +996,8 @@ main(void)
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_other_loop),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_guest),
 		cmocka_unit_test(test_pack),
