@@ -71,7 +71,7 @@
  * proven that it is what its name says, but DNSSEC does not vouch for the MX
  * record that named it (RFC 7672 2.2.1), so it is no DANE for the domain.
  *
- * Levels off and audit block nothing: no action there is stricter than
+ * Levels off and audit block nothing: every host with an address there is
  * OPPORTUNISTIC, and what a bogus answer said is used as if it were insecure.
  * So DEFER means no more there than that DNS said nothing that mail could be
  * sent to: no address, no answer with any content, or more than the limits of
