@@ -1,146 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * table.h - table-danevirke: what its parent and its relay child share
+ * table.h - table-danevirke: smtpd's end of the relay
  *
  * smtpd starts the parent (main.c), which owns fd 0 and must outlive any
  * trouble: all of smtpd falls with it.  It answers from memory and holds
  * nothing but the table of aliases and their listening sockets.
  *
  *	main.c		fd 0 and the poll loop
- *	listen.c	the listening sockets
- *	child.c		starts, tells and buries relay children
  *	check.c		the short-lived child that reads a configuration
  *	imsg.c line.c	the two table protocols, pure: octets -> request -> reply
- *	alias.c		domain -> loopback address, pure
  *
- * DNS, TLS and SMTP happen in the relay child (relay.h): forked, and where the
- * system can, executed anew, so that a crash tells nothing about the next
- * child's memory.  The parent never loads danevirke.so.
- *
- * What the child finds when relay_run() is called
- * - Open: args->control, fd 2, and 0 and 1 on /dev/null.  The listening sockets
- *   come over control.  Syslog is open: ident table-danevirke, LOG_PID, the
- *   configured facility and level.
- * - Signals: HUP, INT, PIPE, TERM and USR1 ignored, the rest default, nothing
- *   blocked.  On Linux the process is named danevirke-relay.
- * - The soft limit of descriptors is raised to the hard one.
- *
- * What the child must do
- * - Write one octet to control when it could accept connections (after an
- *   update, this is when its predecessor is told to end), and from then on
- *   each RELAY_BEAT seconds: a child that is silent for RELAY_SILENCE seconds
- *   hangs, and is replaced as one that died.
- * - Read control before it accepts anything: an address may have changed hands
- *   and the parent has told so before it told smtpd.
- * - End of file on control: the parent is gone, _exit() at once.
- * - RELAY_DRAIN: close the listening sockets, finish the sessions, exit 0
- *   within RELAY_DRAIN_MAX seconds.  Another child has taken over.
- * - Refuse (451) a recipient whose domain, by alias_domain(), is not the
- *   session's: smtpd may hold an address longer than its domain does, and may
- *   send two domains that had one address over one session.  A session keeps
- *   the domain that its address had when it was accepted.
- * It may exit or crash at any time: the parent starts another and hands over
- * all aliases again; connections wait in the listening sockets meanwhile.
- * The parent reads nothing from control but that there is something.
+ * Aliases, listening sockets and relay children are relay/process.h's.
  */
 #ifndef TABLE_H
 #define TABLE_H
 
-#include <sys/types.h>
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define DOMAIN_LEN 256 /* with its NUL */
-
-/* ---------------------------------------------------- parent to child */
-
-struct relay_args {
-	int control;          /* SOCK_SEQPACKET, non-blocking, cloexec */
-	const char *table;    /* name of the table in smtpd.conf */
-	const char *config;   /* absolute path of the configuration */
-	uint32_t first, last; /* alias range, IPv4, host order, */
-	uint16_t port;        /* and port, as the parent uses them: these count
-			       * should the file have changed since; an alias
-			       * may be of a former range or port */
-	uint32_t max;         /* aliases at most, likewise */
-};
-
-enum relay_op {
-	RELAY_ADD = 1, /* with one descriptor: a listening TCP socket,
-			* non-blocking, cloexec, bound to addr:port; the
-			* address is not known to the child yet */
-	RELAY_REMOVE,  /* addr is only held: close its listening socket; its
-			* sessions go on.  domain is empty */
-	RELAY_DRAIN    /* end gracefully; addr and port 0, domain empty */
-};
-
-#define RELAY_DRAIN_MAX 3600 /* seconds; then the parent kills */
-#define RELAY_BEAT 2
-#define RELAY_SILENCE 10
-
-/* One datagram of control is exactly one of these. */
-struct relay_msg {
-	uint32_t op;   /* enum relay_op */
-	uint32_t addr; /* host order */
-	uint32_t port;
-	char domain[DOMAIN_LEN]; /* as alias_domain() writes it */
-};
-
-/* ------------------------------------------------------------- aliases */
-
-/* The one spelling of a mail domain: lower case, no final dot; a literal is
- * "[192.0.2.1]" or "[ipv6:2001:db8::1]".  False, and why (constant text), if
- * it is no name that mail could go to. */
-bool alias_domain(const char *key, char out[DOMAIN_LEN], const char **why);
-
-struct alias {
-	char domain[DOMAIN_LEN];
-	uint32_t addr; /* host order */
-	uint16_t port;
-	bool served;   /* the relay listens, or is to; else it is only held */
-	int fd;        /* the owner's to open and close; -1 in a new one */
-	bool told;     /* the owner's: the relay knows of it */
-	uint64_t used; /* seconds, of the last alias_use(), or as the owner
-			* says */
-
-	uint32_t newer, older;           /* of the held, or of the served */
-	uint32_t same_domain, same_addr; /* hash chains */
-};
-
-struct aliases;
-
-/* At most max of them, 1 to 65536.  All memory is taken here; NULL: there is
- * none.  key: random, and nobody else's. */
-struct aliases *alias_new(uint32_t max, const uint64_t key[2]);
-void alias_free(struct aliases *); /* closes nothing; NULL is allowed */
-/* The present range and port: to be set before anything else.  Entries of
- * another stay where they are. */
-void
-alias_range(struct aliases *, uint32_t first, uint32_t last, uint16_t port);
-bool alias_present(const struct aliases *, const struct alias *);
-/* A present one; NULL: none.  domain as alias_domain() wrote it. */
-struct alias *alias_find(struct aliases *, const char *domain);
-bool alias_full(const struct aliases *);
-/* A new one, held.  Its address depends on domain and key alone unless another
- * has that one: then the next free.  NULL: the table or the range is full. */
-struct alias *alias_add(struct aliases *, const char *domain, uint64_t now);
-/* This one cannot be bound: to the n-th other place.  False: none is free. */
-bool alias_move(struct aliases *, struct alias *, unsigned n);
-void alias_use(struct aliases *, struct alias *, uint64_t now); /* is served */
-void alias_hold(struct aliases *, struct alias *);
-/* Is served, though nobody has asked for it: as the oldest. */
-void alias_wake(struct aliases *, struct alias *);
-/* Its address is another domain's from now on. */
-void alias_rename(struct aliases *, struct alias *, const char *domain);
-void alias_remove(struct aliases *, struct alias *);
-uint32_t alias_count(const struct aliases *, bool served);
-/* In order of use, as they came to be served or held.  NULL: no more. */
-struct alias *alias_oldest(struct aliases *, bool served);
-struct alias *alias_newer(struct aliases *, const struct alias *);
-/* Each in turn, newest first: NULL, the newest, ... NULL */
-struct alias *alias_next(struct aliases *, bool served, const struct alias *);
+#include "relay/process.h"
 
 /* ----------------------------------------------------------- protocols */
 
@@ -184,17 +59,6 @@ int protocol_guess(const uint8_t *buf, size_t len);
 
 /* ------------------------------------------------------- configuration */
 
-/* What the parent needs to know of a configuration.  Comes from the checking
- * child as it is. */
-struct checked {
-	int ok;               /* 1, or 0 and text */
-	uint32_t first, last; /* alias range, host order */
-	uint32_t max;         /* aliases */
-	uint16_t port;
-	int facility, level; /* of syslog(3) */
-	char text[2044];     /* one line; the whole fits into PIPE_BUF */
-};
-
 #define CHECK_TIMEOUT 10 /* seconds */
 
 /* Reads config, logs its errors, and writes a struct checked to fd.  For a
@@ -202,88 +66,5 @@ struct checked {
 void check_run(const char *config, int fd);
 /* Is it a struct that check_run() could have written? */
 bool check_sane(const struct checked *);
-
-/* ------------------------------------------------------------ children */
-
-/* All that concerns relay children.  The caller fills the first part. */
-struct relays {
-	const char *table, *config; /* argv of this program */
-	struct checked conf;
-	struct aliases *aliases; /* all of them listening; told is ours */
-	int held;                /* epoll: those that no relay listens at */
-	uint64_t wake;           /* not before: there was no room */
-	int other;               /* one more descriptor that children must not
-				  * have; -1: none */
-	uint64_t complained;     /* of a full table; 0: never */
-	int exe;                 /* this program, to be executed; -1: none */
-
-	struct relay {
-		pid_t pid; /* 0: none */
-		int control;
-		uint64_t time;  /* started; of an old one: to be killed */
-		uint64_t heard; /* when it last showed that it lives */
-	} now, next, old[4]; /* next: not yet ready to take over; old: told to
-			      * end gracefully */
-	size_t untold;       /* aliases that now has not been told of */
-	uint64_t listened;   /* when the last tick was */
-	uint64_t start;      /* when to start the next, if now has ended */
-	unsigned backoff;    /* seconds from an end to a start */
-};
-
-/* Time is in seconds of CLOCK_MONOTONIC. */
-
-/* In a fresh child: signals, standard descriptors; closes the parent's. */
-void child_enter(struct relays *);
-/* Starts what is due, kills what is overdue or silent. */
-void relays_tick(struct relays *, uint64_t now);
-/* When to tick again. */
-uint64_t relays_next(const struct relays *);
-/* A child has ended.  False: none of ours. */
-bool relays_ended(struct relays *, pid_t, int status, uint64_t now);
-/* Tells the relay of new aliases, as many as it takes now. */
-void relays_tell(struct relays *);
-/* This alias is given up.  False: the relay cannot be told now. */
-bool relays_forget(struct relays *, const struct alias *);
-/* An update, step by step: next is started with this configuration ... */
-bool relays_prepare(struct relays *, const struct checked *, uint64_t now);
-/* ... 1: it is ready; 0: not yet; -1: it has failed ... */
-int relays_ready(const struct relays *);
-/* ... now is told to end gracefully, and next becomes now; relays_renew() then
- * tells it of all aliases.  False: now cannot be told; next is still there ... */
-bool relays_swap(struct relays *, uint64_t now);
-void relays_renew(struct relays *);
-/* ... or next is killed. */
-void relays_abandon(struct relays *);
-void relays_kill(struct relays *);
-/* The program as a relay, as relays_tick() executes it; never returns. */
-void relay_main(char **argv) __attribute__((noreturn));
-
-/* ----------------------------------------------------------- addresses */
-
-#define ADDRESS_LEN 16
-
-void address_text(uint32_t addr, char buf[ADDRESS_LEN]);
-/* The table, empty.  False: there is no memory or the like, see errno. */
-bool addresses_open(struct relays *, const struct checked *);
-/* Range and port of a configuration are the present ones, and it is sure that
- * nobody else can listen on all addresses of that port.  False, and why, if
- * somebody does already: nothing has changed. */
-bool addresses_range(struct relays *, const struct checked *, uint64_t now,
-    char *why, size_t len);
-/* Those of another range or port are only held: the relay that served them has
- * been told to end. */
-void addresses_settle(struct relays *, uint64_t now);
-/* smtpd has connected to some that are held: they are served again. */
-void addresses_wake(struct relays *, uint64_t now);
-/* The alias of a domain, served; the relay is told of a new one.  NULL: the log
- * says why. */
-struct alias *address_of(struct relays *, const char *domain, uint64_t now);
-/* As many aliases as configured, or as descriptors allow that the relay needs
- * for sessions, too; then with a warning. */
-uint32_t address_limit(const struct checked *);
-
-/* A line for syslog; what others sent is made printable. */
-void say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void say_open(const struct checked *);
 
 #endif

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "opensmtpd/relay.h"
+#include "relay/relay.h"
 
 #define FIRST 0x7f400001 /* 127.64.0.1 */
 #define LAST 0x7f4000ff

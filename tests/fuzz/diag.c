@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "opensmtpd/relay.h"
+#include "relay/relay.h"
 
 #define ALIAS 0x7f400001 /* 127.64.0.1 */
 #define PORT 10025

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "opensmtpd/session.h"
+#include "relay/session.h"
 
 #define ROOM 65536
 #define ATTEMPTS 40 /* two times all hosts, and more */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "opensmtpd/smtp.h"
+#include "relay/smtp.h"
 
 #define MAX_LINES 200
 

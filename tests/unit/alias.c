@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "opensmtpd/table.h"
+#include "relay/alias.h"
 
 #include <cmocka.h>
 

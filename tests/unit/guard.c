@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "opensmtpd/relay.h"
+#include "relay/relay.h"
 
 #include <cmocka.h>
 

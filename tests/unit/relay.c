@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "opensmtpd/smtp.h"
+#include "relay/smtp.h"
 
 #include <cmocka.h>
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "opensmtpd/turn.h"
+#include "relay/turn.h"
 
 #include <cmocka.h>
 

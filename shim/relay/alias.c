@@ -22,7 +22,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "table.h"
+#include "alias.h"
 
 #define NONE UINT32_MAX
 

@@ -41,7 +41,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "table.h"
+#include "process.h"
 
 #define IDLE 600        /* seconds without a lookup: it may make room */
 #define GRACE 2         /* more, for another to which smtpd only connects */

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "relay.h"
-#include "table.h"
 
 #define N_OLD (sizeof((struct relays *)0)->old / sizeof(struct relay))
 #define BACKOFF_MAX 30 /* seconds */

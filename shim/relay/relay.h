@@ -2,7 +2,7 @@
 /*
  * relay.h - the relay child: what its own files share
  *
- * One session per connection of smtpd to an alias (table.h), in call order:
+ * One session per connection of smtpd to an alias (process.h), in call order:
  *
  *	relay.c		relay_run()	  control socket, listeners, limits
  *	guard.c		guard_close()	  what the process needs no more
@@ -37,10 +37,10 @@
 #include "resolver.h"
 #include "smtp.h"
 #include "starttls.h"
-#include "table.h"
+#include "process.h"
 #include "turn.h"
 
-/* Runs the relay as table.h says.  Never comes back but with the exit status:
+/* Runs the relay as process.h says.  Never comes back but with the exit status:
  * 0 after RELAY_DRAIN, 1 if it cannot work (and the log says why). */
 int relay_run(const struct relay_args *);
 
