@@ -35,10 +35,10 @@ hand_on(struct session *s, enum verb verb, const char *line)
 
 	s->verb = verb;
 	reply_reset(&s->reply);
-	if (!stream_write(s->peer, line, strlen(line)) ||
-	    !stream_write(s->peer, "\r\n", 2)) {
+	if (!stream_write(s->upstream, line, strlen(line)) ||
+	    !stream_write(s->upstream, "\r\n", 2)) {
 		refusal_make(&r, 451, "4.3.0", "out of memory");
-		peer_leave(s, false);
+		upstream_leave(s, false);
 		mail_refuse(s, &r);
 		return;
 	}
@@ -120,8 +120,8 @@ on_dialed(void *arg, const struct dialed *r)
 	struct session *s = arg;
 
 	if (r->stream != NULL) {
-		s->peer = r->stream;
-		stream_set(s->peer, &upstream_ops, s);
+		s->upstream = r->stream;
+		stream_set(s->upstream, &upstream_ops, s);
 		s->ext = r->ext;
 		snprintf(s->host, sizeof s->host, "%s", r->host);
 		s->expires = r->expires;
@@ -190,7 +190,7 @@ upstream_next(struct session *s, const struct refusal *why, bool fault)
 		dial_failed(s->dial);
 	if (s->dial == NULL || !dial_next(s->dial, dial_end(s), why, !fault))
 		return false;
-	peer_leave(s, !fault);
+	upstream_leave(s, !fault);
 	s->lost = false;
 	s->fresh = true;
 	session_enter(s, SESSION_DIAL);
@@ -204,7 +204,7 @@ do_ehlo(struct session *s, const char *line, bool esmtp)
 {
 	s->transaction = s->lost = false;
 	mail_forget(s);
-	peer_leave(s, true);
+	upstream_leave(s, true);
 	if (!ehlo_name(line, s->helo, sizeof s->helo)) {
 		s->helo[0] = '\0';
 		session_line(s, "501 5.5.4 want a name");
@@ -233,16 +233,16 @@ do_mail(struct session *s, const char *line)
 	}
 	/* D15: what was judged by an answer that is over is judged anew; for
 	 * the message that EHLO was said for, it holds */
-	if (s->peer != NULL && s->used && boottime() >= s->expires)
-		peer_leave(s, true);
-	if (s->peer == NULL && (why = domain_failure(s->domain)) != NULL) {
+	if (s->upstream != NULL && s->used && boottime() >= s->expires)
+		upstream_leave(s, true);
+	if (s->upstream == NULL && (why = domain_failure(s->domain)) != NULL) {
 		session_refuse(s, why);
 		return;
 	}
 	mail_forget(s);
 	if ((s->mail = strdup(line)) == NULL)
 		session_line(s, "451 4.3.0 out of memory");
-	else if (s->peer == NULL)
+	else if (s->upstream == NULL)
 		upstream_dial(s);
 	else
 		mail_hand_on(s);
@@ -292,8 +292,8 @@ do_rcpt(struct session *s, const char *line)
 static void
 do_quit(struct session *s)
 {
-	if (s->peer != NULL)
-		peer_leave(s, true);
+	if (s->upstream != NULL)
+		upstream_leave(s, true);
 	session_line(s, "221 2.0.0 bye");
 	session_end(s, true);
 }
@@ -325,7 +325,7 @@ command(struct session *s, const char *line)
 			s->lost = false;
 			mail_forget(s);
 		}
-		if (s->peer != NULL)
+		if (s->upstream != NULL)
 			hand_on(s, verb, verb == VERB_RSET ? "RSET" : "NOOP");
 		else
 			session_line(s, "250 2.0.0 ok");

@@ -31,11 +31,11 @@ data_pump(struct session *s)
 	bool end = false;
 	size_t n;
 
-	while (!end && stream_pending(s->peer) <= STREAM_OUTPUT &&
+	while (!end && stream_pending(s->upstream) <= STREAM_OUTPUT &&
 	    evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len > 0) {
 		before = s->dot;
 		n = dot_find(&s->dot, v.iov_base, v.iov_len, &end);
-		if (!stream_write_buffer(s->peer, in, n)) {
+		if (!stream_write_buffer(s->upstream, in, n)) {
 			s->dot = before; /* it is still there, to be dropped */
 			refusal_make(&r, 451, "4.3.0", "out of memory");
 			data_fail(s, &r);
@@ -47,12 +47,12 @@ data_pump(struct session *s)
 	if (!end)
 		return;
 	if (s->reply.lines == 0 &&
-	    evbuffer_get_length(stream_input(s->peer)) == 0) {
+	    evbuffer_get_length(stream_input(s->upstream)) == 0) {
 		session_enter(s, SESSION_DOT);
 		return;
 	}
 	/* Half a reply to what was not yet sent. */
-	peer_leave(s, false);
+	upstream_leave(s, false);
 	s->lost = false;
 	s->hub->count[COUNT_LATER]++;
 	refusal_make(&r, 451, "4.5.0",
@@ -64,8 +64,8 @@ data_pump(struct session *s)
 void
 data_fail(struct session *s, const struct refusal *r)
 {
-	peer_leave(s, false); /* without the dot */
-	s->lost = false;      /* smtpd hears of it at the end of the message */
+	upstream_leave(s, false); /* without the dot */
+	s->lost = false; /* smtpd hears of it at the end of the message */
 	s->refusal = *r;
 	session_enter(s, SESSION_DISCARD);
 	/* what is read from here on goes nowhere; the caller runs

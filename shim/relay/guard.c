@@ -144,7 +144,7 @@ owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
 }
 
 bool
-guard_peer(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
+guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
     char *why, size_t len)
 {
 	struct sockaddr_in from, to;

@@ -216,12 +216,12 @@ stranger(struct relay_state *r, struct domain *d, int fd, const char *why)
 static bool
 accept_one(struct relay_state *r, struct domain *d)
 {
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof peer;
+	struct sockaddr_storage from;
+	socklen_t len = sizeof from;
 	char why[160];
 	int fd, on = 1;
 
-	fd = accept4(d->fd, (struct sockaddr *)&peer, &len,
+	fd = accept4(d->fd, (struct sockaddr *)&from, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
@@ -229,7 +229,7 @@ accept_one(struct relay_state *r, struct domain *d)
 			short_of(r, errno);
 		return false; /* EAGAIN, or gone before it was accepted */
 	}
-	if (!guard_peer(&r->hub, fd, d->addr, d->port, why, sizeof why)) {
+	if (!guard_client(&r->hub, fd, d->addr, d->port, why, sizeof why)) {
 		stranger(r, d, fd, why);
 		return true;
 	}
@@ -238,7 +238,7 @@ accept_one(struct relay_state *r, struct domain *d)
 	d->sessions++;
 	r->hub.sessions++;
 	r->hub.count[COUNT_SESSIONS]++;
-	session_new(&r->hub, d, fd, &peer);
+	session_new(&r->hub, d, fd, &from);
 	if (r->hub.sessions >= r->hub.max_sessions ||
 	    d->sessions >= r->hub.set->relay_max_per_domain)
 		r->hub.count[COUNT_PAUSED]++;

@@ -6,9 +6,9 @@
  *
  *	relay.c		relay_run()	  control socket, listeners, limits
  *	guard.c		guard_close()	  what the process needs no more
- *	guard.c		guard_peer()	  is it smtpd's user who connects?
+ *	guard.c		guard_client()	  is it smtpd's user who connects?
  *	session.c	session_new()	  the dialogue with smtpd, one enum
- *	peer.c		  dial_start()	    domain -> a judged upstream session
+ *	dial.c		  dial_start()	    domain -> a judged upstream session
  *	  resolver.c	    resolver_start() domain -> hosts, asked elsewhere
  *	  starttls.c	    starttls_start() one host, one address
  *	verdict.c	    verdict_host()  what the log says of it
@@ -124,7 +124,7 @@ const struct refusal *domain_failure(const struct domain *);
 int guard_open(struct hub *);
 /* Did uid connect to addr:port?  Everything else, not known included, no: why
  * (one line). */
-bool guard_peer(const struct hub *, int fd, uint32_t addr, uint16_t port,
+bool guard_client(const struct hub *, int fd, uint32_t addr, uint16_t port,
     char *why, size_t len);
 /* After everything is opened: no root, no new privileges, no files, no core.
  * 0, or -1 and the log says why; a kernel without Landlock is only logged. */
@@ -134,7 +134,7 @@ int guard_close(const struct hub *);
 
 /* Owns fd, and one session of the domain until domain_leave(). */
 void session_new(
-    struct hub *, struct domain *, int fd, const struct sockaddr_storage *peer);
+    struct hub *, struct domain *, int fd, const struct sockaddr_storage *from);
 
 /* --------------------------------------------------------------- verdict */
 
@@ -153,7 +153,7 @@ void verdict_success(struct hub *, const struct danevirke_answer *,
     const struct danevirke_host *, const struct starttls_result *,
     const struct danevirke_verdict *, const char *tls_why);
 
-/* ------------------------------------------------------------------ peer */
+/* ------------------------------------------------------------------ dial */
 
 /* An upstream session that may be used, or why there is none.  Valid during
  * done(), but for stream, which is the callee's. */

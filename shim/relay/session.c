@@ -75,7 +75,7 @@ session_end(struct session *s, bool gracefully)
 		return;
 	dial_cancel(s->dial);
 	s->dial = NULL;
-	peer_leave(s, s->state == SESSION_COMMAND && !s->transaction);
+	upstream_leave(s, s->state == SESSION_COMMAND && !s->transaction);
 	if (gracefully)
 		stream_finish(s->client, QUIT_TIME);
 	else
@@ -142,15 +142,15 @@ session_refuse(struct session *s, const struct refusal *r)
 }
 
 void
-peer_leave(struct session *s, bool gracefully)
+upstream_leave(struct session *s, bool gracefully)
 {
-	if (s->peer == NULL)
+	if (s->upstream == NULL)
 		return;
-	if (gracefully && stream_write(s->peer, "QUIT\r\n", 6))
-		stream_finish(s->peer, QUIT_TIME);
+	if (gracefully && stream_write(s->upstream, "QUIT\r\n", 6))
+		stream_finish(s->upstream, QUIT_TIME);
 	else
-		stream_free(s->peer);
-	s->peer = NULL;
+		stream_free(s->upstream);
+	s->upstream = NULL;
 	reply_reset(&s->reply);
 	if (s->transaction) {
 		s->transaction = false;
@@ -210,7 +210,7 @@ on_timer(int fd, short what, void *arg)
 		session_run(s);
 		break;
 	case SESSION_DATA:
-		if (stream_pending(s->peer) > 0) {
+		if (stream_pending(s->upstream) > 0) {
 			upstream_lost(s, STREAM_TIMED_OUT);
 			session_run(s);
 			break;
@@ -227,11 +227,11 @@ on_timer(int fd, short what, void *arg)
 
 /* `src` of smtpd's action shows as the address it comes from. */
 static void
-source_take(struct session *s, const struct sockaddr_storage *peer)
+source_take(struct session *s, const struct sockaddr_storage *from)
 {
-	const struct sockaddr_in *sin = (const struct sockaddr_in *)peer;
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)from;
 
-	if (peer->ss_family == AF_INET &&
+	if (from->ss_family == AF_INET &&
 	    ntohl(sin->sin_addr.s_addr) >> 24 != 127)
 		inet_ntop(
 		    AF_INET, &sin->sin_addr, s->source4, sizeof s->source4);
@@ -239,7 +239,7 @@ source_take(struct session *s, const struct sockaddr_storage *peer)
 
 void
 session_new(struct hub *hub, struct domain *domain, int fd,
-    const struct sockaddr_storage *peer)
+    const struct sockaddr_storage *from)
 {
 	struct session *s = calloc(1, sizeof *s);
 
@@ -253,7 +253,7 @@ session_new(struct hub *hub, struct domain *domain, int fd,
 	}
 	s->hub = hub;
 	s->domain = domain;
-	source_take(s, peer);
+	source_take(s, from);
 	s->client = stream_new(hub->base, fd, &client_ops, s);
 	if (s->client == NULL) {
 		destroy(s);

@@ -42,8 +42,8 @@ struct session {
 	struct extensions shown;
 
 	/* the upstream */
-	struct dial *dial;   /* what made it, or makes it; NULL: none */
-	struct stream *peer; /* NULL: none; MAIL makes one */
+	struct dial *dial;       /* what made it, or makes it; NULL: none */
+	struct stream *upstream; /* NULL: none; MAIL makes one */
 	struct extensions ext;
 	char host[DOMAIN_LEN];
 	uint64_t expires; /* the answer's */
@@ -79,7 +79,7 @@ void refusal_make(struct refusal *r, int code, const char *enhanced,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The upstream is of no more use; gracefully: QUIT is said.  A transaction
  * under way is lost. */
-void peer_leave(struct session *, bool gracefully);
+void upstream_leave(struct session *, bool gracefully);
 
 /* ------------------------------------------------------------ command.c */
 
@@ -100,7 +100,7 @@ void mail_forget(struct session *);
 
 /* ----------------------------------------------------------- upstream.c */
 
-extern const struct stream_ops upstream_ops; /* of s->peer */
+extern const struct stream_ops upstream_ops; /* of s->upstream */
 /* It is gone, or as good as. */
 void upstream_lost(struct session *, const char *why);
 

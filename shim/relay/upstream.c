@@ -25,7 +25,7 @@ hand_back(struct session *s)
 	reply_reset(&s->reply);
 	session_enter(s, SESSION_COMMAND);
 	if (gone && s->state != SESSION_OVER)
-		peer_leave(s, false);
+		upstream_leave(s, false);
 }
 
 /* What no client of SMTP could understand. */
@@ -42,7 +42,7 @@ nonsense(struct session *s)
 	    s->reply.code, text);
 	if (upstream_next(s, &r, true))
 		return;
-	peer_leave(s, false);
+	upstream_leave(s, false);
 	if (s->verb == VERB_DATA || s->verb == VERB_RSET)
 		s->lost = false; /* its refusal says it all */
 	mail_refuse(s, &r);
@@ -55,7 +55,7 @@ had_enough(struct session *s)
 {
 	if (s->verb != VERB_MAIL || s->fresh)
 		return false;
-	peer_leave(s, false);
+	upstream_leave(s, false);
 	upstream_dial(s);
 	return true;
 }
@@ -83,7 +83,7 @@ on_mail_reply(struct session *s, int kind)
 		hand_on(s, VERB_RCPT, s->rcpt);
 	else {
 		if (closing)
-			peer_leave(s, false);
+			upstream_leave(s, false);
 		mail_refuse(s, &r);
 	}
 	return false;
@@ -110,7 +110,7 @@ static void
 on_dot_reply(struct session *s, int kind)
 {
 	/* the dot is with us still: it cannot have been taken */
-	if (kind == 3 || (kind == 2 && stream_pending(s->peer) > 0)) {
+	if (kind == 3 || (kind == 2 && stream_pending(s->upstream) > 0)) {
 		s->verb = VERB_DATA;
 		nonsense(s);
 		return;
@@ -159,7 +159,7 @@ reply_lost(struct session *s, const char *why)
 	if ((s->used && had_enough(s)) || upstream_next(s, &r, true) ||
 	    had_enough(s))
 		return;
-	peer_leave(s, false);
+	upstream_leave(s, false);
 	if (s->verb == VERB_RSET)
 		s->lost = false;
 	if (s->verb == VERB_NOOP || s->verb == VERB_RSET) {
@@ -188,7 +188,7 @@ upstream_lost(struct session *s, const char *why)
 			    s->domain->name, s->host, why);
 		else if (!s->used)
 			dial_failed(s->dial);
-		peer_leave(s, false);
+		upstream_leave(s, false);
 		return; /* the next MAIL makes another */
 	}
 	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
@@ -197,7 +197,7 @@ upstream_lost(struct session *s, const char *why)
 	if (s->state == SESSION_DATA)
 		data_fail(s, &r);
 	else if (s->state == SESSION_DOT) {
-		peer_leave(s, false);
+		upstream_leave(s, false);
 		s->lost = false;
 		s->hub->count[COUNT_LATER]++;
 		session_enter(s, SESSION_COMMAND);
@@ -206,7 +206,7 @@ upstream_lost(struct session *s, const char *why)
 }
 
 static void
-on_peer(void *arg)
+on_upstream(void *arg)
 {
 	struct session *s = arg;
 	bool too_long = false;
@@ -214,14 +214,15 @@ on_peer(void *arg)
 	size_t len;
 	int last = 0;
 
-	if (evbuffer_get_length(stream_input(s->peer)) == 0)
+	if (evbuffer_get_length(stream_input(s->upstream)) == 0)
 		return;
 	if (s->state == SESSION_COMMAND) {
 		upstream_lost(s, UNASKED);
 		return;
 	}
 	while (last == 0 &&
-	    (line = stream_line(s->peer, SMTP_LINE, &len, &too_long)) != NULL) {
+	    (line = stream_line(s->upstream, SMTP_LINE, &len, &too_long)) !=
+		NULL) {
 		last = reply_add(&s->reply, line);
 		free(line);
 	}
@@ -235,21 +236,21 @@ on_peer(void *arg)
 	else if (last == 1) {
 		on_reply(s);
 		/* a second reply to one command: nothing fits from here on */
-		if (s->peer != NULL &&
-		    evbuffer_get_length(stream_input(s->peer)) > 0)
+		if (s->upstream != NULL &&
+		    evbuffer_get_length(stream_input(s->upstream)) > 0)
 			upstream_lost(s, UNASKED);
 	}
 	session_run(s);
 }
 
 static void
-on_peer_drained(void *arg)
+on_upstream_drained(void *arg)
 {
 	session_run(arg);
 }
 
 static void
-on_peer_closed(void *arg, const char *why)
+on_upstream_closed(void *arg, const char *why)
 {
 	struct session *s = arg;
 
@@ -257,6 +258,6 @@ on_peer_closed(void *arg, const char *why)
 	session_run(s);
 }
 
-const struct stream_ops upstream_ops = { .readable = on_peer,
-	.drained = on_peer_drained,
-	.closed = on_peer_closed };
+const struct stream_ops upstream_ops = { .readable = on_upstream,
+	.drained = on_upstream_drained,
+	.closed = on_upstream_closed };

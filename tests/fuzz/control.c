@@ -264,7 +264,7 @@ guard_close(const struct hub *hub)
 }
 
 bool
-guard_peer(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
+guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
     char *why, size_t len)
 {
 	(void)hub;

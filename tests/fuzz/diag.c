@@ -184,7 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	left = len - 1;
 	reads = 0;
 	expected = -1;
-	good = guard_peer(&hub, 5, ALIAS, PORT, why, sizeof why);
+	good = guard_client(&hub, 5, ALIAS, PORT, why, sizeof why);
 	must(good == (expected == 1), "another judgement");
 	must(good || *why != '\0', "refused without why");
 	fuzz_accepted += good;

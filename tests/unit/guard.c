@@ -106,9 +106,9 @@ test_peer(void **state)
 	for (i = 0; i < 20; i++) {
 		c = connect_to(ALIAS, port);
 		a = accept(l, NULL, NULL);
-		assert_true(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+		assert_true(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 		hub.uid++;
-		assert_false(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+		assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 		assert_non_null(strstr(why, "from uid"));
 		hub.uid--;
 		close(c);
@@ -128,11 +128,11 @@ test_address(void **state)
 	int a = accept(l, NULL, NULL);
 
 	(void)state;
-	assert_true(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
-	assert_false(guard_peer(&hub, a, ALIAS + 1, port, why, sizeof why));
+	assert_true(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub, a, ALIAS + 1, port, why, sizeof why));
 	assert_string_equal(why, "not to an alias");
 	port++;
-	assert_false(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 	close(c);
 	close(a);
 	close(l);
@@ -152,18 +152,18 @@ test_gone(void **state)
 
 	(void)state;
 	hub.diag = -1; /* no answer */
-	assert_false(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 	assert_non_null(strstr(why, "could not find out"));
 	hub.diag = diag;
 	setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	close(c);
 	usleep(50000);
-	assert_false(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 	close(a);
 	close(l);
 	/* neither is what is no connection at all */
 	a = open("/dev/null", O_RDWR);
-	assert_false(guard_peer(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
 	close(a);
 }
 
