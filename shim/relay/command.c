@@ -128,13 +128,13 @@ on_dialed(void *arg, const struct dialed *r)
 		s->fresh = s->mail != NULL;
 		s->used = false;
 		reply_reset(&s->reply);
-		s->domain->failure.code = 0;
+		domain_works(s->domain);
 	} else {
 		dial_cancel(s->dial);
 		s->dial = NULL;
 		/* a host that was there may take the next message */
 		if (!s->fresh)
-			domain_failed(s->hub, s->domain, &r->refusal);
+			domain_failed(s->domain, &r->refusal);
 	}
 	session_enter(s, SESSION_COMMAND);
 	if (s->mail == NULL)

@@ -2,11 +2,6 @@
 /*
  * The relay child: what the parent says on the control socket, the listening
  * sockets, and how much is done at a time.
- *
- * A limit is met by not accepting: smtpd's connection waits in the listening
- * socket until a session ends.  Any answer instead would do harm: 421 disables
- * smtpd's route for 15 seconds and more, and 451 to MAIL delays the message by
- * 400, where most sessions end within one.
  */
 #include <sys/socket.h>
 
@@ -20,12 +15,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "relay.h"
 
-#define BUCKETS 4096
 #define ACCEPTS 8     /* connections taken in one turn */
 #define SHORTAGE 1    /* seconds without new ones if descriptors are short */
 #define LINGER 6      /* seconds for the QUITs that are still under way */
@@ -36,9 +29,7 @@
 struct relay_state {
 	struct hub hub;
 	struct shim shim;
-	struct domain *bucket[BUCKETS];
 	struct event *control, *usr1, *short_timer, *end, *beat;
-	bool full;  /* the limit for all is met: nobody accepts */
 	bool ended; /* event_base_loopexit() was called */
 };
 
@@ -50,128 +41,19 @@ state_of(struct hub *hub)
 	    offsetof(struct relay_state, hub));
 }
 
-uint64_t
-boottime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec;
-}
-
-/* --------------------------------------------------------------- domains */
-
-static void
-domain_unref(struct domain *d)
-{
-	if (--d->refs == 0)
-		free(d);
-}
-
-static void
-domain_close(struct domain *d)
-{
-	if (d->accept != NULL)
-		event_free(d->accept);
-	d->accept = NULL;
-	if (d->fd != -1)
-		close(d->fd);
-	d->fd = -1;
-}
-
-static void
-domain_remove(struct relay_state *r, uint32_t addr, uint32_t port)
-{
-	struct domain **p, *d;
-
-	for (p = &r->bucket[addr % BUCKETS]; (d = *p) != NULL; p = &d->next)
-		if (d->addr == addr && d->port == port) {
-			*p = d->next;
-			domain_close(d);
-			domain_unref(d);
-			return;
-		}
-}
-
-static void
-domains_remove(struct relay_state *r)
-{
-	struct domain *d;
-	size_t i;
-
-	for (i = 0; i < BUCKETS; i++)
-		while ((d = r->bucket[i]) != NULL)
-			domain_remove(r, d->addr, d->port);
-}
-
-/* The limits, anew. */
-static void
-domain_listen(struct relay_state *r, struct domain *d)
-{
-	bool on;
-
-	if (d->accept == NULL)
-		return;
-	on = !r->full && d->sessions < r->hub.set->relay_max_per_domain;
-	if (on && d->paused)
-		event_add(d->accept, NULL);
-	else if (!on && !d->paused)
-		event_del(d->accept);
-	d->paused = !on;
-}
-
-static void
-listen_all(struct relay_state *r, bool full)
-{
-	struct domain *d;
-	size_t i;
-
-	if (r->full == full)
-		return;
-	r->full = full;
-	for (i = 0; i < BUCKETS; i++)
-		for (d = r->bucket[i]; d != NULL; d = d->next)
-			domain_listen(r, d);
-}
-
 /* The last session is gone and no more will come. */
 static void
-end_when_idle(struct relay_state *r)
+on_idle(int fd, short what, void *arg)
 {
+	struct relay_state *r = arg;
 	struct timeval tv = { .tv_sec = LINGER };
 
-	if (!r->hub.draining || r->hub.sessions > 0 || r->ended)
+	(void)fd;
+	(void)what;
+	if (r->ended)
 		return;
 	r->ended = true;
 	event_base_loopexit(r->hub.base, &tv);
-}
-
-void
-domain_leave(struct hub *hub, struct domain *d)
-{
-	struct relay_state *r = state_of(hub);
-
-	d->sessions--;
-	hub->sessions--;
-	if (!event_pending(r->short_timer, EV_TIMEOUT, NULL))
-		listen_all(r, false);
-	domain_listen(r, d);
-	domain_unref(d);
-	end_when_idle(r);
-}
-
-void
-domain_failed(struct hub *hub, struct domain *d, const struct refusal *why)
-{
-	d->failure = *why;
-	d->until = boottime() + hub->set->relay_failure_ttl;
-}
-
-const struct refusal *
-domain_failure(const struct domain *d)
-{
-	return d->failure.code != 0 && boottime() < d->until ? &d->failure :
-							       NULL;
 }
 
 /* ------------------------------------------------------------- accepting */
@@ -186,7 +68,8 @@ on_shortage_over(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	event_add(r->control, NULL);
-	listen_all(r, r->hub.sessions >= r->hub.max_sessions);
+	r->hub.shortage = false;
+	domains_listen(&r->hub);
 }
 
 static void
@@ -198,7 +81,8 @@ short_of(struct relay_state *r, int e)
 	    strerror(e));
 	event_add(r->short_timer, &tv);
 	event_del(r->control);
-	listen_all(r, true);
+	r->hub.shortage = true;
+	domains_listen(&r->hub);
 }
 
 static void
@@ -234,17 +118,8 @@ accept_one(struct relay_state *r, struct domain *d)
 		return true;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	d->refs++;
-	d->sessions++;
-	r->hub.sessions++;
-	r->hub.count[COUNT_SESSIONS]++;
-	session_new(&r->hub, d, fd, &from);
-	if (r->hub.sessions >= r->hub.max_sessions ||
-	    d->sessions >= r->hub.set->relay_max_per_domain)
-		r->hub.count[COUNT_PAUSED]++;
-	if (r->hub.sessions >= r->hub.max_sessions)
-		listen_all(r, true);
-	domain_listen(r, d);
+	domain_enter(d);
+	session_new(d, fd, &from);
 	return !d->paused;
 }
 
@@ -257,7 +132,7 @@ on_accept(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	d->refs++;
+	domain_ref(d);
 	control_read(r); /* the address may have changed hands */
 	for (n = 0; d->accept != NULL && !d->paused && n < ACCEPTS; n++)
 		if (!accept_one(r, d))
@@ -270,37 +145,13 @@ on_accept(int fd, short what, void *arg)
 static void
 add(struct relay_state *r, const struct relay_msg *m, int fd)
 {
-	struct domain *d = NULL, **p;
-
-	if (m->addr >> 24 == IN_LOOPBACKNET && m->port > 0 &&
-	    m->port <= UINT16_MAX && m->domain[0] != '\0' && !r->hub.draining)
-		d = calloc(1, sizeof *d);
-	if (d == NULL) {
+	if (m->addr >> 24 != IN_LOOPBACKNET || m->port == 0 ||
+	    m->port > UINT16_MAX || m->domain[0] == '\0' || r->hub.draining) {
 		say(LOG_ERR, "control: an alias of no use, for \"%s\"",
 		    m->domain);
 		close(fd);
-		return;
-	}
-	domain_remove(r, m->addr, m->port);
-	d->hub = &r->hub;
-	d->addr = m->addr;
-	d->port = (uint16_t)m->port;
-	snprintf(d->name, sizeof d->name, "%s", m->domain);
-	d->fd = fd;
-	d->refs = 1;
-	d->paused = true;
-	d->accept = event_new(
-	    r->hub.base, fd, EV_READ | EV_PERSIST, on_accept, d);
-	if (d->accept == NULL) {
-		say(LOG_ERR, "%s: out of memory", d->name);
-		domain_close(d);
-		free(d);
-		return;
-	}
-	p = &r->bucket[d->addr % BUCKETS];
-	d->next = *p;
-	*p = d;
-	domain_listen(r, d);
+	} else if (!domain_add(&r->hub, m, fd, on_accept))
+		say(LOG_ERR, "%s: out of memory", m->domain);
 }
 
 static void
@@ -322,11 +173,12 @@ drain(struct relay_state *r)
 	if (r->hub.draining)
 		return;
 	r->hub.draining = true;
-	domains_remove(r);
+	domains_remove(&r->hub);
 	say(LOG_INFO, "relay: ending when %u sessions have ended",
 	    r->hub.sessions);
 	event_add(r->end, &tv);
-	end_when_idle(r);
+	if (r->hub.sessions == 0)
+		event_active(r->hub.idle, 0, 0);
 }
 
 static void
@@ -341,7 +193,7 @@ on_message(struct relay_state *r, const struct relay_msg *m, int fd)
 			add(r, m, fd);
 		return;
 	case RELAY_REMOVE:
-		domain_remove(r, m->addr, m->port);
+		domain_remove(&r->hub, m->addr, m->port);
 		break;
 	case RELAY_DRAIN:
 		drain(r);
@@ -547,8 +399,9 @@ open_all(struct relay_state *r)
 	r->short_timer = evtimer_new(hub->base, on_shortage_over, r);
 	r->end = evtimer_new(hub->base, on_drain_max, r);
 	r->beat = event_new(hub->base, -1, EV_PERSIST, on_beat, r);
+	hub->idle = event_new(hub->base, -1, 0, on_idle, r);
 	if (r->control == NULL || r->usr1 == NULL || r->short_timer == NULL ||
-	    r->end == NULL || r->beat == NULL ||
+	    r->end == NULL || r->beat == NULL || hub->idle == NULL ||
 	    event_add(r->usr1, NULL) != 0) {
 		say(LOG_ERR, "out of memory or descriptors");
 		return false;
@@ -560,7 +413,7 @@ open_all(struct relay_state *r)
 static void
 close_all(struct relay_state *r)
 {
-	domains_remove(r);
+	domains_remove(&r->hub);
 	if (r->control != NULL)
 		event_free(r->control);
 	if (r->usr1 != NULL)
@@ -571,6 +424,8 @@ close_all(struct relay_state *r)
 		event_free(r->end);
 	if (r->beat != NULL)
 		event_free(r->beat);
+	if (r->hub.idle != NULL)
+		event_free(r->hub.idle);
 	resolver_free(r->hub.resolver);
 	if (r->hub.engine != NULL)
 		r->hub.dv->close(r->hub.engine);

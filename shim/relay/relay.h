@@ -55,6 +55,8 @@ struct refusal {
 
 struct hub;
 
+#define DOMAIN_BUCKETS 4096
+
 /* A mail domain and its alias.  Lives as long as it has a listener or a
  * session. */
 struct domain {
@@ -103,18 +105,34 @@ struct hub {
 	int diag;  /* sock_diag */
 	unsigned sessions, max_sessions;
 	bool draining;
+	bool shortage;      /* of descriptors: no new sessions for a while */
+	bool full;          /* no domain listens */
+	struct event *idle; /* active: draining, and no session is left */
+	struct domain *domains[DOMAIN_BUCKETS];
 	uint64_t count[COUNT_MAX];
 	struct turn_failed failed; /* hosts, until relay.failure_ttl is over */
 };
 
-/* ----------------------------------------------------------------- relay */
+/* ---------------------------------------------------------------- domain */
 
 /* CLOCK_BOOTTIME, as danevirke_answer.expires. */
 uint64_t boottime(void);
-/* A session of this domain is over: the domain may be gone afterwards. */
-void domain_leave(struct hub *, struct domain *);
-/* Keeps why for relay.failure_ttl seconds. */
-void domain_failed(struct hub *, struct domain *, const struct refusal *);
+/* Owns fd.  In the place of one that had this address.  False: out of memory. */
+bool domain_add(struct hub *, const struct relay_msg *, int fd,
+    event_callback_fn on_accept);
+/* Those of its sessions that are there go on. */
+void domain_remove(struct hub *, uint32_t addr, uint32_t port);
+void domains_remove(struct hub *);
+/* By hub->shortage and the limit for all. */
+void domains_listen(struct hub *);
+void domain_ref(struct domain *);
+void domain_unref(struct domain *);
+/* A session begins; it is over: the domain may be gone afterwards. */
+void domain_enter(struct domain *);
+void domain_leave(struct domain *);
+/* Keeps why for relay.failure_ttl seconds; forgets it. */
+void domain_failed(struct domain *, const struct refusal *why);
+void domain_works(struct domain *);
 /* The one that is kept, or NULL. */
 const struct refusal *domain_failure(const struct domain *);
 
@@ -133,8 +151,7 @@ int guard_close(const struct hub *);
 /* --------------------------------------------------------------- session */
 
 /* Owns fd, and one session of the domain until domain_leave(). */
-void session_new(
-    struct hub *, struct domain *, int fd, const struct sockaddr_storage *from);
+void session_new(struct domain *, int fd, const struct sockaddr_storage *from);
 
 /* --------------------------------------------------------------- verdict */
 

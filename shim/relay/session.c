@@ -88,12 +88,11 @@ static void
 destroy(struct session *s)
 {
 	struct domain *d = s->domain;
-	struct hub *hub = s->hub;
 
 	event_free(s->timer);
 	mail_forget(s);
 	free(s);
-	domain_leave(hub, d);
+	domain_leave(d);
 }
 
 void
@@ -238,23 +237,22 @@ source_take(struct session *s, const struct sockaddr_storage *from)
 }
 
 void
-session_new(struct hub *hub, struct domain *domain, int fd,
-    const struct sockaddr_storage *from)
+session_new(struct domain *domain, int fd, const struct sockaddr_storage *from)
 {
 	struct session *s = calloc(1, sizeof *s);
 
 	if (s != NULL)
-		s->timer = event_new(hub->base, -1, 0, on_timer, s);
+		s->timer = event_new(domain->hub->base, -1, 0, on_timer, s);
 	if (s == NULL || s->timer == NULL) {
 		close(fd);
 		free(s);
-		domain_leave(hub, domain);
+		domain_leave(domain);
 		return;
 	}
-	s->hub = hub;
+	s->hub = domain->hub;
 	s->domain = domain;
 	source_take(s, from);
-	s->client = stream_new(hub->base, fd, &client_ops, s);
+	s->client = stream_new(s->hub->base, fd, &client_ops, s);
 	if (s->client == NULL) {
 		destroy(s);
 		return;

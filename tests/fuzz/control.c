@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fuzz target: datagrams of the parent to a relay (relay.c), which runs until
+ * Fuzz target: datagrams of the parent to a relay (relay.c, domain.c), which runs until
  * the last one, RELAY_DRAIN.  An input is a list of them: an octet of flags
  * (bit 0: with a descriptor, bit 1: with two, bit 2: it can be accepted from,
  * bit 3: the relay has its turn behind it), the length in two octets, the
@@ -278,13 +278,11 @@ guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
 }
 
 void
-session_new(struct hub *hub, struct domain *domain, int fd,
-    const struct sockaddr_storage *peer)
+session_new(struct domain *domain, int fd, const struct sockaddr_storage *from)
 {
-	(void)hub;
 	(void)domain;
 	(void)fd;
-	(void)peer;
+	(void)from;
 	must(false, "a session of nobody");
 }
 

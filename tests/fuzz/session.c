@@ -87,17 +87,22 @@ boottime(void)
 }
 
 void
-domain_leave(struct hub *h, struct domain *d)
+domain_leave(struct domain *d)
 {
-	must(h == &hub && d == &domain && left++ == 0, "left twice");
+	must(d == &domain && left++ == 0, "left twice");
 }
 
 void
-domain_failed(struct hub *h, struct domain *d, const struct refusal *why)
+domain_failed(struct domain *d, const struct refusal *why)
 {
-	(void)h;
 	d->failure = *why;
 	d->until = now + 10;
+}
+
+void
+domain_works(struct domain *d)
+{
+	d->failure.code = 0;
 }
 
 const struct refusal *
@@ -439,7 +444,7 @@ begin(uint8_t bits, uint8_t offers)
 	verb = VERB_OTHER;
 	taken = left = 0;
 	end_pair(&smtpd, &fd);
-	session_new(&hub, &domain, fd, &peer);
+	session_new(&domain, fd, &peer);
 	waiting = true; /* for the greeting */
 	settle();
 	smtpd_hear();
