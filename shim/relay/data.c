@@ -14,11 +14,20 @@
 #include "session.h"
 
 void
+data_refuse(struct session *s, const struct refusal *r)
+{
+	talk_leave(s, false);
+	s->lost = false; /* this refusal says it all */
+	s->hub->count[r->code / 100 == 5 ? COUNT_REFUSED : COUNT_LATER]++;
+	talk_enter(s, SESSION_COMMAND);
+	talk_refuse(s, r);
+}
+
+void
 data_begin(struct session *s)
 {
-	mail_forget(s);
 	s->dot = (struct dot){ 0 };
-	session_enter(s, SESSION_DATA);
+	talk_enter(s, SESSION_DATA);
 }
 
 void
@@ -48,31 +57,25 @@ data_pump(struct session *s)
 		return;
 	if (s->reply.lines == 0 &&
 	    evbuffer_get_length(stream_input(s->upstream)) == 0) {
-		session_enter(s, SESSION_DOT);
+		talk_enter(s, SESSION_DOT);
 		return;
 	}
 	/* Half a reply to what was not yet sent. */
-	upstream_leave(s, false);
-	s->lost = false;
-	s->hub->count[COUNT_LATER]++;
 	refusal_make(&r, 451, "4.5.0",
 	    "%s: a reply before the message was complete", s->host);
-	session_enter(s, SESSION_COMMAND);
-	session_refuse(s, &r);
+	data_refuse(s, &r);
 }
 
 void
 data_fail(struct session *s, const struct refusal *r)
 {
-	upstream_leave(s, false); /* without the dot */
-	s->lost = false; /* smtpd hears of it at the end of the message */
+	talk_leave(s, false); /* without the dot */
+	s->lost = false;      /* smtpd hears of it at the end of the message */
 	s->refusal = *r;
-	session_enter(s, SESSION_DISCARD);
-	/* what is read from here on goes nowhere; the caller runs
-	 * data_discard() for what is there */
+	talk_enter(s, SESSION_DISCARD);
 }
 
-bool
+void
 data_discard(struct session *s)
 {
 	struct evbuffer *in = stream_input(s->client);
@@ -87,13 +90,8 @@ data_discard(struct session *s)
 		s->progress = boottime();
 	}
 	stream_consumed(s->client);
-	if (!end)
-		return false;
-	s->hub
-	    ->count[s->refusal.code / 100 == 5 ? COUNT_REFUSED : COUNT_LATER]++;
-	session_refuse(s, &s->refusal);
-	session_enter(s, SESSION_COMMAND);
-	return true;
+	if (end)
+		data_refuse(s, &s->refusal);
 }
 
 /* A refusal is the upstream's to give at any time, and counts; a 2xx before

@@ -44,15 +44,6 @@
  * 0 after RELAY_DRAIN, 1 if it cannot work (and the log says why). */
 int relay_run(const struct relay_args *);
 
-#define REASON_LEN 400
-
-/* Why MAIL is refused: code 0 is none, else 4xx or 5xx. */
-struct refusal {
-	int code;
-	char enhanced[8];      /* "4.7.5" */
-	char text[REASON_LEN]; /* printable, one line */
-};
-
 struct hub;
 
 #define DOMAIN_BUCKETS 4096

@@ -11,214 +11,133 @@
  * asked and judged anew.
  */
 #include <arpa/inet.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "session.h"
 
-#define QUIT_TIME 5 /* seconds to get the last words out */
-
-static const char *const state_names[] = { "command", "dial", "reply", "data",
-	"discard", "dot", "over" };
-
-/* ----------------------------------------------------------- state, reply */
-
-static unsigned
-state_timeout(const struct session *s)
-{
-	const struct danevirke_settings *set = s->hub->set;
-	unsigned command = set->relay_command_timeout;
-
-	switch (s->state) {
-	case SESSION_COMMAND:
-		return set->relay_idle_timeout;
-	case SESSION_DIAL: /* has its own end, which comes first */
-		return set->relay_ehlo_budget + 5;
-	case SESSION_REPLY:
-		return s->wait;
-	case SESSION_DATA:
-	case SESSION_DISCARD:
-		return command;
-	case SESSION_DOT: /* RFC 5321 4.5.3.2.6 */
-		return set->relay_data_timeout;
-	case SESSION_OVER:
-		break;
-	}
-	return 0;
-}
-
-void
-session_enter(struct session *s, enum session_state state)
-{
-	struct timeval tv = { 0 };
-
-	if (s->state == SESSION_OVER)
-		return;
-	if (s->state != state)
-		say(LOG_DEBUG, "%s: session %p: %s -> %s", s->domain->name,
-		    (void *)s, state_names[s->state], state_names[state]);
-	s->state = state;
-	s->progress = boottime();
-	tv.tv_sec = state_timeout(s);
-	event_add(s->timer, &tv); /* at once for SESSION_OVER */
-}
-
-/* The struct stays until the timer runs: callers up the stack may hold it. */
-void
-session_end(struct session *s, bool gracefully)
-{
-	if (s->state == SESSION_OVER)
-		return;
-	dial_cancel(s->dial);
-	s->dial = NULL;
-	upstream_leave(s, s->state == SESSION_COMMAND && !s->transaction);
-	if (gracefully)
-		stream_finish(s->client, QUIT_TIME);
-	else
-		stream_free(s->client);
-	s->client = NULL;
-	session_enter(s, SESSION_OVER);
-}
+#define PATIENCE 290 /* seconds; smtpd waits 300 for any reply */
 
 static void
-destroy(struct session *s)
+session_free(struct session *s)
 {
 	struct domain *d = s->domain;
 
-	event_free(s->timer);
-	mail_forget(s);
+	if (s->timer != NULL)
+		event_free(s->timer);
+	if (s->wake != NULL)
+		event_free(s->wake);
+	dial_cancel(s->dial);
+	upstream_forget(s);
 	free(s);
 	domain_leave(d);
 }
 
-void
-session_say(struct session *s, const char *text, size_t len)
+/* All of smtpd's input that can be used now. */
+static void
+session_run(struct session *s)
 {
-	if (s->state != SESSION_OVER && !stream_write(s->client, text, len))
-		session_end(s, false);
-}
+	bool too_long = false;
+	char *line;
+	size_t len;
 
-void
-session_line(struct session *s, const char *fmt, ...)
-{
-	char line[REPLY_LINE + 3];
-	va_list ap;
-	size_t n;
-
-	va_start(ap, fmt);
-	vsnprintf(line, REPLY_LINE, fmt, ap);
-	va_end(ap);
-	text_clean(line);
-	n = strlen(line);
-	memcpy(line + n, "\r\n", 3);
-	session_say(s, line, n + 2);
-}
-
-void
-refusal_make(
-    struct refusal *r, int code, const char *enhanced, const char *fmt, ...)
-{
-	va_list ap;
-
-	memset(r, 0, sizeof *r);
-	r->code = code;
-	snprintf(r->enhanced, sizeof r->enhanced, "%s", enhanced);
-	va_start(ap, fmt);
-	vsnprintf(r->text, sizeof r->text, fmt, ap);
-	va_end(ap);
-	text_clean(r->text);
-}
-
-void
-session_refuse(struct session *s, const struct refusal *r)
-{
-	session_line(s, "%d %s%s%s", r->code, r->enhanced,
-	    r->enhanced[0] != '\0' ? " " : "", r->text);
-}
-
-void
-upstream_leave(struct session *s, bool gracefully)
-{
-	if (s->upstream == NULL)
-		return;
-	if (gracefully && stream_write(s->upstream, "QUIT\r\n", 6))
-		stream_finish(s->upstream, QUIT_TIME);
-	else
-		stream_free(s->upstream);
-	s->upstream = NULL;
-	reply_reset(&s->reply);
-	if (s->transaction) {
-		s->transaction = false;
-		s->lost = true;
-		refusal_make(&s->refusal, 451, "4.4.2",
-		    "%s: the session was lost", s->host);
-		s->hub->count[COUNT_BROKEN]++;
+	if (s->state == SESSION_DATA)
+		data_pump(s);
+	if (s->state == SESSION_DISCARD)
+		data_discard(s);
+	while (s->state == SESSION_COMMAND &&
+	    stream_pending(s->client) < STREAM_OUTPUT &&
+	    (line = stream_line(s->client, SMTP_LINE, &len, &too_long)) !=
+		NULL) {
+		talk_enter(s, SESSION_COMMAND); /* the clock, anew */
+		s->patience = s->progress + PATIENCE;
+		command_run(s, line);
+		free(line);
+	}
+	if (too_long) {
+		talk_line(
+		    s, "500 5.5.2 a line of more than %d octets", SMTP_LINE);
+		talk_end(s, true);
 	}
 }
 
-/* ------------------------------------------------------------------ smtpd */
+/* ------------------------------------------------------------------ events */
 
+/* The state is another one. */
 static void
-on_client(void *arg)
+session_on_wake(int fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->state == SESSION_OVER)
+		session_free(s);
+	else
+		session_run(s);
+}
+
+/* From the loop, as everything here: never while one of these functions runs. */
+static void
+session_on_client(void *arg)
 {
 	session_run(arg);
 }
 
+/* Nobody is there to be answered. */
 static void
-on_client_closed(void *arg, const char *why)
+session_close(struct session *s)
+{
+	dial_cancel(s->dial);
+	s->dial = NULL;
+	talk_end(s, false);
+}
+
+static void
+session_on_closed(void *arg, const char *why)
 {
 	struct session *s = arg;
 
 	if (s->state != SESSION_COMMAND || s->transaction)
 		say(LOG_INFO, "%s: smtpd left in state %s: %s", s->domain->name,
-		    state_names[s->state], why);
-	session_end(s, false);
+		    talk_state(s), why);
+	session_close(s);
 }
 
-static const struct stream_ops client_ops = {
-	.readable = on_client, .drained = on_client, .closed = on_client_closed
+static const struct stream_ops session_ops = {
+	.readable = session_on_client,
+	.drained = session_on_client,
+	.closed = session_on_closed,
 };
 
+/* Whose silence it is. */
+static bool
+session_waits_for_upstream(const struct session *s)
+{
+	return s->state == SESSION_REPLY || s->state == SESSION_DOT ||
+	    (s->state == SESSION_DATA && stream_pending(s->upstream) > 0);
+}
+
 static void
-on_timer(int fd, short what, void *arg)
+session_on_timer(int fd, short what, void *arg)
 {
 	struct session *s = arg;
-	uint64_t left = s->progress + state_timeout(s), now = boottime();
+	uint64_t end = s->progress + s->limit, now = boottime();
 	struct timeval tv = { 0 };
 
 	(void)fd;
 	(void)what;
-	if (s->state == SESSION_OVER) {
-		destroy(s);
-		return;
-	}
-	if (left > now) {
-		tv.tv_sec = (time_t)(left - now);
+	if (end > now) { /* something has moved since */
+		tv.tv_sec = (time_t)(end - now);
 		event_add(s->timer, &tv);
-		return;
-	}
-	switch (s->state) {
-	case SESSION_REPLY:
-	case SESSION_DOT:
+	} else if (session_waits_for_upstream(s)) {
 		s->fresh = true; /* silent: no second try at this host */
 		upstream_lost(s, STREAM_TIMED_OUT);
-		session_run(s);
-		break;
-	case SESSION_DATA:
-		if (stream_pending(s->upstream) > 0) {
-			upstream_lost(s, STREAM_TIMED_OUT);
-			session_run(s);
-			break;
-		}
-		/* FALLTHROUGH */
-	default:
+	} else {
 		say(LOG_INFO, "%s: smtpd is silent in state %s: closing",
-		    s->domain->name, state_names[s->state]);
-		session_end(s, false);
+		    s->domain->name, talk_state(s));
+		session_close(s);
 	}
 }
 
@@ -226,7 +145,7 @@ on_timer(int fd, short what, void *arg)
 
 /* `src` of smtpd's action shows as the address it comes from. */
 static void
-source_take(struct session *s, const struct sockaddr_storage *from)
+session_source(struct session *s, const struct sockaddr_storage *from)
 {
 	const struct sockaddr_in *sin = (const struct sockaddr_in *)from;
 
@@ -239,24 +158,25 @@ source_take(struct session *s, const struct sockaddr_storage *from)
 void
 session_new(struct domain *domain, int fd, const struct sockaddr_storage *from)
 {
+	struct event_base *base = domain->hub->base;
 	struct session *s = calloc(1, sizeof *s);
 
-	if (s != NULL)
-		s->timer = event_new(domain->hub->base, -1, 0, on_timer, s);
-	if (s == NULL || s->timer == NULL) {
+	if (s == NULL) {
 		close(fd);
-		free(s);
 		domain_leave(domain);
 		return;
 	}
 	s->hub = domain->hub;
 	s->domain = domain;
-	source_take(s, from);
-	s->client = stream_new(s->hub->base, fd, &client_ops, s);
-	if (s->client == NULL) {
-		destroy(s);
+	s->timer = event_new(base, -1, 0, session_on_timer, s);
+	s->wake = event_new(base, -1, 0, session_on_wake, s);
+	s->client = stream_new(base, fd, &session_ops, s);
+	if (s->timer == NULL || s->wake == NULL || s->client == NULL) {
+		stream_free(s->client);
+		session_free(s);
 		return;
 	}
-	session_enter(s, SESSION_COMMAND);
-	session_line(s, "220 %s ESMTP", domain->name);
+	session_source(s, from);
+	talk_enter(s, SESSION_COMMAND);
+	talk_line(s, "220 %s ESMTP", domain->name);
 }

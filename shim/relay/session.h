@@ -1,18 +1,50 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A session, as its files share it:
+ * session.h - one session: smtpd's connection to an alias, and the upstream
+ * session that its messages go to
  *
- *	session.c	its states and timers, its beginning and end
- *	command.c	what smtpd asks for
- *	upstream.c	what the upstream answers
- *	data.c		the message
+ * Calls go down this list and never up; what has to go up waits for an event.
+ *
+ *	session.c	the events of smtpd's side: whose turn it is
+ *	command.c	one command of smtpd's
+ *	upstream.c	finds an upstream, tells it, takes its replies
+ *	data.c		the message, streamed
+ *	talk.c		enter a state, say, refuse, leave, end
+ *	dial.c		domain -> a judged upstream session
+ *	verdict.c	  and what the log says of each host
+ *	domain.c	the mail domain, and whether it listens
+ *
+ * smtp.c and turn.c are pure, and everybody's.
+ *
+ * One message, in call order ("->" waits for the loop):
+ *
+ *	session_new()				COMMAND	220
+ *	-> session_run() command_run() EHLO
+ *	   upstream_dial() dial_start()		DIAL
+ *	-> upstream_on_dialed()
+ *	   upstream_hello()			COMMAND	250
+ *	-> command_run() MAIL upstream_mail()
+ *	   upstream_command()			REPLY
+ *	-> upstream_response()
+ *	   upstream_hand_back()			COMMAND	250
+ *	-> command_run() RCPT, as MAIL
+ *	-> command_run() DATA
+ *	-> upstream_response() data_begin()	DATA	354
+ *	-> session_run() data_pump() ...	DOT
+ *	-> upstream_response()
+ *	   upstream_hand_back()			COMMAND	250
+ *	-> command_run() QUIT talk_end()	OVER	221
+ *	-> session_free() domain_leave()
+ *
+ * Another way: upstream_next() to the next host (T12), upstream_again() to a
+ * new session for one that is used up, data_fail() to DISCARD, and
+ * upstream_refuse() or data_refuse() to a refusal.  talk_enter() is where a
+ * state and its time are decided, and traces each at LOG_DEBUG.
  */
 #ifndef SESSION_H
 #define SESSION_H
 
 #include "relay.h"
-
-#define PATIENCE 290 /* seconds; smtpd waits 300 for any reply */
 
 enum session_state {
 	SESSION_COMMAND = 0, /* smtpd's turn */
@@ -21,7 +53,7 @@ enum session_state {
 	SESSION_DATA,        /* a message streams */
 	SESSION_DISCARD,     /* the rest of one that cannot be delivered */
 	SESSION_DOT,         /* all of it was sent: upstream's turn */
-	SESSION_OVER         /* to be freed by the loop */
+	SESSION_OVER         /* wake frees it */
 };
 
 struct session {
@@ -29,8 +61,10 @@ struct session {
 	struct domain *domain;
 	struct stream *client; /* smtpd */
 	struct event *timer;
+	struct event *wake; /* active when the state has become another one */
 	enum session_state state;
 	uint64_t progress; /* when something moved last, boottime() */
+	unsigned limit;    /* seconds from there, of the state */
 	uint64_t patience; /* smtpd's, for this command, ends then */
 	unsigned wait;     /* SESSION_REPLY: seconds for the upstream's turn */
 
@@ -63,28 +97,13 @@ struct session {
 	struct refusal refusal; /* lost, DISCARD: what smtpd will hear */
 };
 
-/* ------------------------------------------------------------ session.c */
-
-void session_enter(struct session *, enum session_state);
-/* The struct lives until the loop runs again: callers may hold it. */
-void session_end(struct session *, bool gracefully);
-/* To smtpd; all that it hears comes through here. */
-void session_say(struct session *, const char *text, size_t len);
-/* One line, which is cleaned and cut. */
-void session_line(struct session *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void session_refuse(struct session *, const struct refusal *);
-/* Fills r.  The text is cleaned. */
-void refusal_make(struct refusal *r, int code, const char *enhanced,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* The upstream is of no more use; gracefully: QUIT is said.  A transaction
- * under way is lost. */
-void upstream_leave(struct session *, bool gracefully);
-
 /* ------------------------------------------------------------ command.c */
 
-/* All of smtpd's input that can be used now. */
-void session_run(struct session *);
+/* In SESSION_COMMAND; line is without its end. */
+void command_run(struct session *, const char *line);
+
+/* ----------------------------------------------------------- upstream.c */
+
 /* Looks for an upstream, for s->mail or, without one, for EHLO. */
 void upstream_dial(struct session *);
 /* The message under way goes to the next host, if no recipient has been
@@ -93,29 +112,53 @@ void upstream_dial(struct session *);
  * be answered. */
 bool upstream_next(struct session *, const struct refusal *why, bool fault);
 /* The command, with its line, goes to the upstream. */
-void hand_on(struct session *, enum verb, const char *line);
+void upstream_command(struct session *, enum verb, const char *line);
+/* s->mail goes to it, if it offers what smtpd was promised. */
+void upstream_mail(struct session *);
+/* The reply to EHLO or HELO.  good: there is an upstream. */
+void upstream_hello(struct session *, bool good);
 /* What smtpd hears to its command: there is no upstream for it. */
-void mail_refuse(struct session *, const struct refusal *why);
-void mail_forget(struct session *);
-
-/* ----------------------------------------------------------- upstream.c */
-
-extern const struct stream_ops upstream_ops; /* of s->upstream */
-/* It is gone, or as good as. */
+void upstream_refuse(struct session *, const struct refusal *why);
+/* The upstream is gone, or as good as. */
 void upstream_lost(struct session *, const char *why);
+/* The message goes to no other host. */
+void upstream_forget(struct session *);
 
 /* --------------------------------------------------------------- data.c */
 
-/* DATA was agreed upon: the state is SESSION_DATA. */
+/* DATA was agreed upon: SESSION_DATA. */
 void data_begin(struct session *);
 /* Moves what can be moved; at the final dot the state is SESSION_DOT. */
 void data_pump(struct session *);
-/* The message cannot be delivered: nothing more of it goes upstream, and smtpd
- * hears r when it has sent all. */
-void data_fail(struct session *, const struct refusal *r);
-/* In SESSION_DISCARD.  True: smtpd has sent all, and was answered. */
-bool data_discard(struct session *);
 /* The upstream talks before it has all. */
 void data_early_reply(struct session *);
+/* The message cannot be delivered: nothing more of it goes upstream, and smtpd
+ * hears r when it has sent all.  SESSION_DISCARD. */
+void data_fail(struct session *, const struct refusal *r);
+/* In SESSION_DISCARD: drops what is there. */
+void data_discard(struct session *);
+/* smtpd has sent all, and hears r.  SESSION_COMMAND. */
+void data_refuse(struct session *, const struct refusal *r);
+
+/* --------------------------------------------------------------- talk.c */
+
+/* Wakes the session, from the loop, if the state is another one. */
+void talk_enter(struct session *, enum session_state);
+/* The state may be the same, but there is something to do. */
+void talk_wake(struct session *);
+/* The name of the state. */
+const char *talk_state(const struct session *);
+/* To smtpd; all that it hears comes through here. */
+void talk_say(struct session *, const char *text, size_t len);
+/* One line, which is cleaned and cut. */
+void talk_line(struct session *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void talk_refuse(struct session *, const struct refusal *);
+/* The upstream is of no more use; gracefully: QUIT is said.  A transaction
+ * under way is lost. */
+void talk_leave(struct session *, bool gracefully);
+/* Gracefully: smtpd gets what was said.  SESSION_OVER: the struct lives until
+ * the loop runs again. */
+void talk_end(struct session *, bool gracefully);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,21 @@ text_clean(char *s)
 			*s = ' ';
 		else if (*s < ' ' || *s > '~')
 			*s = '?';
+}
+
+void
+refusal_make(
+    struct refusal *r, int code, const char *enhanced, const char *fmt, ...)
+{
+	va_list ap;
+
+	memset(r, 0, sizeof *r);
+	r->code = code;
+	snprintf(r->enhanced, sizeof r->enhanced, "%s", enhanced);
+	va_start(ap, fmt);
+	vsnprintf(r->text, sizeof r->text, fmt, ap);
+	va_end(ap);
+	text_clean(r->text);
 }
 
 /* ---------------------------------------------------------------- replies */

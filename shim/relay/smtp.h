@@ -15,6 +15,20 @@
  * reply holds anything else. */
 void text_clean(char *);
 
+#define REASON_LEN 400
+
+/* What smtpd hears instead of an upstream's reply.  Code 0: nothing; else 4xx
+ * or 5xx. */
+struct refusal {
+	int code;
+	char enhanced[8];      /* "4.7.5"; "": text has its own */
+	char text[REASON_LEN]; /* printable, one line */
+};
+
+/* Fills r.  The text is cleaned and cut. */
+void refusal_make(struct refusal *r, int code, const char *enhanced,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
 /* An upstream's reply as it is handed on: whole, and never partly. */
 struct reply {
 	int code;              /* 0: nothing yet */

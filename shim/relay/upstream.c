@@ -1,36 +1,206 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the upstream answers, and what becomes of a session whose upstream is
- * lost.
+ * The upstream of a session: how one is found, what it is told, what it answers,
+ * and what becomes of the message if it is lost.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 
 #include <event2/buffer.h>
 
 #include "session.h"
 
-#define UNASKED "it talks before it is asked"
+#define UPSTREAM_UNASKED "it talks before it is asked"
 
-/* The upstream's reply, as its own.  421 is one too: smtpd takes it as any
- * other 4xx, and the session on loopback stays. */
+/* -------------------------------------------------------- what smtpd hears */
+
+void
+upstream_forget(struct session *s)
+{
+	free(s->mail);
+	free(s->rcpt);
+	s->mail = s->rcpt = NULL;
+}
+
+/* If smtpd has its 250 to MAIL already, the recipients hear it. */
+void
+upstream_refuse(struct session *s, const struct refusal *why)
+{
+	if (s->rcpt != NULL) {
+		s->transaction = false;
+		s->lost = true;
+		s->refusal = *why;
+	}
+	upstream_forget(s);
+	talk_enter(s, SESSION_COMMAND);
+	talk_refuse(s, why);
+}
+
+void
+upstream_hello(struct session *s, bool good)
+{
+	const char *name = good ? s->host : s->domain->name;
+	char buf[DOMAIN_LEN + 200];
+	size_t n;
+
+	memset(&s->shown, 0, sizeof s->shown);
+	if (!s->esmtp) {
+		talk_line(s, "250 %s", name);
+		return;
+	}
+	/* without an upstream nothing is promised */
+	if (good)
+		s->shown = s->ext;
+	n = extensions_reply(&s->shown, name, buf, sizeof buf);
+	talk_say(s, buf, n);
+}
+
+/* ------------------------------------------------------ what it is told */
+
+/* RFC 5321 4.5.3.2 grants minutes to a reply, but smtpd waits for one only that
+ * long: while another host may get the message, this one has its share (T11).
+ */
+static unsigned
+upstream_wait(const struct session *s)
+{
+	unsigned command = s->hub->set->relay_command_timeout, wait;
+	uint64_t now = boottime();
+	size_t others = s->mail != NULL ? dial_rest(s->dial) : 0;
+
+	wait = turn_share(
+	    s->patience > now ? s->patience - now : 1, others + 1);
+	return wait < command ? wait : command;
+}
+
+void
+upstream_command(struct session *s, enum verb verb, const char *line)
+{
+	struct refusal r;
+
+	s->verb = verb;
+	reply_reset(&s->reply);
+	if (!stream_write(s->upstream, line, strlen(line)) ||
+	    !stream_write(s->upstream, "\r\n", 2)) {
+		refusal_make(&r, 451, "4.3.0", "out of memory");
+		talk_leave(s, false);
+		upstream_refuse(s, &r);
+		return;
+	}
+	s->wait = upstream_wait(s);
+	talk_enter(s, SESSION_REPLY);
+}
+
+void
+upstream_mail(struct session *s)
+{
+	struct refusal r;
+	const char *lost;
+
+	/* EHLO promised more than this one keeps: the message might need it,
+	 * and would bounce */
+	lost = extensions_lost(&s->shown, &s->ext);
+	if (lost == NULL) {
+		upstream_command(s, VERB_MAIL, s->mail);
+		return;
+	}
+	refusal_make(&r, 451, "4.3.3",
+	    "%s offers less %s than the host before it", s->host, lost);
+	if (!upstream_next(s, &r, false))
+		upstream_refuse(s, &r);
+}
+
+/* --------------------------------------------------------- how it is found */
+
+static dial_done upstream_on_dialed;
+
+/* Within what is left of smtpd's patience. */
+static uint64_t
+upstream_dial_end(const struct session *s)
+{
+	uint64_t end = boottime() + s->hub->set->relay_ehlo_budget;
+
+	return end < s->patience ? end : s->patience;
+}
+
+void
+upstream_dial(struct session *s)
+{
+	const struct danevirke_settings *set = s->hub->set;
+
+	dial_cancel(s->dial);
+	s->fresh = false;
+	s->dial = dial_start(s->hub, s->domain->name,
+	    set->relay_helo != NULL ? set->relay_helo : s->helo,
+	    s->source4[0] != '\0' ? s->source4 : set->relay_source4,
+	    set->relay_source6, upstream_dial_end(s), upstream_on_dialed, s);
+	if (s->dial != NULL) {
+		talk_enter(s, SESSION_DIAL);
+		return;
+	}
+	talk_enter(s, SESSION_COMMAND);
+	if (s->mail == NULL)
+		upstream_hello(s, false);
+	else
+		talk_line(s, "451 4.3.0 out of memory");
+	upstream_forget(s);
+}
+
+/* What smtpd was told stays as it is: recipients that this host refused are
+ * not said again, and that MAIL was taken is true of the next host, or no
+ * recipient is taken. */
+bool
+upstream_next(struct session *s, const struct refusal *why, bool fault)
+{
+	uint64_t end = upstream_dial_end(s);
+
+	if (s->mail == NULL || (s->verb != VERB_MAIL && s->verb != VERB_RCPT))
+		return false;
+	if (fault)
+		dial_failed(s->dial);
+	if (s->dial == NULL || !dial_next(s->dial, end, why, !fault))
+		return false;
+	talk_leave(s, !fault);
+	s->lost = false;
+	s->fresh = true;
+	talk_enter(s, SESSION_DIAL);
+	return true;
+}
+
+/* It has had enough of this session, made for EHLO or for an earlier message:
+ * as if it had closed it then.  Another one is made, once. */
+static bool
+upstream_again(struct session *s)
+{
+	if (s->verb != VERB_MAIL || s->fresh)
+		return false;
+	talk_leave(s, false);
+	upstream_dial(s);
+	return true;
+}
+
+/* ---------------------------------------------------------- what it answers */
+
+/* Its reply, as its own.  421 is one too: smtpd takes it as any other 4xx, and
+ * the session on loopback stays. */
 static void
-hand_back(struct session *s)
+upstream_hand_back(struct session *s)
 {
 	bool gone = s->reply.code == 421;
 
 	s->fresh = false;
 	s->used = true;
-	session_say(s, s->reply.text, s->reply.len);
+	talk_say(s, s->reply.text, s->reply.len);
 	reply_reset(&s->reply);
-	session_enter(s, SESSION_COMMAND);
+	talk_enter(s, SESSION_COMMAND);
 	if (gone && s->state != SESSION_OVER)
-		upstream_leave(s, false);
+		talk_leave(s, false);
 }
 
 /* What no client of SMTP could understand. */
 static void
-nonsense(struct session *s)
+upstream_nonsense(struct session *s)
 {
 	struct refusal r;
 	char text[200];
@@ -42,57 +212,45 @@ nonsense(struct session *s)
 	    s->reply.code, text);
 	if (upstream_next(s, &r, true))
 		return;
-	upstream_leave(s, false);
+	talk_leave(s, false);
 	if (s->verb == VERB_DATA || s->verb == VERB_RSET)
 		s->lost = false; /* its refusal says it all */
-	mail_refuse(s, &r);
-}
-
-/* It has had enough of this session, made for EHLO or for an earlier message:
- * as if it had closed it then.  Another one is made, once. */
-static bool
-had_enough(struct session *s)
-{
-	if (s->verb != VERB_MAIL || s->fresh)
-		return false;
-	upstream_leave(s, false);
-	upstream_dial(s);
-	return true;
+	upstream_refuse(s, &r);
 }
 
 /* True: the reply is smtpd's; false: it went another way. */
 static bool
-on_mail_reply(struct session *s, int kind)
+upstream_on_mail(struct session *s, int kind)
 {
 	bool closing = s->reply.code == 421; /* RFC 5321 3.8, 4.2.1 */
 	struct refusal r = { .code = s->reply.code };
 
 	reply_text(&s->reply, r.text, sizeof r.text);
-	if ((closing && s->used && had_enough(s)) ||
+	if ((closing && s->used && upstream_again(s)) ||
 	    (kind == 4 && upstream_next(s, &r, closing)) ||
-	    (closing && had_enough(s)))
+	    (closing && upstream_again(s)))
 		return false;
 	s->transaction = kind == 2;
 	if (s->rcpt == NULL) {
 		if (kind != 2)
-			mail_forget(s);
+			upstream_forget(s);
 		return true;
 	}
 	/* smtpd was told 250 by the host before this one */
 	if (kind == 2)
-		hand_on(s, VERB_RCPT, s->rcpt);
+		upstream_command(s, VERB_RCPT, s->rcpt);
 	else {
 		if (closing)
-			upstream_leave(s, false);
-		mail_refuse(s, &r);
+			talk_leave(s, false);
+		upstream_refuse(s, &r);
 	}
 	return false;
 }
 
-/* As on_mail_reply().  4xx is about this recipient, as in greylisting; but 421
- * is about the session (RFC 5321 4.2.1). */
+/* As upstream_on_mail().  4xx is about this recipient, as in greylisting; but
+ * 421 is about the session (RFC 5321 4.2.1). */
 static bool
-on_rcpt_reply(struct session *s, int kind)
+upstream_on_rcpt(struct session *s, int kind)
 {
 	struct refusal r = { .code = s->reply.code };
 
@@ -100,113 +258,133 @@ on_rcpt_reply(struct session *s, int kind)
 	if (s->reply.code == 421 && upstream_next(s, &r, true))
 		return false;
 	if (kind == 2) /* it is this host's message */
-		mail_forget(s);
+		upstream_forget(s);
 	free(s->rcpt);
 	s->rcpt = NULL;
 	return true;
 }
 
 static void
-on_dot_reply(struct session *s, int kind)
+upstream_on_dot(struct session *s, int kind)
 {
 	/* the dot is with us still: it cannot have been taken */
 	if (kind == 3 || (kind == 2 && stream_pending(s->upstream) > 0)) {
 		s->verb = VERB_DATA;
-		nonsense(s);
+		upstream_nonsense(s);
 		return;
 	}
 	s->transaction = false;
 	s->hub->count[kind == 2 ? COUNT_TAKEN :
 		kind == 4       ? COUNT_LATER :
 				  COUNT_REFUSED]++;
-	hand_back(s);
+	upstream_hand_back(s);
 }
 
 static void
-on_reply(struct session *s)
+upstream_go_ahead(struct session *s)
+{
+	talk_say(s, s->reply.text, s->reply.len);
+	reply_reset(&s->reply);
+	upstream_forget(s);
+	data_begin(s);
+}
+
+/* One reply, whole. */
+static void
+upstream_response(struct session *s)
 {
 	int kind = s->reply.code / 100;
 
-	if (s->state == SESSION_DOT) {
-		on_dot_reply(s, kind);
+	if (s->state == SESSION_DATA)
+		data_early_reply(s);
+	else if (s->state == SESSION_DOT)
+		upstream_on_dot(s, kind);
+	else if (s->verb == VERB_DATA && s->reply.code == 354)
+		upstream_go_ahead(s);
+	else if (kind == 3 || (s->verb == VERB_DATA && kind == 2))
+		upstream_nonsense(s);
+	else if (s->verb == VERB_MAIL && !upstream_on_mail(s, kind))
 		return;
+	else if (s->verb == VERB_RCPT && !upstream_on_rcpt(s, kind))
+		return;
+	else {
+		if (s->verb == VERB_RSET)
+			s->transaction = false;
+		upstream_hand_back(s);
 	}
-	if (s->verb == VERB_DATA && s->reply.code == 354) {
-		session_say(s, s->reply.text, s->reply.len);
-		reply_reset(&s->reply);
-		data_begin(s);
-		return;
-	}
-	if (kind == 3 || (s->verb == VERB_DATA && kind == 2)) {
-		nonsense(s);
-		return;
-	}
-	if ((s->verb == VERB_MAIL && !on_mail_reply(s, kind)) ||
-	    (s->verb == VERB_RCPT && !on_rcpt_reply(s, kind)))
-		return;
-	if (s->verb == VERB_RSET)
-		s->transaction = false;
-	hand_back(s);
+}
+
+/* ----------------------------------------------------------- how it is lost */
+
+static void
+upstream_log_lost(const struct session *s, const char *why)
+{
+	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
+	    why);
+}
+
+/* In SESSION_COMMAND: the next MAIL makes another. */
+static void
+upstream_lost_idle(struct session *s, const char *why)
+{
+	if (s->transaction)
+		upstream_log_lost(s, why);
+	else if (!s->used)
+		dial_failed(s->dial);
+	talk_leave(s, false);
 }
 
 /* In SESSION_REPLY. */
 static void
-reply_lost(struct session *s, const char *why)
+upstream_lost_reply(struct session *s, const char *why, const struct refusal *r)
 {
-	struct refusal r;
-
-	refusal_make(&r, 451, "4.4.2", "%s: %s", s->host, why);
-	if ((s->used && had_enough(s)) || upstream_next(s, &r, true) ||
-	    had_enough(s))
+	if ((s->used && upstream_again(s)) || upstream_next(s, r, true) ||
+	    upstream_again(s))
 		return;
-	upstream_leave(s, false);
+	talk_leave(s, false);
 	if (s->verb == VERB_RSET)
 		s->lost = false;
 	if (s->verb == VERB_NOOP || s->verb == VERB_RSET) {
-		session_enter(s, SESSION_COMMAND);
-		session_line(s, "250 2.0.0 ok");
+		talk_enter(s, SESSION_COMMAND);
+		talk_line(s, "250 2.0.0 ok");
 		return;
 	}
-	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
-	    why);
-	mail_refuse(s, &r);
+	upstream_log_lost(s, why);
+	upstream_refuse(s, r);
 }
 
-/* The upstream is gone, or as good as. */
 void
 upstream_lost(struct session *s, const char *why)
 {
 	struct refusal r;
 
-	if (s->state == SESSION_REPLY) {
-		reply_lost(s, why);
-		return;
-	}
-	if (s->state == SESSION_COMMAND) {
-		if (s->transaction)
-			say(LOG_INFO, "%s via %s: session lost: %s",
-			    s->domain->name, s->host, why);
-		else if (!s->used)
-			dial_failed(s->dial);
-		upstream_leave(s, false);
-		return; /* the next MAIL makes another */
-	}
-	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
-	    why);
 	refusal_make(&r, 451, "4.4.2", "%s: %s", s->host, why);
-	if (s->state == SESSION_DATA)
+	switch (s->state) {
+	case SESSION_COMMAND:
+		upstream_lost_idle(s, why);
+		break;
+	case SESSION_REPLY:
+		upstream_lost_reply(s, why, &r);
+		break;
+	case SESSION_DATA:
+		upstream_log_lost(s, why);
 		data_fail(s, &r);
-	else if (s->state == SESSION_DOT) {
-		upstream_leave(s, false);
-		s->lost = false;
-		s->hub->count[COUNT_LATER]++;
-		session_enter(s, SESSION_COMMAND);
-		session_refuse(s, &r);
+		break;
+	case SESSION_DOT:
+		upstream_log_lost(s, why);
+		data_refuse(s, &r);
+		break;
+	case SESSION_DIAL: /* there is none */
+	case SESSION_DISCARD:
+	case SESSION_OVER:
+		break;
 	}
 }
 
+/* ------------------------------------------------------------------ events */
+
 static void
-on_upstream(void *arg)
+upstream_on_readable(void *arg)
 {
 	struct session *s = arg;
 	bool too_long = false;
@@ -217,7 +395,7 @@ on_upstream(void *arg)
 	if (evbuffer_get_length(stream_input(s->upstream)) == 0)
 		return;
 	if (s->state == SESSION_COMMAND) {
-		upstream_lost(s, UNASKED);
+		upstream_lost(s, UPSTREAM_UNASKED);
 		return;
 	}
 	while (last == 0 &&
@@ -231,33 +409,60 @@ on_upstream(void *arg)
 		    too_long       ? "a reply line that is too long" :
 			last == -2 ? "a reply of too many lines" :
 				     "not an SMTP reply");
-	else if (last == 1 && s->state == SESSION_DATA)
-		data_early_reply(s);
-	else if (last == 1) {
-		on_reply(s);
-		/* a second reply to one command: nothing fits from here on */
-		if (s->upstream != NULL &&
-		    evbuffer_get_length(stream_input(s->upstream)) > 0)
-			upstream_lost(s, UNASKED);
-	}
-	session_run(s);
+	else if (last == 1)
+		upstream_response(s);
+	/* a second reply to one command: nothing fits from here on */
+	if (last == 1 && s->upstream != NULL &&
+	    evbuffer_get_length(stream_input(s->upstream)) > 0)
+		upstream_lost(s, UPSTREAM_UNASKED);
 }
 
+/* There is room for more of the message. */
 static void
-on_upstream_drained(void *arg)
+upstream_on_drained(void *arg)
 {
-	session_run(arg);
+	talk_wake(arg);
 }
 
 static void
-on_upstream_closed(void *arg, const char *why)
+upstream_on_closed(void *arg, const char *why)
+{
+	upstream_lost(arg, why);
+}
+
+static const struct stream_ops upstream_ops = {
+	.readable = upstream_on_readable,
+	.drained = upstream_on_drained,
+	.closed = upstream_on_closed,
+};
+
+static void
+upstream_on_dialed(void *arg, const struct dialed *r)
 {
 	struct session *s = arg;
 
-	upstream_lost(s, why);
-	session_run(s);
+	if (r->stream != NULL) {
+		s->upstream = r->stream;
+		stream_set(s->upstream, &upstream_ops, s);
+		s->ext = r->ext;
+		snprintf(s->host, sizeof s->host, "%s", r->host);
+		s->expires = r->expires;
+		s->fresh = s->mail != NULL;
+		s->used = false;
+		reply_reset(&s->reply);
+		domain_works(s->domain);
+	} else {
+		dial_cancel(s->dial);
+		s->dial = NULL;
+		/* a host that was there may take the next message */
+		if (!s->fresh)
+			domain_failed(s->domain, &r->refusal);
+	}
+	talk_enter(s, SESSION_COMMAND);
+	if (s->mail == NULL)
+		upstream_hello(s, r->stream != NULL);
+	else if (r->stream != NULL)
+		upstream_mail(s);
+	else
+		upstream_refuse(s, &r->refusal);
 }
-
-const struct stream_ops upstream_ops = { .readable = on_upstream,
-	.drained = on_upstream_drained,
-	.closed = on_upstream_closed };
