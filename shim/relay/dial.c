@@ -7,7 +7,6 @@
  * changed: ENCRYPT and AUTHENTICATE hosts get TLS or nothing (T02, T03),
  * OPPORTUNISTIC ones TLS if it works (T04).
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,28 +70,14 @@ dial_cancel(struct dial *d)
 		dial_free(d);
 }
 
-static void __attribute__((format(printf, 4, 5)))
-refuse(struct dial *d, int code, const char *enhanced, const char *fmt, ...)
-{
-	struct refusal *r = &d->refusal;
-	va_list ap;
-
-	r->code = code;
-	snprintf(r->enhanced, sizeof r->enhanced, "%s", enhanced);
-	va_start(ap, fmt);
-	vsnprintf(r->text, sizeof r->text, fmt, ap);
-	va_end(ap);
-	text_clean(r->text);
-}
-
 /* The dial may be gone afterwards. */
 static void
 finish(struct dial *d, struct dialed *result)
 {
 	if (result->stream == NULL) {
 		if (d->refusal.code == 0)
-			refuse(d, 451, "4.4.1", "%s: no host can be used",
-			    d->domain);
+			refusal_make(&d->refusal, 451, "4.4.1",
+			    "%s: no host can be used", d->domain);
 		result->refusal = d->refusal;
 	}
 	d->done(d->arg, result);
@@ -153,7 +138,8 @@ host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 	if (d->rank >= RANK_DANE)
 		return;
 	d->rank = dane ? RANK_DANE : RANK_OTHER;
-	refuse(d, 451, enhanced, "%s:%u: %s", h->name, h->port, line);
+	refusal_make(
+	    &d->refusal, 451, enhanced, "%s:%u: %s", h->name, h->port, line);
 }
 
 static void
@@ -353,8 +339,8 @@ host_begin(struct dial *d, const struct danevirke_host *h)
 		say(LOG_INFO, "%s: no time is left for %zu hosts", d->domain,
 		    hosts_from(d, d->host));
 		if (d->rank == RANK_NONE)
-			refuse(
-			    d, 451, "4.4.1", "%s: no time is left", d->domain);
+			refusal_make(&d->refusal, 451, "4.4.1",
+			    "%s: no time is left", d->domain);
 		return false;
 	}
 	d->host_end = boottime() + turn_share(left, hosts_from(d, d->host));
@@ -440,7 +426,8 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	if (a == NULL) {
 		d->hub->count[COUNT_DEFERRED]++;
 		say(LOG_ERR, "%s: deferred: %s", d->domain, err->text);
-		refuse(d, 451, "4.4.3", "%s: %s", d->domain, err->text);
+		refusal_make(
+		    &d->refusal, 451, "4.4.3", "%s: %s", d->domain, err->text);
 		give_up(d);
 		return;
 	}
@@ -454,21 +441,24 @@ on_answer(void *arg, const struct danevirke_answer *a,
 			try_next(d);
 			return;
 		}
-		refuse(d, 451, "4.3.0", "out of memory");
+		refusal_make(&d->refusal, 451, "4.3.0", "out of memory");
 		break;
 	case DANEVIRKE_NULL_MX: /* Z02 */
-		refuse(d, 556, "5.1.10", "%s: %s", a->domain, a->reason);
+		refusal_make(
+		    &d->refusal, 556, "5.1.10", "%s: %s", a->domain, a->reason);
 		break;
 	case DANEVIRKE_NO_DOMAIN:
-		refuse(d, 550, "5.1.2", "%s: %s", a->domain, a->reason);
+		refusal_make(
+		    &d->refusal, 550, "5.1.2", "%s: %s", a->domain, a->reason);
 		break;
 	case DANEVIRKE_LOOP: /* M10 */
-		refuse(d, 554, "5.4.6", "%s: %s", a->domain, a->reason);
+		refusal_make(
+		    &d->refusal, 554, "5.4.6", "%s: %s", a->domain, a->reason);
 		break;
 	case DANEVIRKE_DEFER: /* D06, D09 */
 		dane = dane_defers(a, a->result);
-		refuse(d, 451, dane ? "4.7.5" : "4.4.3", "%s: %s", a->domain,
-		    a->reason);
+		refusal_make(&d->refusal, 451, dane ? "4.7.5" : "4.4.3",
+		    "%s: %s", a->domain, a->reason);
 		break;
 	}
 	if (d->refusal.code / 100 == 5) {
@@ -495,7 +485,8 @@ on_timer(int fd, short what, void *arg)
 		return;
 	}
 	if (d->query != NULL) {
-		refuse(d, 451, "4.4.3", "%s: DNS: no time is left", d->domain);
+		refusal_make(&d->refusal, 451, "4.4.3",
+		    "%s: DNS: no time is left", d->domain);
 		say(LOG_INFO, "%s: deferred: DNS: no time is left", d->domain);
 	}
 	give_up(d);
@@ -589,7 +580,7 @@ dial_start(struct hub *hub, const char *domain, const char *helo,
 	d->query = NULL;
 	d->hub->count[COUNT_DEFERRED]++;
 	say(LOG_ERR, "%s: deferred: %s", domain, err.text);
-	refuse(d, 451, "4.4.3", "%s: %s", domain, err.text);
+	refusal_make(&d->refusal, 451, "4.4.3", "%s: %s", domain, err.text);
 	event_active(d->timer, 0, 0);
 	return d;
 }
