@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -19,28 +18,6 @@
 
 #include "load.h"
 #include "table.h"
-
-void
-say(int level, const char *fmt, ...)
-{
-	char line[2048], *p;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
-	va_end(ap);
-	for (p = line; *p != '\0'; p++)
-		if (*p < ' ' || *p > '~')
-			*p = '?';
-	syslog(level, "%s", line);
-}
-
-void
-say_open(const struct checked *c)
-{
-	openlog("table-danevirke", LOG_PID | LOG_NDELAY, c->facility);
-	setlogmask(LOG_UPTO(c->level));
-}
 
 static void
 on_log(void *arg, int level, const char *text)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* Lines for syslog, of parent, relay and the checking child. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "process.h"
+
+void
+say(int level, const char *fmt, ...)
+{
+	char line[2048], *p;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	for (p = line; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	syslog(level, "%s", line);
+}
+
+void
+say_open(const struct checked *c)
+{
+	openlog("table-danevirke", LOG_PID | LOG_NDELAY, c->facility);
+	setlogmask(LOG_UPTO(c->level));
+}
