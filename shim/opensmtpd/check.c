@@ -20,15 +20,15 @@
 #include "table.h"
 
 static void
-on_log(void *arg, int level, const char *text)
+check_on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
 	if (level <= LOG_WARNING)
-		say(level, "%s", text);
+		log_line(level, "%s", text);
 }
 
 static int
-facility(const char *word)
+check_facility(const char *word)
 {
 	static const struct {
 		const char *word;
@@ -49,7 +49,7 @@ facility(const char *word)
 
 /* Some systems have no address but 127.0.0.1 on the loopback interface. */
 static bool
-can_listen(uint32_t addr, uint16_t port, struct checked *c)
+check_listen(uint32_t addr, uint16_t port, struct checked *c)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	char text[INET_ADDRSTRLEN];
@@ -79,7 +79,7 @@ can_listen(uint32_t addr, uint16_t port, struct checked *c)
 /* smtpd runs us as the user that it connects as.  Without such a user, the
  * relay serves its own; root (a test) can become the one it wants. */
 static bool
-is_user(const char *name, struct checked *c)
+check_user(const char *name, struct checked *c)
 {
 	struct passwd *pw = getpwnam(name);
 
@@ -93,10 +93,10 @@ is_user(const char *name, struct checked *c)
 }
 
 static void
-check(const char *config, struct checked *c)
+check_config(const char *config, struct checked *c)
 {
 	struct danevirke_options o = {
-		.size = sizeof o, .config = config, .log = on_log
+		.size = sizeof o, .config = config, .log = check_on_log
 	};
 	struct danevirke_error err = { 0, "" };
 	const struct danevirke_settings *t;
@@ -113,9 +113,10 @@ check(const char *config, struct checked *c)
 	c->last = t->relay_last;
 	c->port = t->relay_port;
 	c->max = t->relay_max_domains;
-	c->facility = facility(t->log_facility);
+	c->facility = check_facility(t->log_facility);
 	c->level = t->log_level;
-	c->ok = is_user(t->relay_user, c) && can_listen(c->first, c->port, c);
+	c->ok = check_user(t->relay_user, c) &&
+	    check_listen(c->first, c->port, c);
 	shim.dv->close(e);
 	shim_unload(&shim);
 }
@@ -125,10 +126,10 @@ check_run(const char *config, int fd)
 {
 	struct checked c = { 0 };
 
-	check(config, &c);
+	check_config(config, &c);
 	/* less than PIPE_BUF: all or nothing */
 	if (write(fd, &c, sizeof c) != (ssize_t)sizeof c)
-		say(LOG_ERR, "could not pass on the result of a check: %s",
+		log_line(LOG_ERR, "could not pass on the result of a check: %s",
 		    strerror(errno));
 }
 

@@ -47,7 +47,7 @@ get16(const uint8_t *p)
 }
 
 static void
-bad(struct request *r, const char *why)
+imsg_bad(struct request *r, const char *why)
 {
 	r->op = REQUEST_BAD;
 	r->why = why;
@@ -55,7 +55,7 @@ bad(struct request *r, const char *why)
 
 /* u32 version, name of the table; its length is that of smtpd's LINE_MAX. */
 static bool
-parse_open(const uint8_t *p, size_t len, struct request *r)
+imsg_open(const uint8_t *p, size_t len, struct request *r)
 {
 	if (len < sizeof(uint32_t) || get32(p) != VERSION) {
 		r->why = "imsg: OPEN: want version 2 of the table protocol";
@@ -71,34 +71,34 @@ parse_open(const uint8_t *p, size_t len, struct request *r)
 
 /* u32 service, size_t number of parameters, NUL-terminated key or nothing. */
 static void
-parse_query(const uint8_t *p, size_t len, bool keyed, struct request *r)
+imsg_query(const uint8_t *p, size_t len, bool keyed, struct request *r)
 {
 	const size_t fixed = sizeof(uint32_t) + sizeof(size_t);
 	size_t params, key;
 
 	if (len < fixed) {
-		bad(r, "imsg: a request is too short");
+		imsg_bad(r, "imsg: a request is too short");
 		return;
 	}
 	r->relayhost = get32(p) == RELAYHOST;
 	memcpy(&params, p + sizeof(uint32_t), sizeof params);
 	if (params != 0) {
-		bad(r, "imsg: a request has parameters: want none");
+		imsg_bad(r, "imsg: a request has parameters: want none");
 		return;
 	}
 	p += fixed;
 	key = len - fixed;
 	if (!keyed) {
 		if (key != 0)
-			bad(r, "imsg: FETCH: something follows");
+			imsg_bad(r, "imsg: FETCH: something follows");
 		return;
 	}
 	if (key == 0 || memchr(p, '\0', key) != p + key - 1) {
-		bad(r, "imsg: a key does not end where its message does");
+		imsg_bad(r, "imsg: a key does not end where its message does");
 		return;
 	}
 	if (key > sizeof r->key) {
-		bad(r, "imsg: a key is longer than 1023 octets");
+		imsg_bad(r, "imsg: a key is longer than 1023 octets");
 		return;
 	}
 	memcpy(r->key, p, key);
@@ -122,7 +122,7 @@ imsg_parse(const uint8_t *buf, size_t len, struct request *r)
 		return 0;
 	switch (get32(buf)) {
 	case TYPE_OPEN:
-		if (!parse_open(p, n - HEADER, r))
+		if (!imsg_open(p, n - HEADER, r))
 			return -1;
 		break;
 	case TYPE_CLOSE:
@@ -133,18 +133,18 @@ imsg_parse(const uint8_t *buf, size_t len, struct request *r)
 		break;
 	case TYPE_CHECK:
 		r->op = REQUEST_CHECK;
-		parse_query(p, n - HEADER, true, r);
+		imsg_query(p, n - HEADER, true, r);
 		break;
 	case TYPE_LOOKUP:
 		r->op = REQUEST_LOOKUP;
-		parse_query(p, n - HEADER, true, r);
+		imsg_query(p, n - HEADER, true, r);
 		break;
 	case TYPE_FETCH:
 		r->op = REQUEST_FETCH;
-		parse_query(p, n - HEADER, false, r);
+		imsg_query(p, n - HEADER, false, r);
 		break;
 	default:
-		bad(r, "imsg: unknown type");
+		imsg_bad(r, "imsg: unknown type");
 	}
 	return (ssize_t)n;
 }

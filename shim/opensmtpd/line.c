@@ -17,7 +17,7 @@
 
 /* One word: its length without the '|' behind it, where p goes on. */
 static size_t
-word(const char **p, const char *end, const char **start)
+line_word(const char **p, const char *end, const char **start)
 {
 	const char *bar = memchr(*p, '|', (size_t)(end - *p));
 	size_t n = (size_t)((bar != NULL ? bar : end) - *p);
@@ -28,14 +28,14 @@ word(const char **p, const char *end, const char **start)
 }
 
 static bool
-is(const char *s, size_t n, const char *want)
+line_is(const char *s, size_t n, const char *want)
 {
 	return strlen(want) == n && memcmp(s, want, n) == 0;
 }
 
 /* "0.1", "0.2" ...: what they add comes after the words we read. */
 static bool
-version_known(const char *s, size_t n)
+line_version_known(const char *s, size_t n)
 {
 	size_t i;
 
@@ -48,14 +48,15 @@ version_known(const char *s, size_t n)
 }
 
 static bool
-parse_config(const char *p, const char *end, struct request *r)
+line_config(const char *p, const char *end, struct request *r)
 {
 	const char *s;
-	size_t n = word(&p, end, &s);
+	size_t n = line_word(&p, end, &s);
 
-	if (is(s, n, "ready") && p == end)
+	if (line_is(s, n, "ready") && p == end)
 		r->op = REQUEST_OPEN;
-	else if (is(s, n, "protocol") && !version_known(p, (size_t)(end - p))) {
+	else if (line_is(s, n, "protocol") &&
+	    !line_version_known(p, (size_t)(end - p))) {
 		r->why = "line: config|protocol: want version 0.1";
 		return false;
 	}
@@ -63,10 +64,10 @@ parse_config(const char *p, const char *end, struct request *r)
 }
 
 static bool
-take_id(const char **p, const char *end, struct request *r)
+line_take_id(const char **p, const char *end, struct request *r)
 {
 	const char *s;
-	size_t i, n = word(p, end, &s);
+	size_t i, n = line_word(p, end, &s);
 
 	if (n == 0 || n >= sizeof r->id)
 		return false;
@@ -79,14 +80,14 @@ take_id(const char **p, const char *end, struct request *r)
 }
 
 static void
-bad(struct request *r, const char *why)
+line_bad(struct request *r, const char *why)
 {
 	r->op = *r->id != '\0' ? REQUEST_BAD : REQUEST_NONE;
 	r->why = why;
 }
 
 static enum request_op
-operation(const char *s, size_t n, char *buf, size_t len)
+line_operation(const char *s, size_t n, char *buf, size_t len)
 {
 	static const struct {
 		const char *word;
@@ -96,7 +97,7 @@ operation(const char *s, size_t n, char *buf, size_t len)
 	size_t i;
 
 	for (i = 0; i < sizeof ops / sizeof *ops; i++)
-		if (is(s, n, ops[i].word)) {
+		if (line_is(s, n, ops[i].word)) {
 			snprintf(buf, len, "%s", ops[i].word);
 			return ops[i].op;
 		}
@@ -105,40 +106,41 @@ operation(const char *s, size_t n, char *buf, size_t len)
 
 /* What follows "table|". */
 static void
-parse_table(const char *p, const char *end, struct request *r)
+line_table(const char *p, const char *end, struct request *r)
 {
 	const char *s, *version, *service = NULL;
 	size_t n, n_version, n_service = 0, key;
 
-	n_version = word(&p, end, &version);
-	word(&p, end, &s); /* time */
-	word(&p, end, &s); /* table: there is only one */
-	n = word(&p, end, &s);
-	r->op = operation(s, n, r->word, sizeof r->word);
+	n_version = line_word(&p, end, &version);
+	line_word(&p, end, &s); /* time */
+	line_word(&p, end, &s); /* table: there is only one */
+	n = line_word(&p, end, &s);
+	r->op = line_operation(s, n, r->word, sizeof r->word);
 	if (r->op == REQUEST_NONE) {
-		bad(r, "line: unknown operation");
+		line_bad(r, "line: unknown operation");
 		return;
 	}
 	if (r->op != REQUEST_UPDATE)
-		n_service = word(&p, end, &service);
-	if (!take_id(&p, end, r)) {
-		bad(r, "line: a request without an identifier");
+		n_service = line_word(&p, end, &service);
+	if (!line_take_id(&p, end, r)) {
+		line_bad(r, "line: a request without an identifier");
 		return;
 	}
-	if (!version_known(version, n_version)) {
-		bad(r, "line: want version 0.1 of the protocol");
+	if (!line_version_known(version, n_version)) {
+		line_bad(r, "line: want version 0.1 of the protocol");
 		return;
 	}
-	r->relayhost = service != NULL && is(service, n_service, "relayhost");
+	r->relayhost = service != NULL &&
+	    line_is(service, n_service, "relayhost");
 	if (r->op != REQUEST_LOOKUP && r->op != REQUEST_CHECK)
 		return;
 	key = (size_t)(end - p);
 	if (p[-1] != '|') {
-		bad(r, "line: a request without a key");
+		line_bad(r, "line: a request without a key");
 		return;
 	}
 	if (key >= sizeof r->key) {
-		bad(r, "line: a key is longer than 1023 octets");
+		line_bad(r, "line: a key is longer than 1023 octets");
 		return;
 	}
 	memcpy(r->key, p, key);
@@ -163,19 +165,19 @@ line_parse(const uint8_t *buf, size_t len, struct request *r)
 		r->why = "line: holds a NUL";
 		return -1;
 	}
-	len = word(&p, end, &s);
-	if (is(s, len, "table"))
-		parse_table(p, end, r);
-	else if (!is(s, len, "config"))
+	len = line_word(&p, end, &s);
+	if (line_is(s, len, "table"))
+		line_table(p, end, r);
+	else if (!line_is(s, len, "config"))
 		r->why = "line: want config or table";
-	else if (!parse_config(p, end, r))
+	else if (!line_config(p, end, r))
 		return -1;
 	return (ssize_t)n;
 }
 
 /* One line, whatever text holds. */
 static size_t
-finish(uint8_t *buf, int n)
+line_finish(uint8_t *buf, int n)
 {
 	int i;
 
@@ -201,7 +203,7 @@ line_reply(const struct request *r, enum table_reply reply, const char *text,
 		return sizeof registered - 1;
 	}
 	if (reply == REPLY_ERROR) /* smtpd wants a text */
-		return finish(buf,
+		return line_finish(buf,
 		    snprintf(to, REPLY_MAX, "%s-result|%s|error|%.*s", r->word,
 			r->id, TEXT_MAX, *text != '\0' ? text : "failed"));
 	how = r->op == REQUEST_UPDATE ? "ok" :
@@ -209,10 +211,10 @@ line_reply(const struct request *r, enum table_reply reply, const char *text,
 					"not-found";
 	if (reply == REPLY_YES &&
 	    (r->op == REQUEST_LOOKUP || r->op == REQUEST_FETCH))
-		return finish(buf,
+		return line_finish(buf,
 		    snprintf(to, REPLY_MAX, "%s-result|%s|%s|%.*s", r->word,
 			r->id, how, TEXT_MAX, text));
-	return finish(buf,
+	return line_finish(buf,
 	    snprintf(to, REPLY_MAX, "%s-result|%s|%s", r->word, r->id, how));
 }
 

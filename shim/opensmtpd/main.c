@@ -43,18 +43,18 @@ static struct {
 
 	size_t n_in, n_out;
 	uint8_t in[REQUEST_MAX], out[4 * REPLY_MAX];
-} s;
+} table;
 
-static void __attribute__((noreturn)) quit(int status)
+static void __attribute__((noreturn)) table_quit(int status)
 {
-	relays_kill(&s.relays);
-	if (s.checker != 0)
-		kill(s.checker, SIGKILL);
+	relays_kill(&table.relays);
+	if (table.checker != 0)
+		kill(table.checker, SIGKILL);
 	exit(status);
 }
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
-refuse(const char *fmt, ...)
+table_refuse(const char *fmt, ...)
 {
 	char text[1200];
 	va_list ap;
@@ -62,290 +62,297 @@ refuse(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	say(LOG_ERR, "%s", text);
+	log_line(LOG_ERR, "%s", text);
 	fprintf(stderr, "table-danevirke: %s\n", text);
-	quit(1);
+	table_quit(1);
 }
 
 /* -------------------------------------------------------------- requests */
 
 static void
-answer(const struct request *r, enum table_reply reply, const char *text)
+table_answer(const struct request *r, enum table_reply reply, const char *text)
 {
-	uint8_t *at = s.out + s.n_out;
+	uint8_t *at = table.out + table.n_out;
 
-	/* there is room: see requests() */
-	s.n_out += s.protocol == 'i' ? imsg_reply(r, reply, text, at) :
-				       line_reply(r, reply, text, at);
+	/* there is room: see table_requests() */
+	table.n_out += table.protocol == 'i' ? imsg_reply(r, reply, text, at) :
+					       line_reply(r, reply, text, at);
 }
 
 static void
-lookup(const struct request *r)
+table_lookup(const struct request *r)
 {
 	char domain[DOMAIN_LEN], addr[ADDRESS_LEN], url[64];
 	const char *why;
 	struct alias *a;
 
 	if (!alias_domain(r->key, domain, &why)) {
-		say(LOG_WARNING, "%s: %s", r->key, why);
-		answer(r, r->op == REQUEST_CHECK ? REPLY_NO : REPLY_ERROR, why);
+		log_line(LOG_WARNING, "%s: %s", r->key, why);
+		table_answer(
+		    r, r->op == REQUEST_CHECK ? REPLY_NO : REPLY_ERROR, why);
 		return;
 	}
 	if (r->op == REQUEST_CHECK) {
-		answer(r, REPLY_YES, "");
+		table_answer(r, REPLY_YES, "");
 		return;
 	}
-	if ((a = address_of(&s.relays, domain, s.now)) == NULL) {
-		answer(r, REPLY_ERROR, "no address is free, see the log");
+	if ((a = address_of(&table.relays, domain, table.now)) == NULL) {
+		table_answer(r, REPLY_ERROR, "no address is free, see the log");
 		return;
 	}
 	address_text(a->addr, addr);
-	snprintf(
-	    url, sizeof url, "smtp+notls://%s:%u", addr, s.relays.conf.port);
-	answer(r, REPLY_YES, url);
+	snprintf(url, sizeof url, "smtp+notls://%s:%u", addr,
+	    table.relays.conf.port);
+	table_answer(r, REPLY_YES, url);
 }
 
-static void start_check(void);
+static void table_check(void);
 
 static void
-handle(const struct request *r)
+table_handle(const struct request *r)
 {
 	static const char want[] = "want \"relay domain <TABLE>\" and nothing "
 				   "else for this table";
 
 	if (r->why != NULL)
-		say(LOG_WARNING, "%s", r->why);
+		log_line(LOG_WARNING, "%s", r->why);
 	switch (r->op) {
 	case REQUEST_NONE:
 		break;
 	case REQUEST_CLOSE:
-		quit(0);
+		table_quit(0);
 	case REQUEST_BAD:
-		answer(r, REPLY_ERROR, r->why);
+		table_answer(r, REPLY_ERROR, r->why);
 		break;
 	case REQUEST_OPEN:
-		answer(r, REPLY_YES, "");
+		table_answer(r, REPLY_YES, "");
 		break;
 	case REQUEST_UPDATE:
-		s.update = *r;
-		start_check();
+		table.update = *r;
+		table_check();
 		break;
 	case REQUEST_LOOKUP:
 	case REQUEST_CHECK:
 		if (r->relayhost) {
-			lookup(r);
+			table_lookup(r);
 			break;
 		}
 		/* FALLTHROUGH */
 	case REQUEST_FETCH:
-		say(LOG_ERR, "%s", want);
-		answer(r, REPLY_ERROR, want);
+		log_line(LOG_ERR, "%s", want);
+		table_answer(r, REPLY_ERROR, want);
 		break;
 	}
 }
 
 /* As many as have come whole, while there is room for the replies. */
 static void
-requests(void)
+table_requests(void)
 {
 	struct request r;
 	size_t at = 0;
 	ssize_t n;
 	int p;
 
-	if (s.protocol == 0) {
-		if ((p = protocol_guess(s.in, s.n_in)) == 0)
+	if (table.protocol == 0) {
+		if ((p = protocol_guess(table.in, table.n_in)) == 0)
 			return;
 		if (p == -1)
-			refuse("fd 0: neither of smtpd's table protocols");
-		s.protocol = p;
+			table_refuse(
+			    "fd 0: neither of smtpd's table protocols");
+		table.protocol = p;
 	}
-	while (!s.checking && sizeof s.out - s.n_out >= REPLY_MAX) {
-		n = s.protocol == 'i' ? imsg_parse(s.in + at, s.n_in - at, &r) :
-					line_parse(s.in + at, s.n_in - at, &r);
+	while (!table.checking && sizeof table.out - table.n_out >= REPLY_MAX) {
+		n = table.protocol == 'i' ?
+		    imsg_parse(table.in + at, table.n_in - at, &r) :
+		    line_parse(table.in + at, table.n_in - at, &r);
 		if (n == -1)
-			refuse("fd 0: %s", r.why);
+			table_refuse("fd 0: %s", r.why);
 		if (n == 0)
 			break;
 		at += (size_t)n;
-		handle(&r);
+		table_handle(&r);
 	}
-	memmove(s.in, s.in + at, s.n_in - at);
-	s.n_in -= at;
+	memmove(table.in, table.in + at, table.n_in - at);
+	table.n_in -= at;
 }
 
 /* A whole request fits: there is always room unless one is waiting. */
 static void
-read_requests(void)
+table_read(void)
 {
-	ssize_t n = read(0, s.in + s.n_in, sizeof s.in - s.n_in);
+	ssize_t n = read(
+	    0, table.in + table.n_in, sizeof table.in - table.n_in);
 
 	if (n > 0)
-		s.n_in += (size_t)n;
+		table.n_in += (size_t)n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		quit(0); /* smtpd has gone */
+		table_quit(0); /* smtpd has gone */
 }
 
 static void
-write_replies(void)
+table_write(void)
 {
-	ssize_t n = write(0, s.out, s.n_out);
+	ssize_t n = write(0, table.out, table.n_out);
 
 	if (n > 0) {
-		s.n_out -= (size_t)n;
-		memmove(s.out, s.out + n, s.n_out);
+		table.n_out -= (size_t)n;
+		memmove(table.out, table.out + n, table.n_out);
 	} else if (n == -1 && errno != EAGAIN && errno != EINTR)
-		quit(0);
+		table_quit(0);
 }
 
 /* ---------------------------------------------------------- configuration */
 
 /* Afterwards a check is under way, or it has failed and that is handled. */
-static void check_failed(const char *why);
+static void table_check_failed(const char *why);
 
 static void
-start_check(void)
+table_check(void)
 {
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1) {
-		check_failed(strerror(errno));
+		table_check_failed(strerror(errno));
 		return;
 	}
-	s.relays.other = fds[0];
-	s.check_ends = s.now + CHECK_TIMEOUT;
-	if ((s.checker = fork()) == 0) {
-		child_enter(&s.relays);
-		check_run(s.relays.config, fds[1]);
+	table.relays.other = fds[0];
+	table.check_ends = table.now + CHECK_TIMEOUT;
+	if ((table.checker = fork()) == 0) {
+		child_enter(&table.relays);
+		check_run(table.relays.config, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
-	s.checking = s.checker != -1;
-	if (s.checker == -1) {
-		s.checker = 0;
+	table.checking = table.checker != -1;
+	if (table.checker == -1) {
+		table.checker = 0;
 		close(fds[0]);
-		s.relays.other = -1;
-		check_failed(strerror(errno));
+		table.relays.other = -1;
+		table_check_failed(strerror(errno));
 	}
 }
 
 static void
-check_failed(const char *why)
+table_check_failed(const char *why)
 {
-	if (!s.serving)
-		refuse("not started: %s", why);
-	say(LOG_ERR, "%s: not taken over, the old configuration stays: %s",
-	    s.relays.config, why);
-	answer(&s.update, REPLY_ERROR, why);
+	if (!table.serving)
+		table_refuse("not started: %s", why);
+	log_line(LOG_ERR, "%s: not taken over, the old configuration stays: %s",
+	    table.relays.config, why);
+	table_answer(&table.update, REPLY_ERROR, why);
 }
 
 /* The first configuration, or a new one that a relay is ready to work by. */
 static bool
-take(const struct checked *c)
+table_take(const struct checked *c)
 {
-	struct checked *old = &s.relays.conf;
+	struct checked *old = &table.relays.conf;
 	char why[200];
 
-	if (!s.serving && !addresses_open(&s.relays, c)) {
-		check_failed(strerror(errno));
+	if (!table.serving && !addresses_open(&table.relays, c)) {
+		table_check_failed(strerror(errno));
 		return false;
 	}
-	if (!addresses_range(&s.relays, c, s.now, why, sizeof why)) {
-		check_failed(why);
+	if (!addresses_range(&table.relays, c, table.now, why, sizeof why)) {
+		table_check_failed(why);
 		return false;
 	}
-	if (s.serving && !relays_swap(&s.relays, s.now)) {
-		addresses_range(&s.relays, old, s.now, why, sizeof why);
-		check_failed("the relay is busy: try again");
+	if (table.serving && !relays_swap(&table.relays, table.now)) {
+		addresses_range(&table.relays, old, table.now, why, sizeof why);
+		table_check_failed("the relay is busy: try again");
 		return false;
 	}
-	addresses_settle(&s.relays, s.now);
+	addresses_settle(&table.relays, table.now);
 	*old = *c;
-	say_open(c);
+	log_open(c);
 	return true;
 }
 
 static void
-end_prepare(void)
+table_end_prepare(void)
 {
-	int n = relays_ready(&s.relays);
+	int n = relays_ready(&table.relays);
 
-	if (n == 0 && s.now < s.check_ends)
+	if (n == 0 && table.now < table.check_ends)
 		return;
-	s.checking = false;
+	table.checking = false;
 	if (n != 1)
-		check_failed(n == 0 ? "the new relay is not ready in time" :
-				      "the new relay has ended, see the log");
-	else if (take(&s.next)) {
-		say(LOG_NOTICE, "%s: taken over", s.relays.config);
-		relays_renew(&s.relays);
-		answer(&s.update, REPLY_YES, "");
+		table_check_failed(n == 0 ?
+			"the new relay is not ready in time" :
+			"the new relay has ended, see the log");
+	else if (table_take(&table.next)) {
+		log_line(LOG_NOTICE, "%s: taken over", table.relays.config);
+		relays_renew(&table.relays);
+		table_answer(&table.update, REPLY_YES, "");
 	}
-	relays_abandon(&s.relays);
+	relays_abandon(&table.relays);
 }
 
 static void
-check_passed(struct checked *c)
+table_check_passed(struct checked *c)
 {
 	c->max = address_limit(c);
-	if (!s.serving) {
-		s.serving = take(c);
+	if (!table.serving) {
+		table.serving = table_take(c);
 		return;
 	}
-	s.next = *c;
-	s.check_ends = s.now + CHECK_TIMEOUT;
-	s.checking = relays_prepare(&s.relays, c, s.now);
-	if (!s.checking)
-		check_failed("no new relay, see the log");
+	table.next = *c;
+	table.check_ends = table.now + CHECK_TIMEOUT;
+	table.checking = relays_prepare(&table.relays, c, table.now);
+	if (!table.checking)
+		table_check_failed("no new relay, see the log");
 }
 
 static void
-end_check(void)
+table_end_check(void)
 {
 	struct checked c;
-	ssize_t n = read(s.relays.other, &c, sizeof c);
+	ssize_t n = read(table.relays.other, &c, sizeof c);
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR) &&
-	    s.now < s.check_ends)
+	    table.now < table.check_ends)
 		return;
-	close(s.relays.other);
-	s.relays.other = -1;
-	if (s.checker != 0)
-		kill(s.checker, SIGKILL);
-	s.checking = false;
+	close(table.relays.other);
+	table.relays.other = -1;
+	if (table.checker != 0)
+		kill(table.checker, SIGKILL);
+	table.checking = false;
 	c.text[sizeof c.text - 1] = '\0';
 	if (n != (ssize_t)sizeof c)
-		check_failed(n == -1 ? "the check has not ended in time" :
-				       "the check has ended without a result");
+		table_check_failed(n == -1 ?
+			"the check has not ended in time" :
+			"the check has ended without a result");
 	else if (!check_sane(&c))
-		check_failed(c.ok == 0 ? c.text : "the check is not sane");
+		table_check_failed(
+		    c.ok == 0 ? c.text : "the check is not sane");
 	else
-		check_passed(&c);
+		table_check_passed(&c);
 }
 
 /* ---------------------------------------------------------------- the loop */
 
 static void
-on_child(int sig)
+table_on_child(int sig)
 {
 	(void)sig; /* it ends ppoll() */
 }
 
 static void
-bury(void)
+table_bury(void)
 {
 	pid_t pid;
 	int status;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == s.checker)
-			s.checker = 0;
+		if (pid == table.checker)
+			table.checker = 0;
 		else
-			relays_ended(&s.relays, pid, status, s.now);
+			relays_ended(&table.relays, pid, status, table.now);
 }
 
 static uint64_t
-clock_now(void)
+table_clock(void)
 {
 	struct timespec t;
 
@@ -354,62 +361,62 @@ clock_now(void)
 }
 
 static void
-wait_for_something(const sigset_t *mask)
+table_wait(const sigset_t *mask)
 {
 	struct pollfd p[4] = { { .fd = 0 }, { .fd = -1 }, { .fd = -1 },
-		{ .fd = s.relays.held, .events = POLLIN } };
-	uint64_t next = s.serving ? relays_next(&s.relays) : UINT64_MAX;
+		{ .fd = table.relays.held, .events = POLLIN } };
+	uint64_t next = table.serving ? relays_next(&table.relays) : UINT64_MAX;
 	struct timespec t = { 0 };
 
-	if (!s.checking && s.n_in < sizeof s.in)
+	if (!table.checking && table.n_in < sizeof table.in)
 		p[0].events |= POLLIN;
-	if (s.n_out > 0)
+	if (table.n_out > 0)
 		p[0].events |= POLLOUT;
-	if (s.relays.untold > 0) {
-		p[1].fd = s.relays.now.control;
+	if (table.relays.untold > 0) {
+		p[1].fd = table.relays.now.control;
 		p[1].events = POLLOUT;
 	}
-	if (s.checking) {
-		/* next is still there: see end_prepare() */
-		p[2].fd = s.relays.other != -1 ? s.relays.other :
-						 s.relays.next.control;
+	if (table.checking) {
+		/* next is still there: see table_end_prepare() */
+		p[2].fd = table.relays.other != -1 ? table.relays.other :
+						     table.relays.next.control;
 		p[2].events = POLLIN;
-		if (s.check_ends < next)
-			next = s.check_ends;
+		if (table.check_ends < next)
+			next = table.check_ends;
 	}
-	if (s.now < s.relays.wake) {
+	if (table.now < table.relays.wake) {
 		p[3].fd = -1;
-		if (s.relays.wake < next)
-			next = s.relays.wake;
+		if (table.relays.wake < next)
+			next = table.relays.wake;
 	}
-	if (next != UINT64_MAX && next > s.now)
-		t.tv_sec = (time_t)(next - s.now);
+	if (next != UINT64_MAX && next > table.now)
+		t.tv_sec = (time_t)(next - table.now);
 	if (ppoll(p, 4, next != UINT64_MAX ? &t : NULL, mask) == -1)
 		memset(p, 0, sizeof p); /* EINTR; ENOMEM passes */
-	s.now = clock_now();
-	bury();
+	table.now = table_clock();
+	table_bury();
 	if (p[0].revents & POLLOUT)
-		write_replies();
+		table_write();
 	if (p[0].revents & POLLIN)
-		read_requests();
+		table_read();
 	else if (p[0].revents & (POLLHUP | POLLERR | POLLNVAL))
-		quit(0);
-	if (p[1].revents != 0 && s.relays.untold > 0)
-		relays_tell(&s.relays);
+		table_quit(0);
+	if (p[1].revents != 0 && table.relays.untold > 0)
+		relays_tell(&table.relays);
 	if (p[3].revents != 0)
-		addresses_wake(&s.relays, s.now);
-	if (!s.checking)
+		addresses_wake(&table.relays, table.now);
+	if (!table.checking)
 		return;
-	if (s.relays.other == -1)
-		end_prepare();
-	else if (p[2].revents != 0 || s.now >= s.check_ends)
-		end_check();
+	if (table.relays.other == -1)
+		table_end_prepare();
+	else if (p[2].revents != 0 || table.now >= table.check_ends)
+		table_end_check();
 }
 
 static void
-set_up(void)
+table_set_up(void)
 {
-	struct sigaction sa = { .sa_handler = on_child,
+	struct sigaction sa = { .sa_handler = table_on_child,
 		.sa_flags = SA_NOCLDSTOP };
 	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM,
 		SIGUSR1 };
@@ -429,14 +436,14 @@ set_up(void)
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
 	fcntl(0, F_SETFL, O_RDWR | O_NONBLOCK);
-	s.relays.held = s.relays.other = s.relays.exe = -1;
+	table.relays.held = table.relays.other = table.relays.exe = -1;
 #ifdef __linux__
-	s.relays.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	table.relays.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 #endif
 }
 
 static int
-usage(FILE *f)
+table_usage(FILE *f)
 {
 	fprintf(f,
 	    "smtpd starts this program for lines of smtpd.conf like\n"
@@ -462,29 +469,31 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (argc == 2 && strcmp(argv[1], "-h") == 0)
-		return usage(stdout);
+		return table_usage(stdout);
 	if (argc < 1 || argc > 2 || fstat(0, &st) == -1 ||
 	    !S_ISSOCK(st.st_mode))
-		return usage(stderr);
-	set_up();
-	say_open(&first);
-	s.relays.table = argv[0];
-	s.relays.config = argc == 2 ? argv[1] : SYSCONFDIR "/danevirke.conf";
-	if (*s.relays.config != '/')
-		refuse("not started: table %s: \"%s\": want the absolute path "
-		       "of a configuration",
-		    argv[0], s.relays.config);
+		return table_usage(stderr);
+	table_set_up();
+	log_open(&first);
+	table.relays.table = argv[0];
+	table.relays.config = argc == 2 ? argv[1] :
+					  SYSCONFDIR "/danevirke.conf";
+	if (*table.relays.config != '/')
+		table_refuse(
+		    "not started: table %s: \"%s\": want the absolute path "
+		    "of a configuration",
+		    argv[0], table.relays.config);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, &old);
 	sigdelset(&old, SIGCHLD);
-	s.now = clock_now();
-	start_check();
+	table.now = table_clock();
+	table_check();
 	for (;;) {
-		if (s.serving) {
-			relays_tick(&s.relays, s.now);
-			requests();
+		if (table.serving) {
+			relays_tick(&table.relays, table.now);
+			table_requests();
 		}
-		wait_for_something(&old);
+		table_wait(&old);
 	}
 }

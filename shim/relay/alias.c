@@ -30,7 +30,7 @@ struct aliases {
 	uint32_t first, range;
 	uint16_t port;
 	uint64_t key[2];
-	struct order {
+	struct alias_order {
 		uint32_t newest, oldest, n;
 	} order[2];      /* held, served */
 	uint32_t unused; /* chain by .older */
@@ -45,7 +45,7 @@ struct aliases {
 
 /* RFC 5321 4.1.3, and "[::1]", which smtpd lets pass. */
 static bool
-literal(const char *key, char out[DOMAIN_LEN])
+alias_literal(const char *key, char out[DOMAIN_LEN])
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t ip[16];
@@ -75,7 +75,7 @@ literal(const char *key, char out[DOMAIN_LEN])
 
 /* Octets above ASCII are left to the module, which knows U-labels. */
 static bool
-is_letter(unsigned char c)
+alias_letter(unsigned char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
 	    c == '_' || c >= 0x80;
@@ -89,7 +89,7 @@ alias_domain(const char *key, char out[DOMAIN_LEN], const char **why)
 	*out = '\0';
 	if (*key == '[') {
 		*why = "not an address literal";
-		return literal(key, out);
+		return alias_literal(key, out);
 	}
 	if (n > 1 && key[n - 1] == '.')
 		n--;
@@ -104,7 +104,7 @@ alias_domain(const char *key, char out[DOMAIN_LEN], const char **why)
 			if (label == 0)
 				break;
 			label = 0;
-		} else if (!is_letter((unsigned char)out[i])) {
+		} else if (!alias_letter((unsigned char)out[i])) {
 			*why = "not a domain name: want letters, digits, "
 			       "'-', '_' and '.'";
 			*out = '\0';
@@ -120,32 +120,32 @@ alias_domain(const char *key, char out[DOMAIN_LEN], const char **why)
 /* ------------------------------------------------------------------- hash */
 
 static uint64_t
-rotate(uint64_t x, int n)
+alias_rotate(uint64_t x, int n)
 {
 	return x << n | x >> (64 - n);
 }
 
 static void
-sip_rounds(uint64_t v[4], int n)
+alias_sip(uint64_t v[4], int n)
 {
 	while (n-- > 0) {
 		v[0] += v[1];
 		v[2] += v[3];
-		v[1] = rotate(v[1], 13) ^ v[0];
-		v[3] = rotate(v[3], 16) ^ v[2];
-		v[0] = rotate(v[0], 32);
+		v[1] = alias_rotate(v[1], 13) ^ v[0];
+		v[3] = alias_rotate(v[3], 16) ^ v[2];
+		v[0] = alias_rotate(v[0], 32);
 		v[2] += v[1];
 		v[0] += v[3];
-		v[1] = rotate(v[1], 17) ^ v[2];
-		v[3] = rotate(v[3], 21) ^ v[0];
-		v[2] = rotate(v[2], 32);
+		v[1] = alias_rotate(v[1], 17) ^ v[2];
+		v[3] = alias_rotate(v[3], 21) ^ v[0];
+		v[2] = alias_rotate(v[2], 32);
 	}
 }
 
 /* SipHash-2-4: without the key nobody can tell which domains share a chain, or
  * an address. */
 static uint64_t
-hash_domain(const struct aliases *t, const char *s)
+alias_hash(const struct aliases *t, const char *s)
 {
 	uint64_t v[4] = { t->key[0] ^ 0x736f6d6570736575U,
 		t->key[1] ^ 0x646f72616e646f6dU,
@@ -161,44 +161,44 @@ hash_domain(const struct aliases *t, const char *s)
 			word |= (uint64_t)(unsigned char)s[i] << i % 8 * 8;
 		if (i % 8 == 7 || i == n) {
 			v[3] ^= word;
-			sip_rounds(v, 2);
+			alias_sip(v, 2);
 			v[0] ^= word;
 			word = 0;
 		}
 	}
 	v[2] ^= 0xff;
-	sip_rounds(v, 4);
+	alias_sip(v, 4);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* ------------------------------------------------------------------ chains */
 
 static uint32_t
-index_of(const struct aliases *t, const struct alias *a)
+alias_index(const struct aliases *t, const struct alias *a)
 {
 	return (uint32_t)(a - t->entry);
 }
 
 static uint32_t *
-domain_chain(struct aliases *t, const char *domain)
+alias_domain_chain(struct aliases *t, const char *domain)
 {
-	return &t->by_domain[hash_domain(t, domain) & t->mask];
+	return &t->by_domain[alias_hash(t, domain) & t->mask];
 }
 
 static void
-domain_set(struct aliases *t, struct alias *a, const char *domain)
+alias_domain_set(struct aliases *t, struct alias *a, const char *domain)
 {
-	uint32_t *chain = domain_chain(t, domain);
+	uint32_t *chain = alias_domain_chain(t, domain);
 
 	snprintf(a->domain, sizeof a->domain, "%s", domain);
 	a->same_domain = *chain;
-	*chain = index_of(t, a);
+	*chain = alias_index(t, a);
 }
 
 static void
-domain_clear(struct aliases *t, struct alias *a)
+alias_domain_clear(struct aliases *t, struct alias *a)
 {
-	uint32_t *p = domain_chain(t, a->domain);
+	uint32_t *p = alias_domain_chain(t, a->domain);
 
 	while (&t->entry[*p] != a)
 		p = &t->entry[*p].same_domain;
@@ -206,37 +206,38 @@ domain_clear(struct aliases *t, struct alias *a)
 }
 
 static uint32_t *
-addr_chain(struct aliases *t, uint32_t addr)
+alias_addr_chain(struct aliases *t, uint32_t addr)
 {
 	return &t->by_addr[addr & t->mask];
 }
 
 static bool
-addr_taken(struct aliases *t, uint32_t addr)
+alias_addr_taken(struct aliases *t, uint32_t addr)
 {
 	uint32_t i;
 
-	for (i = *addr_chain(t, addr); i != NONE; i = t->entry[i].same_addr)
+	for (i = *alias_addr_chain(t, addr); i != NONE;
+	     i = t->entry[i].same_addr)
 		if (t->entry[i].addr == addr && t->entry[i].port == t->port)
 			return true;
 	return false;
 }
 
 static void
-addr_set(struct aliases *t, struct alias *a, uint32_t addr)
+alias_addr_set(struct aliases *t, struct alias *a, uint32_t addr)
 {
-	uint32_t *chain = addr_chain(t, addr);
+	uint32_t *chain = alias_addr_chain(t, addr);
 
 	a->addr = addr;
 	a->port = t->port;
 	a->same_addr = *chain;
-	*chain = index_of(t, a);
+	*chain = alias_index(t, a);
 }
 
 static void
-addr_clear(struct aliases *t, struct alias *a)
+alias_addr_clear(struct aliases *t, struct alias *a)
 {
-	uint32_t *p = addr_chain(t, a->addr);
+	uint32_t *p = alias_addr_chain(t, a->addr);
 
 	while (&t->entry[*p] != a)
 		p = &t->entry[*p].same_addr;
@@ -245,20 +246,20 @@ addr_clear(struct aliases *t, struct alias *a)
 
 /* The first free address from first + at on, NONE after a whole round. */
 static uint32_t
-addr_free(struct aliases *t, uint64_t at)
+alias_addr_free(struct aliases *t, uint64_t at)
 {
 	uint32_t n;
 
 	for (n = 0; n < t->range; n++, at++)
-		if (!addr_taken(t, t->first + (uint32_t)(at % t->range)))
+		if (!alias_addr_taken(t, t->first + (uint32_t)(at % t->range)))
 			return t->first + (uint32_t)(at % t->range);
 	return NONE;
 }
 
 static void
-order_out(struct aliases *t, struct alias *a)
+alias_order_out(struct aliases *t, struct alias *a)
 {
-	struct order *o = &t->order[a->served];
+	struct alias_order *o = &t->order[a->served];
 
 	*(a->newer != NONE ? &t->entry[a->newer].older : &o->newest) = a->older;
 	*(a->older != NONE ? &t->entry[a->older].newer : &o->oldest) = a->newer;
@@ -266,10 +267,10 @@ order_out(struct aliases *t, struct alias *a)
 }
 
 static void
-order_in(struct aliases *t, struct alias *a, bool served)
+alias_order_in(struct aliases *t, struct alias *a, bool served)
 {
-	struct order *o = &t->order[served];
-	uint32_t i = index_of(t, a);
+	struct alias_order *o = &t->order[served];
+	uint32_t i = alias_index(t, a);
 
 	a->served = served;
 	a->newer = NONE;
@@ -338,7 +339,8 @@ alias_find(struct aliases *t, const char *domain)
 	struct alias *a;
 	uint32_t i;
 
-	for (i = *domain_chain(t, domain); i != NONE; i = a->same_domain) {
+	for (i = *alias_domain_chain(t, domain); i != NONE;
+	     i = a->same_domain) {
 		a = &t->entry[i];
 		if (strcmp(a->domain, domain) == 0 && alias_present(t, a))
 			return a;
@@ -360,7 +362,7 @@ alias_add(struct aliases *t, const char *domain, uint64_t now)
 
 	if (alias_full(t))
 		return NULL;
-	addr = addr_free(t, hash_domain(t, domain) >> 32);
+	addr = alias_addr_free(t, alias_hash(t, domain) >> 32);
 	if (addr == NONE)
 		return NULL;
 	if (t->unused != NONE) {
@@ -368,9 +370,9 @@ alias_add(struct aliases *t, const char *domain, uint64_t now)
 		t->unused = a->older;
 	} else
 		a = &t->entry[t->n_used++];
-	domain_set(t, a, domain);
-	addr_set(t, a, addr);
-	order_in(t, a, false);
+	alias_domain_set(t, a, domain);
+	alias_addr_set(t, a, addr);
+	alias_order_in(t, a, false);
 	a->used = now;
 	a->fd = -1;
 	a->told = false;
@@ -382,38 +384,38 @@ alias_add(struct aliases *t, const char *domain, uint64_t now)
 bool
 alias_move(struct aliases *t, struct alias *a, unsigned n)
 {
-	uint64_t h = hash_domain(t, a->domain);
-	uint32_t addr = addr_free(t, (h >> 32) + n * ((h & 0xffff) | 1));
+	uint64_t h = alias_hash(t, a->domain);
+	uint32_t addr = alias_addr_free(t, (h >> 32) + n * ((h & 0xffff) | 1));
 
 	if (addr == NONE)
 		return false;
-	addr_clear(t, a);
-	addr_set(t, a, addr);
+	alias_addr_clear(t, a);
+	alias_addr_set(t, a, addr);
 	return true;
 }
 
 void
 alias_use(struct aliases *t, struct alias *a, uint64_t now)
 {
-	order_out(t, a);
-	order_in(t, a, true);
+	alias_order_out(t, a);
+	alias_order_in(t, a, true);
 	a->used = now;
 }
 
 void
 alias_hold(struct aliases *t, struct alias *a)
 {
-	order_out(t, a);
-	order_in(t, a, false);
+	alias_order_out(t, a);
+	alias_order_in(t, a, false);
 }
 
 void
 alias_wake(struct aliases *t, struct alias *a)
 {
-	struct order *o = &t->order[true];
-	uint32_t i = index_of(t, a);
+	struct alias_order *o = &t->order[true];
+	uint32_t i = alias_index(t, a);
 
-	order_out(t, a);
+	alias_order_out(t, a);
 	a->served = true;
 	a->older = NONE;
 	a->newer = o->oldest;
@@ -425,18 +427,18 @@ alias_wake(struct aliases *t, struct alias *a)
 void
 alias_rename(struct aliases *t, struct alias *a, const char *domain)
 {
-	domain_clear(t, a);
-	domain_set(t, a, domain);
+	alias_domain_clear(t, a);
+	alias_domain_set(t, a, domain);
 }
 
 void
 alias_remove(struct aliases *t, struct alias *a)
 {
-	domain_clear(t, a);
-	addr_clear(t, a);
-	order_out(t, a);
+	alias_domain_clear(t, a);
+	alias_addr_clear(t, a);
+	alias_order_out(t, a);
 	a->older = t->unused;
-	t->unused = index_of(t, a);
+	t->unused = alias_index(t, a);
 }
 
 uint32_t
@@ -446,7 +448,7 @@ alias_count(const struct aliases *t, bool served)
 }
 
 static struct alias *
-entry_at(struct aliases *t, uint32_t i)
+alias_at(struct aliases *t, uint32_t i)
 {
 	return i != NONE ? &t->entry[i] : NULL;
 }
@@ -454,17 +456,17 @@ entry_at(struct aliases *t, uint32_t i)
 struct alias *
 alias_oldest(struct aliases *t, bool served)
 {
-	return entry_at(t, t->order[served].oldest);
+	return alias_at(t, t->order[served].oldest);
 }
 
 struct alias *
 alias_newer(struct aliases *t, const struct alias *a)
 {
-	return entry_at(t, a->newer);
+	return alias_at(t, a->newer);
 }
 
 struct alias *
 alias_next(struct aliases *t, bool served, const struct alias *a)
 {
-	return entry_at(t, a == NULL ? t->order[served].newest : a->older);
+	return alias_at(t, a == NULL ? t->order[served].newest : a->older);
 }

@@ -60,7 +60,7 @@ child_enter(struct relays *r)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void __attribute__((noreturn)) relay_go(const struct relay_args *args)
+static void __attribute__((noreturn)) child_go(const struct relay_args *args)
 {
 #ifdef __linux__
 	prctl(PR_SET_NAME, "danevirke-relay");
@@ -89,12 +89,12 @@ relay_main(char **argv)
 		exit(2);
 	}
 	args.port = (uint16_t)port;
-	say_open(&c);
-	relay_go(&args);
+	log_open(&c);
+	child_go(&args);
 }
 
 static void __attribute__((noreturn))
-relay_start(struct relays *r, const struct checked *c, int control)
+child_exec(struct relays *r, const struct checked *c, int control)
 {
 	const struct relay_args args = { .control = control,
 		.table = r->table,
@@ -115,7 +115,8 @@ relay_start(struct relays *r, const struct checked *c, int control)
 	    (argv[3] = strdup(r->config)) != NULL &&
 	    fcntl(control, F_SETFD, 0) == 0) {
 		fexecve(r->exe, argv, environ);
-		say(LOG_WARNING, "relay: could not run the program again: %s",
+		log_line(LOG_WARNING,
+		    "relay: could not run the program again: %s",
 		    strerror(errno));
 		fcntl(control, F_SETFD, FD_CLOEXEC);
 	}
@@ -123,14 +124,14 @@ relay_start(struct relays *r, const struct checked *c, int control)
 		close(r->exe);
 	free(argv[2]);
 	free(argv[3]);
-	relay_go(&args);
+	child_go(&args);
 }
 
 /* --------------------------------------------------------- in the parent */
 
 /* The next one is due after this long, and that after twice as long. */
 static void
-back_off(struct relays *r, uint64_t now)
+child_back_off(struct relays *r, uint64_t now)
 {
 	r->start = now + r->backoff;
 	r->backoff = r->backoff == 0 ? 1 : r->backoff * 2;
@@ -139,7 +140,7 @@ back_off(struct relays *r, uint64_t now)
 }
 
 static bool
-spawn(
+child_spawn(
     struct relays *r, struct relay *new, const struct checked *c, uint64_t now)
 {
 	int sp[2];
@@ -147,17 +148,18 @@ spawn(
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
 		0, sp) == -1) {
-		say(LOG_ERR, "relay: not started: socketpair: %s",
+		log_line(LOG_ERR, "relay: not started: socketpair: %s",
 		    strerror(errno));
 		return false;
 	}
 	if ((pid = fork()) == 0) {
 		close(sp[0]);
-		relay_start(r, c, sp[1]);
+		child_exec(r, c, sp[1]);
 	}
 	close(sp[1]);
 	if (pid == -1) {
-		say(LOG_ERR, "relay: not started: fork: %s", strerror(errno));
+		log_line(
+		    LOG_ERR, "relay: not started: fork: %s", strerror(errno));
 		close(sp[0]);
 		return false;
 	}
@@ -176,23 +178,23 @@ relays_renew(struct relays *r)
 	for (a = NULL; (a = alias_next(r->aliases, true, a)) != NULL;
 	     r->untold++)
 		a->told = false;
-	say(LOG_INFO, "relay: process %ld, %zu domains", (long)r->now.pid,
+	log_line(LOG_INFO, "relay: process %ld, %zu domains", (long)r->now.pid,
 	    r->untold);
 	relays_tell(r);
 }
 
 static void
-start(struct relays *r, uint64_t now)
+child_start_now(struct relays *r, uint64_t now)
 {
-	if (spawn(r, &r->now, &r->conf, now))
+	if (child_spawn(r, &r->now, &r->conf, now))
 		relays_renew(r);
 	else
-		back_off(r, now);
+		child_back_off(r, now);
 }
 
 /* One that does not turn its loop any more ends as if it had died. */
 static void
-listen_to(struct relay *one, const char *which, uint64_t now)
+child_hear(struct relay *one, const char *which, uint64_t now)
 {
 	char octet;
 
@@ -202,8 +204,9 @@ listen_to(struct relay *one, const char *which, uint64_t now)
 		one->heard = now;
 	if (now - one->heard < RELAY_SILENCE)
 		return;
-	say(LOG_ERR, "%s: process %ld has been silent for %d seconds: killed",
-	    which, (long)one->pid, RELAY_SILENCE);
+	log_line(LOG_ERR,
+	    "%s: process %ld has been silent for %d seconds: killed", which,
+	    (long)one->pid, RELAY_SILENCE);
 	kill(one->pid, SIGKILL);
 	one->heard = now; /* said once */
 }
@@ -214,12 +217,12 @@ relays_tick(struct relays *r, uint64_t now)
 	size_t i;
 
 	r->listened = now;
-	listen_to(&r->now, "relay", now);
+	child_hear(&r->now, "relay", now);
 	for (i = 0; i < N_OLD; i++)
-		listen_to(&r->old[i], "old relay", now);
+		child_hear(&r->old[i], "old relay", now);
 	for (i = 0; i < N_OLD; i++)
 		if (r->old[i].pid != 0 && now >= r->old[i].time) {
-			say(LOG_WARNING,
+			log_line(LOG_WARNING,
 			    "old relay: process %ld has not ended in %d "
 			    "seconds: killed",
 			    (long)r->old[i].pid, RELAY_DRAIN_MAX);
@@ -227,7 +230,7 @@ relays_tick(struct relays *r, uint64_t now)
 			r->old[i].time = UINT64_MAX;
 		}
 	if (r->now.pid == 0 && now >= r->start)
-		start(r, now);
+		child_start_now(r, now);
 }
 
 uint64_t
@@ -245,7 +248,7 @@ relays_next(const struct relays *r)
 }
 
 static void
-describe(int status, char *buf, size_t len)
+child_describe(int status, char *buf, size_t len)
 {
 	if (WIFSIGNALED(status))
 		snprintf(buf, len, "ended by signal %d", WTERMSIG(status));
@@ -259,17 +262,17 @@ relays_ended(struct relays *r, pid_t pid, int status, uint64_t now)
 	char how[60];
 	size_t i;
 
-	describe(status, how, sizeof how);
+	child_describe(status, how, sizeof how);
 	for (i = 0; i < N_OLD; i++)
 		if (r->old[i].pid == pid) {
-			say(status == 0 ? LOG_INFO : LOG_WARNING,
+			log_line(status == 0 ? LOG_INFO : LOG_WARNING,
 			    "old relay: process %ld %s", (long)pid, how);
 			close(r->old[i].control);
 			r->old[i].pid = 0;
 			return true;
 		}
 	if (r->next.pid == pid) {
-		say(LOG_ERR, "new relay: process %ld %s", (long)pid, how);
+		log_line(LOG_ERR, "new relay: process %ld %s", (long)pid, how);
 		close(r->next.control);
 		r->next.pid = 0;
 		return true;
@@ -281,8 +284,8 @@ relays_ended(struct relays *r, pid_t pid, int status, uint64_t now)
 	r->untold = 0;
 	if (now - r->now.time >= LIVED_WELL)
 		r->backoff = 0;
-	back_off(r, now);
-	say(LOG_ERR, "relay: process %ld %s: starting another in %u s",
+	child_back_off(r, now);
+	log_line(LOG_ERR, "relay: process %ld %s: starting another in %u s",
 	    (long)pid, how, (unsigned)(r->start - now));
 	return true;
 }
@@ -291,7 +294,7 @@ relays_ended(struct relays *r, pid_t pid, int status, uint64_t now)
 
 /* 1: told; 0: not now; -1: not this one any more, which is then killed. */
 static int
-tell(struct relay *to, enum relay_op op, const struct alias *a)
+child_tell(struct relay *to, enum relay_op op, const struct alias *a)
 {
 	struct relay_msg m = { .op = op };
 	union {
@@ -318,7 +321,7 @@ tell(struct relay *to, enum relay_op op, const struct alias *a)
 		return 1;
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 		return 0;
-	say(LOG_ERR, "relay: process %ld does not listen (%s): killed",
+	log_line(LOG_ERR, "relay: process %ld does not listen (%s): killed",
 	    (long)to->pid, strerror(errno));
 	kill(to->pid, SIGKILL);
 	return -1;
@@ -334,7 +337,7 @@ relays_tell(struct relays *r)
 	     r->untold > 0 && (a = alias_next(r->aliases, true, a)) != NULL;) {
 		if (a->told)
 			continue;
-		if ((n = tell(&r->now, RELAY_ADD, a)) == 0)
+		if ((n = child_tell(&r->now, RELAY_ADD, a)) == 0)
 			return;
 		if (n == -1) {
 			r->untold = 0; /* its successor gets them all */
@@ -351,7 +354,7 @@ relays_forget(struct relays *r, const struct alias *a)
 	if (r->now.pid == 0)
 		return true;
 	if (a->told)
-		return tell(&r->now, RELAY_REMOVE, a) != 0;
+		return child_tell(&r->now, RELAY_REMOVE, a) != 0;
 	if (r->untold > 0)
 		r->untold--;
 	return true;
@@ -362,7 +365,7 @@ relays_forget(struct relays *r, const struct alias *a)
 bool
 relays_prepare(struct relays *r, const struct checked *c, uint64_t now)
 {
-	return spawn(r, &r->next, c, now);
+	return child_spawn(r, &r->next, c, now);
 }
 
 int
@@ -392,7 +395,7 @@ relays_abandon(struct relays *r)
 /* Where to keep one that was told to end: at the cost of the oldest, if need
  * be. */
 static struct relay *
-old_slot(struct relays *r)
+child_old_slot(struct relays *r)
 {
 	struct relay *slot = &r->old[0];
 	size_t i;
@@ -401,7 +404,7 @@ old_slot(struct relays *r)
 		if (r->old[i].pid == 0 || r->old[i].time < slot->time)
 			slot = &r->old[i];
 	if (slot->pid != 0) {
-		say(LOG_WARNING,
+		log_line(LOG_WARNING,
 		    "old relay: process %ld killed: more than %zu have not "
 		    "ended",
 		    (long)slot->pid, N_OLD);
@@ -417,15 +420,15 @@ relays_swap(struct relays *r, uint64_t now)
 	struct relay *slot;
 
 	if (r->now.pid != 0) {
-		if (tell(&r->now, RELAY_DRAIN, NULL) == 0) {
+		if (child_tell(&r->now, RELAY_DRAIN, NULL) == 0) {
 			if (now - r->now.time < SETTLED)
 				return false;
-			say(LOG_ERR,
+			log_line(LOG_ERR,
 			    "relay: process %ld does not listen: killed",
 			    (long)r->now.pid);
 			kill(r->now.pid, SIGKILL);
 		}
-		slot = old_slot(r);
+		slot = child_old_slot(r);
 		*slot = r->now;
 		slot->time = now + RELAY_DRAIN_MAX;
 	}

@@ -45,7 +45,7 @@ command_mail(struct session *s, const char *line)
 	}
 	/* D15: what was judged by an answer that is over is judged anew; for
 	 * the message that EHLO was said for, it holds */
-	if (s->upstream != NULL && s->used && boottime() >= s->expires)
+	if (s->upstream != NULL && s->used && hub_now() >= s->expires)
 		talk_leave(s, true);
 	if (s->upstream == NULL && (why = domain_failure(s->domain)) != NULL) {
 		talk_refuse(s, why);

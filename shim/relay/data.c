@@ -50,7 +50,7 @@ data_pump(struct session *s)
 			data_fail(s, &r);
 			return;
 		}
-		s->progress = boottime();
+		s->progress = hub_now();
 	}
 	stream_consumed(s->client);
 	if (!end)
@@ -87,7 +87,7 @@ data_discard(struct session *s)
 	    !end && evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len > 0) {
 		n = dot_find(&s->dot, v.iov_base, v.iov_len, &end);
 		evbuffer_drain(in, n);
-		s->progress = boottime();
+		s->progress = hub_now();
 	}
 	stream_consumed(s->client);
 	if (end)

@@ -17,11 +17,11 @@
 
 /* Whose refusal smtpd hears, if there are several: the greater, else the last;
  * but the first of DANE. */
-enum rank {
-	RANK_NONE = 0,
-	RANK_OTHER, /* not reached, closed */
-	RANK_DANE,  /* a host's that needs TLS (P04) */
-	RANK_SAID   /* a host's own answer to the message */
+enum dial_rank {
+	DIAL_NONE = 0,
+	DIAL_OTHER, /* not reached, closed */
+	DIAL_DANE,  /* a host's that needs TLS (P04) */
+	DIAL_SAID   /* a host's own answer to the message */
 };
 
 struct dial {
@@ -30,7 +30,7 @@ struct dial {
 	dial_done *done;
 	void *arg;
 	struct event *timer;
-	/* boottime(): the end of all, of this host's share (0: it has not begun)
+	/* hub_now(): the end of all, of this host's share (0: it has not begun)
 	 * and of this address's */
 	uint64_t end, host_end, addr_end;
 	struct resolver_query *query;
@@ -41,7 +41,7 @@ struct dial {
 	bool in_clear;             /* this attempt is without TLS, because */
 	char tls_why[VERDICT_LEN]; /* TLS failed at the same address */
 	struct refusal refusal;    /* so far */
-	enum rank rank;            /* of refusal */
+	enum dial_rank rank;       /* of refusal */
 };
 
 /* ------------------------------------------------------------------- end */
@@ -72,7 +72,7 @@ dial_cancel(struct dial *d)
 
 /* The dial may be gone afterwards. */
 static void
-finish(struct dial *d, struct dialed *result)
+dial_finish(struct dial *d, struct dialed *result)
 {
 	if (result->stream == NULL) {
 		if (d->refusal.code == 0)
@@ -84,46 +84,46 @@ finish(struct dial *d, struct dialed *result)
 }
 
 static void
-give_up(struct dial *d)
+dial_give_up(struct dial *d)
 {
 	struct dialed none = { 0 };
 
-	finish(d, &none);
+	dial_finish(d, &none);
 }
 
 /* --------------------------------------------------------- one host failed */
 
 static const struct danevirke_host *
-host_now(const struct dial *d)
+dial_host(const struct dial *d)
 {
 	return d->answer->hosts[d->hosts[d->host]];
 }
 
 static const struct danevirke_addr *
-addr_now(const struct dial *d)
+dial_addr(const struct dial *d)
 {
-	return &host_now(d)->addrs[d->addrs[d->addr]];
+	return &dial_host(d)->addrs[d->addrs[d->addr]];
 }
 
 static uint64_t
-time_left(uint64_t end)
+dial_time_left(uint64_t end)
 {
-	uint64_t now = boottime();
+	uint64_t now = hub_now();
 
 	return end > now ? end - now : 0;
 }
 
 /* T11: it comes last for a while. */
 static void
-addr_failed(struct dial *d)
+dial_addr_failed(struct dial *d)
 {
-	turn_failed_add(&d->hub->failed, host_now(d), addr_now(d),
-	    boottime() + d->hub->set->relay_failure_ttl);
+	turn_failed_add(&d->hub->failed, dial_host(d), dial_addr(d),
+	    hub_now() + d->hub->set->relay_failure_ttl);
 }
 
 /* P04, P07. */
 static void
-host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
+dial_host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
     const char *enhanced, enum danevirke_result result, const char *text)
 {
 	char line[VERDICT_LEN];
@@ -135,15 +135,15 @@ host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 		    d->hub->dv->result_name(result));
 	d->hub->count[COUNT_DEFERRED]++;
 	verdict_host(d->hub, d->answer, h, false, false, "deferred", line);
-	if (d->rank >= RANK_DANE)
+	if (d->rank >= DIAL_DANE)
 		return;
-	d->rank = dane ? RANK_DANE : RANK_OTHER;
+	d->rank = dane ? DIAL_DANE : DIAL_OTHER;
 	refusal_make(
 	    &d->refusal, 451, enhanced, "%s:%u: %s", h->name, h->port, line);
 }
 
 static void
-attempt_failed(struct dial *d, const struct danevirke_host *h,
+dial_attempt_failed(struct dial *d, const struct danevirke_host *h,
     const struct starttls_result *r)
 {
 	const char *enhanced = "4.4.1";
@@ -160,28 +160,28 @@ attempt_failed(struct dial *d, const struct danevirke_host *h,
 		enhanced = "4.4.2";
 	if (dane)
 		snprintf(text, sizeof text, "%.400s: %.300s (%s)", r->text,
-		    h->reason, addr_now(d)->text);
+		    h->reason, dial_addr(d)->text);
 	else
 		snprintf(text, sizeof text, "%.400s (%s)", r->text,
-		    addr_now(d)->text);
-	addr_failed(d);
-	host_failed(d, h, dane, enhanced, dane ? r->result : 0, text);
+		    dial_addr(d)->text);
+	dial_addr_failed(d);
+	dial_host_failed(d, h, dane, enhanced, dane ? r->result : 0, text);
 }
 
 /* ------------------------------------------------------------ one attempt */
 
-static void try_next(struct dial *);
+static void dial_go_on(struct dial *);
 
 /* Clear text was for one address only (S07). */
 static void
-next_addr(struct dial *d)
+dial_to_next_addr(struct dial *d)
 {
 	d->in_clear = false;
 	d->addr++;
 }
 
 static void
-next_host(struct dial *d)
+dial_to_next_host(struct dial *d)
 {
 	d->in_clear = false;
 	d->addr = 0;
@@ -192,7 +192,7 @@ next_host(struct dial *d)
 /* Under audit a host may be used that level dane would have left: judged all
  * the same, for the log (P02). */
 static bool
-judge_softly(struct dial *d, const struct danevirke_host *h,
+dial_judge(struct dial *d, const struct danevirke_host *h,
     const struct starttls_result *r, struct danevirke_verdict *v)
 {
 	memset(v, 0, sizeof *v);
@@ -206,7 +206,7 @@ judge_softly(struct dial *d, const struct danevirke_host *h,
 
 /* True: nothing more is asked of this session. */
 static bool
-satisfied(const struct danevirke_host *h, const struct starttls_result *r,
+dial_satisfied(const struct danevirke_host *h, const struct starttls_result *r,
     bool verified)
 {
 	switch (h->action) {
@@ -223,10 +223,10 @@ satisfied(const struct danevirke_host *h, const struct starttls_result *r,
 }
 
 static void
-on_attempt(void *arg, const struct starttls_result *r)
+dial_on_attempt(void *arg, const struct starttls_result *r)
 {
 	struct dial *d = arg;
-	const struct danevirke_host *h = host_now(d);
+	const struct danevirke_host *h = dial_host(d);
 	struct danevirke_verdict v;
 	struct dialed result = { 0 };
 	bool verified;
@@ -237,24 +237,25 @@ on_attempt(void *arg, const struct starttls_result *r)
 		 * would; a reply that refuses us is not tried again. */
 		if (h->action == DANEVIRKE_OPPORTUNISTIC && !d->in_clear &&
 		    r->state >= STARTTLS_COMMAND && r->code == 0 &&
-		    time_left(d->addr_end) > 0) {
+		    dial_time_left(d->addr_end) > 0) {
 			d->in_clear = true;
 			snprintf(d->tls_why, sizeof d->tls_why, "%s", r->text);
 		} else {
-			attempt_failed(d, h, r);
-			next_addr(d);
+			dial_attempt_failed(d, h, r);
+			dial_to_next_addr(d);
 		}
-		try_next(d);
+		dial_go_on(d);
 		return;
 	}
-	verified = judge_softly(d, h, r, &v);
-	if (!satisfied(h, r, verified)) {
+	verified = dial_judge(d, h, r, &v);
+	if (!dial_satisfied(h, r, verified)) {
 		stream_free(r->stream);
-		addr_failed(d);
-		host_failed(d, h, true, "4.7.5", DANEVIRKE_VALIDATION_FAILURE,
+		dial_addr_failed(d);
+		dial_host_failed(d, h, true, "4.7.5",
+		    DANEVIRKE_VALIDATION_FAILURE,
 		    "the session is not what this host demands");
-		next_addr(d);
-		try_next(d);
+		dial_to_next_addr(d);
+		dial_go_on(d);
 		return;
 	}
 	verdict_success(
@@ -263,35 +264,36 @@ on_attempt(void *arg, const struct starttls_result *r)
 	extensions_parse(&result.ext, r->ehlo, r->n_ehlo);
 	result.host = h->name;
 	result.expires = d->answer->expires;
-	finish(d, &result);
+	dial_finish(d, &result);
 }
 
 static unsigned
-at_most(unsigned seconds, unsigned limit)
+dial_at_most(unsigned seconds, unsigned limit)
 {
 	return seconds < limit ? seconds : limit;
 }
 
 /* False: it could not even begin. */
 static bool
-attempt(struct dial *d, const struct danevirke_host *h)
+dial_attempt(struct dial *d, const struct danevirke_host *h)
 {
 	const struct danevirke_settings *set = d->hub->set;
-	const struct danevirke_addr *addr = addr_now(d);
+	const struct danevirke_addr *addr = dial_addr(d);
 	struct starttls_target t = { .addr = addr, .port = h->port };
 	unsigned total;
 
 	t.source = addr->family == 6 ? d->source6 : d->source4;
 	t.helo = d->helo;
 	if (!d->in_clear)
-		d->addr_end = boottime() +
-		    turn_share(time_left(d->host_end), h->n_addrs - d->addr);
-	total = (unsigned)time_left(d->addr_end);
+		d->addr_end = hub_now() +
+		    turn_share(
+			dial_time_left(d->host_end), h->n_addrs - d->addr);
+	total = (unsigned)dial_time_left(d->addr_end);
 	if (total == 0) /* 0 would be no limit */
 		total = 1;
 	t.total_timeout = total;
-	t.connect_timeout = at_most(set->relay_connect_timeout, total);
-	t.command_timeout = at_most(set->relay_command_timeout, total);
+	t.connect_timeout = dial_at_most(set->relay_connect_timeout, total);
+	t.command_timeout = dial_at_most(set->relay_command_timeout, total);
 	t.mode = STARTTLS_REQUIRED;
 	switch (h->action) {
 	case DANEVIRKE_AUTHENTICATE:
@@ -304,7 +306,7 @@ attempt(struct dial *d, const struct danevirke_host *h)
 	case DANEVIRKE_OPPORTUNISTIC:
 		t.mode = d->in_clear ? STARTTLS_NEVER : STARTTLS_IF_OFFERED;
 		if (!d->in_clear && total > 1) /* time for clear text (T04) */
-			t.command_timeout = at_most(
+			t.command_timeout = dial_at_most(
 			    t.command_timeout, total - total / 2);
 		if (h->would == DANEVIRKE_AUTHENTICATE) /* P02 */
 			t.sni = h->base;
@@ -313,13 +315,13 @@ attempt(struct dial *d, const struct danevirke_host *h)
 		return false;
 	}
 	d->attempt = starttls_start(
-	    d->hub->base, d->hub->dv, &t, on_attempt, d);
+	    d->hub->base, d->hub->dv, &t, dial_on_attempt, d);
 	return d->attempt != NULL;
 }
 
 /* Those that can be tried, from one of the order on. */
 static size_t
-hosts_from(const struct dial *d, size_t at)
+dial_hosts_from(const struct dial *d, size_t at)
 {
 	size_t n = 0;
 
@@ -331,27 +333,27 @@ hosts_from(const struct dial *d, size_t at)
 
 /* False: no time is left for it. */
 static bool
-host_begin(struct dial *d, const struct danevirke_host *h)
+dial_host_begin(struct dial *d, const struct danevirke_host *h)
 {
-	uint64_t left = time_left(d->end);
+	uint64_t left = dial_time_left(d->end);
 
 	if (left == 0) {
-		say(LOG_INFO, "%s: no time is left for %zu hosts", d->domain,
-		    hosts_from(d, d->host));
-		if (d->rank == RANK_NONE)
+		log_line(LOG_INFO, "%s: no time is left for %zu hosts",
+		    d->domain, dial_hosts_from(d, d->host));
+		if (d->rank == DIAL_NONE)
 			refusal_make(&d->refusal, 451, "4.4.1",
 			    "%s: no time is left", d->domain);
 		return false;
 	}
-	d->host_end = boottime() + turn_share(left, hosts_from(d, d->host));
-	turn_addrs(&d->hub->failed, h, boottime(), d->addrs);
+	d->host_end = hub_now() + turn_share(left, dial_hosts_from(d, d->host));
+	turn_addrs(&d->hub->failed, h, hub_now(), d->addrs);
 	return true;
 }
 
 /* Is it DANE that defers?  Levels off and audit block nothing: there DNS has
  * said nothing that mail could be sent to (P02). */
 static bool
-dane_defers(const struct danevirke_answer *a, enum danevirke_result result)
+dial_dane_defers(const struct danevirke_answer *a, enum danevirke_result result)
 {
 	return result != DANEVIRKE_RESULT_NONE &&
 	    (a->level == DANEVIRKE_LEVEL_DANE ||
@@ -359,45 +361,46 @@ dane_defers(const struct danevirke_answer *a, enum danevirke_result result)
 }
 
 static void
-host_deferred(struct dial *d, const struct danevirke_host *h)
+dial_host_deferred(struct dial *d, const struct danevirke_host *h)
 {
-	bool dane = dane_defers(d->answer, h->result);
+	bool dane = dial_dane_defers(d->answer, h->result);
 
-	host_failed(d, h, dane, dane ? "4.7.5" : "4.4.3", h->result, h->reason);
+	dial_host_failed(
+	    d, h, dane, dane ? "4.7.5" : "4.4.3", h->result, h->reason);
 }
 
 static void
-try_next(struct dial *d)
+dial_go_on(struct dial *d)
 {
 	const struct danevirke_host *h;
 
 	while (d->host < d->answer->n_hosts) {
-		h = host_now(d);
+		h = dial_host(d);
 		if (h->action == DANEVIRKE_HOST_DEFER) {
-			host_deferred(d, h);
-			next_host(d);
+			dial_host_deferred(d, h);
+			dial_to_next_host(d);
 			continue;
 		}
-		if (d->host_end == 0 && !host_begin(d, h))
+		if (d->host_end == 0 && !dial_host_begin(d, h))
 			break;
-		if (d->addr == h->n_addrs || time_left(d->host_end) == 0) {
-			next_host(d);
+		if (d->addr == h->n_addrs || dial_time_left(d->host_end) == 0) {
+			dial_to_next_host(d);
 			continue;
 		}
-		if (attempt(d, h))
+		if (dial_attempt(d, h))
 			return;
-		host_failed(d, h, false, "4.3.0", DANEVIRKE_RESULT_NONE,
+		dial_host_failed(d, h, false, "4.3.0", DANEVIRKE_RESULT_NONE,
 		    "out of memory or descriptors");
-		next_addr(d);
+		dial_to_next_addr(d);
 	}
-	give_up(d);
+	dial_give_up(d);
 }
 
 /* --------------------------------------------------------------- the route */
 
 /* The order of the hosts.  False: out of memory. */
 static bool
-order(struct dial *d)
+dial_order(struct dial *d)
 {
 	const struct danevirke_answer *a = d->answer;
 	size_t most = 0, i;
@@ -409,12 +412,12 @@ order(struct dial *d)
 	if (d->hosts == NULL)
 		return false;
 	d->addrs = d->hosts + a->n_hosts;
-	turn_hosts(&d->hub->failed, a->hosts, a->n_hosts, boottime(), d->hosts);
+	turn_hosts(&d->hub->failed, a->hosts, a->n_hosts, hub_now(), d->hosts);
 	return true;
 }
 
 static void
-on_answer(void *arg, const struct danevirke_answer *a,
+dial_on_answer(void *arg, const struct danevirke_answer *a,
     const struct danevirke_error *err)
 {
 	struct dial *d = arg;
@@ -425,10 +428,10 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	event_del(d->timer); /* from here on attempts have their own */
 	if (a == NULL) {
 		d->hub->count[COUNT_DEFERRED]++;
-		say(LOG_ERR, "%s: deferred: %s", d->domain, err->text);
+		log_line(LOG_ERR, "%s: deferred: %s", d->domain, err->text);
 		refusal_make(
 		    &d->refusal, 451, "4.4.3", "%s: %s", d->domain, err->text);
-		give_up(d);
+		dial_give_up(d);
 		return;
 	}
 	switch (a->outcome) {
@@ -437,8 +440,8 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		    a->would == DANEVIRKE_DEFER)
 			verdict_domain(
 			    d->hub, d->answer, "opportunistic-tls"); /* P02 */
-		if (order(d)) {
-			try_next(d);
+		if (dial_order(d)) {
+			dial_go_on(d);
 			return;
 		}
 		refusal_make(&d->refusal, 451, "4.3.0", "out of memory");
@@ -456,7 +459,7 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		    &d->refusal, 554, "5.4.6", "%s: %s", a->domain, a->reason);
 		break;
 	case DANEVIRKE_DEFER: /* D06, D09 */
-		dane = dane_defers(a, a->result);
+		dane = dial_dane_defers(a, a->result);
 		refusal_make(&d->refusal, 451, dane ? "4.7.5" : "4.4.3",
 		    "%s: %s", a->domain, a->reason);
 		break;
@@ -468,28 +471,29 @@ on_answer(void *arg, const struct danevirke_answer *a,
 		d->hub->count[COUNT_DEFERRED]++;
 		verdict_domain(d->hub, d->answer, "deferred");
 	}
-	give_up(d);
+	dial_give_up(d);
 }
 
 /* DNS has had all the time, or dial_next() wants to go on, or it never began:
  * refusal tells. */
 static void
-on_timer(int fd, short what, void *arg)
+dial_on_timer(int fd, short what, void *arg)
 {
 	struct dial *d = arg;
 
 	(void)fd;
 	(void)what;
 	if (d->answer != NULL) {
-		try_next(d);
+		dial_go_on(d);
 		return;
 	}
 	if (d->query != NULL) {
 		refusal_make(&d->refusal, 451, "4.4.3",
 		    "%s: DNS: no time is left", d->domain);
-		say(LOG_INFO, "%s: deferred: DNS: no time is left", d->domain);
+		log_line(
+		    LOG_INFO, "%s: deferred: DNS: no time is left", d->domain);
 	}
-	give_up(d);
+	dial_give_up(d);
 }
 
 /* ------------------------------------------------------------ the next host */
@@ -497,7 +501,7 @@ on_timer(int fd, short what, void *arg)
 size_t
 dial_rest(const struct dial *d)
 {
-	return d == NULL ? 0 : hosts_from(d, d->host + 1);
+	return d == NULL ? 0 : dial_hosts_from(d, d->host + 1);
 }
 
 void
@@ -508,10 +512,10 @@ dial_failed(const struct dial *d)
 
 	if (d == NULL)
 		return;
-	h = host_now(d);
+	h = dial_host(d);
 	for (i = 0; i < h->n_addrs; i++)
 		turn_failed_add(&d->hub->failed, h, &h->addrs[i],
-		    boottime() + d->hub->set->relay_failure_ttl);
+		    hub_now() + d->hub->set->relay_failure_ttl);
 }
 
 bool
@@ -519,20 +523,20 @@ dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
 {
 	char text[VERDICT_LEN], code[8] = "";
 
-	if (dial_rest(d) == 0 || time_left(end) == 0)
+	if (dial_rest(d) == 0 || dial_time_left(end) == 0)
 		return false;
 	if (why->enhanced[0] == '\0') /* its own words have their own */
 		snprintf(code, sizeof code, "%d ", why->code);
 	snprintf(text, sizeof text, "%s%s", code, why->text);
 	d->hub->count[COUNT_DEFERRED]++;
 	verdict_host(
-	    d->hub, d->answer, host_now(d), false, false, "deferred", text);
-	if (said || d->rank < RANK_DANE) {
+	    d->hub, d->answer, dial_host(d), false, false, "deferred", text);
+	if (said || d->rank < DIAL_DANE) {
 		d->refusal = *why;
-		d->rank = said ? RANK_SAID : RANK_OTHER;
+		d->rank = said ? DIAL_SAID : DIAL_OTHER;
 	}
 	d->end = end;
-	next_host(d);
+	dial_to_next_host(d);
 	/* done() never runs inside this call */
 	event_active(d->timer, 0, 0);
 	return true;
@@ -541,7 +545,7 @@ dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
 /* ------------------------------------------------------------- the beginning */
 
 static bool
-copy(char **to, const char *text)
+dial_copy(char **to, const char *text)
 {
 	*to = text == NULL ? NULL : strdup(text);
 	return text == NULL || *to != NULL;
@@ -555,7 +559,7 @@ dial_start(struct hub *hub, const char *domain, const char *helo,
 	struct danevirke_question q = { .size = sizeof q,
 		.name = domain,
 		.profile = hub->set->relay_profile };
-	struct timeval tv = { .tv_sec = (time_t)time_left(end) };
+	struct timeval tv = { .tv_sec = (time_t)dial_time_left(end) };
 	struct danevirke_error err = { 0 };
 	struct dial *d = calloc(1, sizeof *d);
 
@@ -565,21 +569,23 @@ dial_start(struct hub *hub, const char *domain, const char *helo,
 	d->done = done;
 	d->arg = arg;
 	d->end = end;
-	if (!copy(&d->domain, domain) || !copy(&d->helo, helo) ||
-	    !copy(&d->source4, source4) || !copy(&d->source6, source6) ||
-	    (d->timer = event_new(hub->base, -1, 0, on_timer, d)) == NULL) {
+	if (!dial_copy(&d->domain, domain) || !dial_copy(&d->helo, helo) ||
+	    !dial_copy(&d->source4, source4) ||
+	    !dial_copy(&d->source6, source6) ||
+	    (d->timer = event_new(hub->base, -1, 0, dial_on_timer, d)) ==
+		NULL) {
 		dial_free(d);
 		return NULL;
 	}
-	if (resolver_start(hub->resolver, &q, on_answer, d, &d->query, &err) ==
-	    0) {
+	if (resolver_start(
+		hub->resolver, &q, dial_on_answer, d, &d->query, &err) == 0) {
 		event_add(d->timer, &tv);
 		return d;
 	}
 	/* done() never runs inside this call */
 	d->query = NULL;
 	d->hub->count[COUNT_DEFERRED]++;
-	say(LOG_ERR, "%s: deferred: %s", domain, err.text);
+	log_line(LOG_ERR, "%s: deferred: %s", domain, err.text);
 	refusal_make(&d->refusal, 451, "4.4.3", "%s: %s", domain, err.text);
 	event_active(d->timer, 0, 0);
 	return d;

@@ -15,7 +15,7 @@
 #include "relay.h"
 
 uint64_t
-boottime(void)
+hub_now(void)
 {
 	struct timespec ts;
 
@@ -174,7 +174,7 @@ void
 domain_failed(struct domain *d, const struct refusal *why)
 {
 	d->failure = *why;
-	d->until = boottime() + d->hub->set->relay_failure_ttl;
+	d->until = hub_now() + d->hub->set->relay_failure_ttl;
 }
 
 void
@@ -186,6 +186,6 @@ domain_works(struct domain *d)
 const struct refusal *
 domain_failure(const struct domain *d)
 {
-	return d->failure.code != 0 && boottime() < d->until ? &d->failure :
-							       NULL;
+	return d->failure.code != 0 && hub_now() < d->until ? &d->failure :
+							      NULL;
 }

@@ -28,7 +28,7 @@
 /* ------------------------------------------------------------- who it is */
 
 static bool
-user_find(struct hub *hub)
+guard_user(struct hub *hub)
 {
 	const struct passwd *pw;
 
@@ -41,38 +41,39 @@ user_find(struct hub *hub)
 	/* smtpd starts us as its own user, whatever that is called here */
 	hub->uid = geteuid();
 	if (hub->uid != 0) {
-		say(LOG_NOTICE,
+		log_line(LOG_NOTICE,
 		    "relay.user: no user \"%s\": only uid %u may connect",
 		    hub->set->relay_user, (unsigned)hub->uid);
 		return true;
 	}
-	say(LOG_ERR, "relay.user: no user \"%s\"%s%s", hub->set->relay_user,
-	    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+	log_line(LOG_ERR, "relay.user: no user \"%s\"%s%s",
+	    hub->set->relay_user, errno != 0 ? ": " : "",
+	    errno != 0 ? strerror(errno) : "");
 	return false;
 }
 
 int
 guard_open(struct hub *hub)
 {
-	if (!user_find(hub))
+	if (!guard_user(hub))
 		return -1;
 	hub->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    NETLINK_SOCK_DIAG);
 	if (hub->diag == -1) {
-		say(LOG_ERR, "sock_diag: %s: cannot tell who connects",
+		log_line(LOG_ERR, "sock_diag: %s: cannot tell who connects",
 		    strerror(errno));
 		return -1;
 	}
 	return 0;
 }
 
-struct diag_request {
+struct guard_query {
 	struct nlmsghdr head;
 	struct inet_diag_req_v2 body;
 };
 
 static void
-request_make(struct diag_request *q, uint32_t seq,
+guard_request(struct guard_query *q, uint32_t seq,
     const struct sockaddr_in *from, const struct sockaddr_in *to)
 {
 	memset(q, 0, sizeof *q);
@@ -93,7 +94,8 @@ request_make(struct diag_request *q, uint32_t seq,
 }
 
 static bool
-same_socket(const struct inet_diag_sockid *a, const struct inet_diag_sockid *b)
+guard_same_socket(
+    const struct inet_diag_sockid *a, const struct inet_diag_sockid *b)
 {
 	return a->idiag_sport == b->idiag_sport &&
 	    a->idiag_dport == b->idiag_dport &&
@@ -103,12 +105,12 @@ same_socket(const struct inet_diag_sockid *a, const struct inet_diag_sockid *b)
 
 /* 0 and *uid, or an errno.  The kernel answers within send(). */
 static int
-owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
-    uid_t *uid)
+guard_owner(int diag, const struct sockaddr_in *from,
+    const struct sockaddr_in *to, uid_t *uid)
 {
 	static uint32_t seq;
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	struct diag_request q;
+	struct guard_query q;
 	union {
 		struct nlmsghdr head;
 		char room[4096];
@@ -118,7 +120,7 @@ owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
 	ssize_t n;
 	int i;
 
-	request_make(&q, ++seq, from, to);
+	guard_request(&q, ++seq, from, to);
 	if (sendto(diag, &q, sizeof q, 0, (struct sockaddr *)&kernel,
 		sizeof kernel) != (ssize_t)sizeof q)
 		return errno != 0 ? errno : EIO;
@@ -135,7 +137,7 @@ owner(int diag, const struct sockaddr_in *from, const struct sockaddr_in *to,
 								    EPROTO;
 		if (r.head.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
 		    r.head.nlmsg_len < NLMSG_LENGTH(sizeof *msg) ||
-		    !same_socket(&msg->id, &q.body.id))
+		    !guard_same_socket(&msg->id, &q.body.id))
 			return EPROTO;
 		*uid = msg->idiag_uid;
 		return 0;
@@ -164,7 +166,7 @@ guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
 		snprintf(why, len, "gone already");
 		return false;
 	}
-	if ((e = owner(hub->diag, &from, &to, &uid)) != 0) {
+	if ((e = guard_owner(hub->diag, &from, &to, &uid)) != 0) {
 		snprintf(why, len, "could not find out whose it is: %s",
 		    strerror(e));
 		return false;
@@ -186,17 +188,17 @@ guard_close(const struct hub *hub)
 
 	tzset(); /* syslog(3) reads the time zone's file but once */
 	if (sandbox_user(hub->uid) == -1) {
-		say(LOG_ERR, "cannot become %s: %s", hub->set->relay_user,
+		log_line(LOG_ERR, "cannot become %s: %s", hub->set->relay_user,
 		    strerror(errno));
 		return -1;
 	}
 	e = sandbox_close(); /* mail in flight is in memory: no core */
 	if (e == -1) {
-		say(LOG_ERR, "no_new_privs: %s", strerror(errno));
+		log_line(LOG_ERR, "no_new_privs: %s", strerror(errno));
 		return -1;
 	}
 	if (e != 0)
-		say(LOG_WARNING,
+		log_line(LOG_WARNING,
 		    "no Landlock in this kernel (%s): the relay can reach "
 		    "the files that user %s can",
 		    strerror(e), hub->set->relay_user);

@@ -104,7 +104,7 @@ address_text(uint32_t addr, char buf[ADDRESS_LEN])
 /* ------------------------------------------------------------ held, served */
 
 static void
-hold(struct relays *r, struct alias *a, uint64_t now)
+listen_hold(struct relays *r, struct alias *a, uint64_t now)
 {
 	struct epoll_event e = { .events = EPOLLIN, .data = { .ptr = a } };
 
@@ -115,12 +115,12 @@ hold(struct relays *r, struct alias *a, uint64_t now)
 	if (a->domain[0] == '\0')
 		return; /* smtpd does not know of it */
 	if (epoll_ctl(r->held, EPOLL_CTL_ADD, a->fd, &e) == -1)
-		say(LOG_ERR, "%s: epoll: %s", a->domain, strerror(errno));
+		log_line(LOG_ERR, "%s: epoll: %s", a->domain, strerror(errno));
 }
 
 /* Relays may have a copy of the socket: epoll must be told. */
 static void
-unwatch(struct relays *r, struct alias *a)
+listen_unwatch(struct relays *r, struct alias *a)
 {
 	struct epoll_event e = { 0 };
 
@@ -128,9 +128,9 @@ unwatch(struct relays *r, struct alias *a)
 }
 
 static void
-serve(struct relays *r, struct alias *a)
+listen_serve(struct relays *r, struct alias *a)
 {
-	unwatch(r, a);
+	listen_unwatch(r, a);
 	a->told = false;
 	if (r->now.pid != 0) {
 		r->untold++;
@@ -139,10 +139,11 @@ serve(struct relays *r, struct alias *a)
 }
 
 static void
-complain(struct relays *r, const char *domain, const char *why, uint64_t now)
+listen_complain(
+    struct relays *r, const char *domain, const char *why, uint64_t now)
 {
 	if (r->complained == 0 || now - r->complained >= QUIET) {
-		say(LOG_ERR, "%s: no address: %s", domain, why);
+		log_line(LOG_ERR, "%s: no address: %s", domain, why);
 		r->complained = now;
 	}
 }
@@ -150,7 +151,8 @@ complain(struct relays *r, const char *domain, const char *why, uint64_t now)
 /* One more can be served, if need be in place of one that is idle for so many
  * seconds. */
 static bool
-make_room(struct relays *r, const char *domain, unsigned idle, uint64_t now)
+listen_make_room(
+    struct relays *r, const char *domain, unsigned idle, uint64_t now)
 {
 	struct aliases *t = r->aliases;
 	struct alias *a, *next;
@@ -163,7 +165,7 @@ make_room(struct relays *r, const char *domain, unsigned idle, uint64_t now)
 			continue;
 		if (!relays_forget(r, a))
 			break;
-		hold(r, a, now);
+		listen_hold(r, a, now);
 	}
 	if (alias_count(t, true) < r->conf.max)
 		return true;
@@ -171,7 +173,7 @@ make_room(struct relays *r, const char *domain, unsigned idle, uint64_t now)
 	    "all %u are in use, none idle for %d seconds: raise "
 	    "relay.limits.domains",
 	    r->conf.max, IDLE);
-	complain(r, domain, why, now);
+	listen_complain(r, domain, why, now);
 	return false;
 }
 
@@ -185,7 +187,7 @@ addresses_wake(struct relays *r, uint64_t now)
 
 	for (i = 0; i < n; i++) {
 		a = e[i].data.ptr;
-		if (!make_room(r, a->domain, IDLE + GRACE, now)) {
+		if (!listen_make_room(r, a->domain, IDLE + GRACE, now)) {
 			r->wake = now + 1;
 			return;
 		}
@@ -194,8 +196,8 @@ addresses_wake(struct relays *r, uint64_t now)
 			a->used = now - IDLE;
 		alias_wake(r->aliases, a);
 		address_text(a->addr, text);
-		say(LOG_DEBUG, "%s is still at %s", a->domain, text);
-		serve(r, a);
+		log_line(LOG_DEBUG, "%s is still at %s", a->domain, text);
+		listen_serve(r, a);
 	}
 }
 
@@ -203,7 +205,7 @@ addresses_wake(struct relays *r, uint64_t now)
 
 /* Room in the table, at the cost of a former range if need be. */
 static bool
-make_entry(struct relays *r, uint64_t now)
+listen_make_entry(struct relays *r, uint64_t now)
 {
 	struct aliases *t = r->aliases;
 	struct alias *a;
@@ -212,7 +214,7 @@ make_entry(struct relays *r, uint64_t now)
 		return true;
 	for (a = alias_oldest(t, false); a != NULL; a = alias_newer(t, a))
 		if (!alias_present(t, a) && now - a->used >= DAY) {
-			unwatch(r, a);
+			listen_unwatch(r, a);
 			close(a->fd);
 			alias_remove(t, a);
 			return true;
@@ -222,14 +224,15 @@ make_entry(struct relays *r, uint64_t now)
 
 /* Listening and held, at an address that nobody was told; or NULL, and why. */
 static struct alias *
-fresh(struct relays *r, const char *domain, uint64_t now, char *why, size_t len)
+listen_fresh(
+    struct relays *r, const char *domain, uint64_t now, char *why, size_t len)
 {
 	struct aliases *t = r->aliases;
 	struct alias *a;
 	char text[ADDRESS_LEN];
 	unsigned n;
 
-	if (!make_entry(r, now)) {
+	if (!listen_make_entry(r, now)) {
 		snprintf(why, len,
 		    "all %u descriptors for addresses are in use: those of a "
 		    "former range or port are held for a day: raise the limit "
@@ -244,7 +247,7 @@ fresh(struct relays *r, const char *domain, uint64_t now, char *why, size_t len)
 	for (n = 1; n <= PROBES; n++) {
 		a->fd = listen_at(a->addr, a->port);
 		if (a->fd != -1) {
-			hold(r, a, now);
+			listen_hold(r, a, now);
 			return a;
 		}
 		if (errno != EADDRINUSE || n == PROBES || !alias_move(t, a, n))
@@ -259,7 +262,7 @@ fresh(struct relays *r, const char *domain, uint64_t now, char *why, size_t len)
 
 /* The one that has been of no use for longest, if that is long enough. */
 static struct alias *
-inherit(struct relays *r, const char *domain, uint64_t now)
+listen_inherit(struct relays *r, const char *domain, uint64_t now)
 {
 	struct aliases *t = r->aliases;
 	struct alias *a;
@@ -284,23 +287,23 @@ address_of(struct relays *r, const char *domain, uint64_t now)
 		alias_use(t, a, now);
 		return a;
 	}
-	if (!make_room(r, domain, IDLE, now))
+	if (!listen_make_room(r, domain, IDLE, now))
 		return NULL;
 	/* as many are held as are served, without need of more */
 	if (a == NULL && alias_count(t, false) > r->conf.max)
-		a = inherit(r, domain, now);
+		a = listen_inherit(r, domain, now);
 	if (a == NULL)
-		a = fresh(r, domain, now, why, sizeof why);
+		a = listen_fresh(r, domain, now, why, sizeof why);
 	if (a == NULL)
-		a = inherit(r, domain, now);
+		a = listen_inherit(r, domain, now);
 	if (a == NULL) {
-		complain(r, domain, why, now);
+		listen_complain(r, domain, why, now);
 		return NULL;
 	}
 	alias_use(t, a, now);
 	address_text(a->addr, text);
-	say(LOG_DEBUG, "%s is at %s", domain, text);
-	serve(r, a);
+	log_line(LOG_DEBUG, "%s is at %s", domain, text);
+	listen_serve(r, a);
 	return a;
 }
 
@@ -323,7 +326,7 @@ addresses_open(struct relays *r, const struct checked *c)
 }
 
 static bool
-any_present(struct aliases *t)
+listen_any_present(struct aliases *t)
 {
 	struct alias *a;
 	int served;
@@ -346,8 +349,8 @@ addresses_range(struct relays *r, const struct checked *c, uint64_t now,
 	errno = 0;
 	/* One is enough to keep all others from 0.0.0.0 and [::], and present
 	 * ones are never closed.  It is no domain's, until it is needed. */
-	if (any_present(r->aliases) ||
-	    fresh(r, "", now, text, sizeof text) != NULL)
+	if (listen_any_present(r->aliases) ||
+	    listen_fresh(r, "", now, text, sizeof text) != NULL)
 		return true;
 	snprintf(why, len, "relay.port: %s%s", text,
 	    errno == EADDRINUSE ?
@@ -367,7 +370,7 @@ addresses_settle(struct relays *r, uint64_t now)
 	for (a = alias_oldest(t, true); a != NULL; a = next) {
 		next = alias_newer(t, a);
 		if (!alias_present(t, a))
-			hold(r, a, now);
+			listen_hold(r, a, now);
 	}
 }
 
@@ -385,7 +388,7 @@ address_limit(const struct checked *c)
 		n = l.rlim_cur - FD_RESERVE;
 	if (n >= c->max)
 		return c->max;
-	say(LOG_WARNING,
+	log_line(LOG_WARNING,
 	    "relay.limits.domains: %u: the limit of open files allows %u",
 	    c->max, (unsigned)n);
 	return (uint32_t)n;

@@ -7,7 +7,7 @@
 #include "process.h"
 
 void
-say(int level, const char *fmt, ...)
+log_line(int level, const char *fmt, ...)
 {
 	char line[2048], *p;
 	va_list ap;
@@ -22,7 +22,7 @@ say(int level, const char *fmt, ...)
 }
 
 void
-say_open(const struct checked *c)
+log_open(const struct checked *c)
 {
 	openlog("table-danevirke", LOG_PID | LOG_NDELAY, c->facility);
 	setlogmask(LOG_UPTO(c->level));

@@ -177,7 +177,8 @@ struct alias *address_of(struct relays *, const char *domain, uint64_t now);
 uint32_t address_limit(const struct checked *);
 
 /* A line for syslog; what others sent is made printable. */
-void say(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void say_open(const struct checked *);
+void
+log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_open(const struct checked *);
 
 #endif

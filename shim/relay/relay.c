@@ -35,7 +35,7 @@ struct relay_state {
 
 /* There is one relay in a process; the sessions know its hub only. */
 static struct relay_state *
-state_of(struct hub *hub)
+relay_of(struct hub *hub)
 {
 	return (struct relay_state *)(void *)((char *)hub -
 	    offsetof(struct relay_state, hub));
@@ -43,7 +43,7 @@ state_of(struct hub *hub)
 
 /* The last session is gone and no more will come. */
 static void
-on_idle(int fd, short what, void *arg)
+relay_on_idle(int fd, short what, void *arg)
 {
 	struct relay_state *r = arg;
 	struct timeval tv = { .tv_sec = LINGER };
@@ -58,10 +58,10 @@ on_idle(int fd, short what, void *arg)
 
 /* ------------------------------------------------------------- accepting */
 
-static void control_read(struct relay_state *);
+static void relay_control_read(struct relay_state *);
 
 static void
-on_shortage_over(int fd, short what, void *arg)
+relay_on_shortage_over(int fd, short what, void *arg)
 {
 	struct relay_state *r = arg;
 
@@ -73,11 +73,11 @@ on_shortage_over(int fd, short what, void *arg)
 }
 
 static void
-short_of(struct relay_state *r, int e)
+relay_short_of(struct relay_state *r, int e)
 {
 	struct timeval tv = { .tv_sec = SHORTAGE };
 
-	say(LOG_ERR, "no new sessions or domains for %d s: %s", SHORTAGE,
+	log_line(LOG_ERR, "no new sessions or domains for %d s: %s", SHORTAGE,
 	    strerror(e));
 	event_add(r->short_timer, &tv);
 	event_del(r->control);
@@ -86,19 +86,19 @@ short_of(struct relay_state *r, int e)
 }
 
 static void
-stranger(struct relay_state *r, struct domain *d, int fd, const char *why)
+relay_refuse(struct relay_state *r, struct domain *d, int fd, const char *why)
 {
 	static const char text[] = "554 5.7.1 this relay serves smtpd only\r\n";
 
 	r->hub.count[COUNT_STRANGERS]++;
-	say(LOG_WARNING, "%s: connection refused: %s", d->name, why);
+	log_line(LOG_WARNING, "%s: connection refused: %s", d->name, why);
 	(void)!send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
 /* False: no more for now. */
 static bool
-accept_one(struct relay_state *r, struct domain *d)
+relay_accept(struct relay_state *r, struct domain *d)
 {
 	struct sockaddr_storage from;
 	socklen_t len = sizeof from;
@@ -110,11 +110,11 @@ accept_one(struct relay_state *r, struct domain *d)
 	if (fd == -1) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM)
-			short_of(r, errno);
+			relay_short_of(r, errno);
 		return false; /* EAGAIN, or gone before it was accepted */
 	}
 	if (!guard_client(&r->hub, fd, d->addr, d->port, why, sizeof why)) {
-		stranger(r, d, fd, why);
+		relay_refuse(r, d, fd, why);
 		return true;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -124,18 +124,18 @@ accept_one(struct relay_state *r, struct domain *d)
 }
 
 static void
-on_accept(int fd, short what, void *arg)
+relay_on_accept(int fd, short what, void *arg)
 {
 	struct domain *d = arg;
-	struct relay_state *r = state_of(d->hub);
+	struct relay_state *r = relay_of(d->hub);
 	int n;
 
 	(void)fd;
 	(void)what;
 	domain_ref(d);
-	control_read(r); /* the address may have changed hands */
+	relay_control_read(r); /* the address may have changed hands */
 	for (n = 0; d->accept != NULL && !d->paused && n < ACCEPTS; n++)
-		if (!accept_one(r, d))
+		if (!relay_accept(r, d))
 			break;
 	domain_unref(d);
 }
@@ -143,30 +143,30 @@ on_accept(int fd, short what, void *arg)
 /* --------------------------------------------------------------- control */
 
 static void
-add(struct relay_state *r, const struct relay_msg *m, int fd)
+relay_add(struct relay_state *r, const struct relay_msg *m, int fd)
 {
 	if (m->addr >> 24 != IN_LOOPBACKNET || m->port == 0 ||
 	    m->port > UINT16_MAX || m->domain[0] == '\0' || r->hub.draining) {
-		say(LOG_ERR, "control: an alias of no use, for \"%s\"",
+		log_line(LOG_ERR, "control: an alias of no use, for \"%s\"",
 		    m->domain);
 		close(fd);
-	} else if (!domain_add(&r->hub, m, fd, on_accept))
-		say(LOG_ERR, "%s: out of memory", m->domain);
+	} else if (!domain_add(&r->hub, m, fd, relay_on_accept))
+		log_line(LOG_ERR, "%s: out of memory", m->domain);
 }
 
 static void
-on_drain_max(int fd, short what, void *arg)
+relay_on_drain_max(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
 	(void)arg;
-	say(LOG_WARNING, "sessions after %d s: giving them up",
+	log_line(LOG_WARNING, "sessions after %d s: giving them up",
 	    RELAY_DRAIN_MAX);
 	_exit(0);
 }
 
 static void
-drain(struct relay_state *r)
+relay_drain(struct relay_state *r)
 {
 	struct timeval tv = { .tv_sec = RELAY_DRAIN_MAX - LINGER };
 
@@ -174,7 +174,7 @@ drain(struct relay_state *r)
 		return;
 	r->hub.draining = true;
 	domains_remove(&r->hub);
-	say(LOG_INFO, "relay: ending when %u sessions have ended",
+	log_line(LOG_INFO, "relay: ending when %u sessions have ended",
 	    r->hub.sessions);
 	event_add(r->end, &tv);
 	if (r->hub.sessions == 0)
@@ -182,24 +182,24 @@ drain(struct relay_state *r)
 }
 
 static void
-on_message(struct relay_state *r, const struct relay_msg *m, int fd)
+relay_on_message(struct relay_state *r, const struct relay_msg *m, int fd)
 {
 	switch (m->op) {
 	case RELAY_ADD:
 		if (fd == -1)
-			say(LOG_ERR, "control: no descriptor for %s",
+			log_line(LOG_ERR, "control: no descriptor for %s",
 			    m->domain);
 		else
-			add(r, m, fd);
+			relay_add(r, m, fd);
 		return;
 	case RELAY_REMOVE:
 		domain_remove(&r->hub, m->addr, m->port);
 		break;
 	case RELAY_DRAIN:
-		drain(r);
+		relay_drain(r);
 		break;
 	default:
-		say(LOG_ERR, "control: operation %u is not known", m->op);
+		log_line(LOG_ERR, "control: operation %u is not known", m->op);
 	}
 	if (fd != -1)
 		close(fd);
@@ -207,7 +207,7 @@ on_message(struct relay_state *r, const struct relay_msg *m, int fd)
 
 /* 1: one message, 0: none there. */
 static int
-control_one(struct relay_state *r)
+relay_control_one(struct relay_state *r)
 {
 	struct relay_msg m;
 	struct iovec iov = { &m, sizeof m };
@@ -227,7 +227,7 @@ control_one(struct relay_state *r)
 	/* The kernel drops a descriptor that has no place, and its domain would
 	 * have nobody: so there must be one before it comes. */
 	if ((fd = dup(r->hub.args->control)) == -1) {
-		short_of(r, errno);
+		relay_short_of(r, errno);
 		return 0;
 	}
 	close(fd);
@@ -243,42 +243,42 @@ control_one(struct relay_state *r)
 		memcpy(&fd, CMSG_DATA(p), sizeof fd);
 	if (n != (ssize_t)sizeof m || (h.msg_flags & MSG_TRUNC) != 0 ||
 	    m.domain[sizeof m.domain - 1] != '\0') {
-		say(LOG_ERR, "control: a message of %zd octets, want %zu", n,
-		    sizeof m);
+		log_line(LOG_ERR, "control: a message of %zd octets, want %zu",
+		    n, sizeof m);
 		if (fd != -1)
 			close(fd);
 		return 1;
 	}
-	on_message(r, &m, fd);
+	relay_on_message(r, &m, fd);
 	return 1;
 }
 
 static void
-control_read(struct relay_state *r)
+relay_control_read(struct relay_state *r)
 {
-	while (control_one(r) == 1)
+	while (relay_control_one(r) == 1)
 		;
 }
 
 static void
-on_control(int fd, short what, void *arg)
+relay_on_control(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	control_read(arg);
+	relay_control_read(arg);
 }
 
 /* ----------------------------------------------------------------- start */
 
 static void
-on_usr1(int fd, short what, void *arg)
+relay_on_usr1(int fd, short what, void *arg)
 {
 	const struct relay_state *r = arg;
 	const uint64_t *n = r->hub.count;
 
 	(void)fd;
 	(void)what;
-	say(LOG_INFO,
+	log_line(LOG_INFO,
 	    "counters: sessions %u now %" PRIu64 " in all %" PRIu64
 	    " refused %" PRIu64 " limits; upstream %" PRIu64 ": dane %" PRIu64
 	    " dane-insecure-mx %" PRIu64 " encrypt %" PRIu64
@@ -293,7 +293,7 @@ on_usr1(int fd, short what, void *arg)
 }
 
 static void
-on_beat(int fd, short what, void *arg)
+relay_on_beat(int fd, short what, void *arg)
 {
 	const struct relay_state *r = arg;
 
@@ -303,16 +303,16 @@ on_beat(int fd, short what, void *arg)
 }
 
 static void
-on_log(void *arg, int level, const char *text)
+relay_on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
-	say(level, "%s", text);
+	log_line(level, "%s", text);
 }
 
 /* The processes that ask DNS cannot be had any more: the parent starts another
  * relay, with others. */
 static void
-on_lost(void *arg)
+relay_on_lost(void *arg)
 {
 	struct relay_state *r = arg;
 
@@ -322,15 +322,15 @@ on_lost(void *arg)
 /* They need files, and a fork: before both are out of reach.  False, and the
  * log says why, if they cannot work. */
 static bool
-resolve(struct relay_state *r)
+relay_resolve(struct relay_state *r)
 {
 	struct resolver_options o = { .dv = r->hub.dv,
 		.config = r->hub.args->config,
 		.exec = true,
 		.keep_fresh = true,
 		.uid = r->hub.uid,
-		.log = on_log,
-		.lost = on_lost,
+		.log = relay_on_log,
+		.lost = relay_on_lost,
 		.arg = r };
 	struct danevirke_error err = { 0 };
 
@@ -338,13 +338,13 @@ resolve(struct relay_state *r)
 	if (r->hub.resolver != NULL &&
 	    resolver_warm(r->hub.resolver, PRIME, &err))
 		return true;
-	say(LOG_ERR, "%s: %s", r->hub.args->config, err.text);
+	log_line(LOG_ERR, "%s: %s", r->hub.args->config, err.text);
 	return false;
 }
 
 /* As many sessions as there are descriptors for. */
 static void
-limit(struct hub *hub)
+relay_limit(struct hub *hub)
 {
 	unsigned want = hub->set->relay_max_sessions;
 	struct rlimit rl;
@@ -362,56 +362,56 @@ limit(struct hub *hub)
 					hub->args->max) /
 			PER_SESSION +
 		    1;
-	say(LOG_WARNING,
+	log_line(LOG_WARNING,
 	    "relay.limits.sessions: %u, but %llu descriptors are enough for "
 	    "%u",
 	    want, (unsigned long long)rl.rlim_cur, hub->max_sessions);
 }
 
 static bool
-open_all(struct relay_state *r)
+relay_open(struct relay_state *r)
 {
-	struct danevirke_options o = {
-		.size = sizeof o, .config = r->hub.args->config, .log = on_log
-	};
+	struct danevirke_options o = { .size = sizeof o,
+		.config = r->hub.args->config,
+		.log = relay_on_log };
 	struct hub *hub = &r->hub;
 	struct danevirke_error err = { 0 };
 
 	if (shim_load(&r->shim, NULL, &err) != 0) {
-		say(LOG_ERR, "%s", err.text);
+		log_line(LOG_ERR, "%s", err.text);
 		return false;
 	}
 	hub->dv = r->shim.dv;
 	if ((hub->base = event_base_new()) == NULL) {
-		say(LOG_ERR, "out of memory or descriptors");
+		log_line(LOG_ERR, "out of memory or descriptors");
 		return false;
 	}
 	o.base = hub->base;
 	if ((hub->engine = hub->dv->open(&o, &err)) == NULL) {
-		say(LOG_ERR, "%s", err.text);
+		log_line(LOG_ERR, "%s", err.text);
 		return false;
 	}
 	hub->set = hub->dv->settings(hub->engine);
-	limit(hub);
-	r->control = event_new(
-	    hub->base, hub->args->control, EV_READ | EV_PERSIST, on_control, r);
-	r->usr1 = evsignal_new(hub->base, SIGUSR1, on_usr1, r);
-	r->short_timer = evtimer_new(hub->base, on_shortage_over, r);
-	r->end = evtimer_new(hub->base, on_drain_max, r);
-	r->beat = event_new(hub->base, -1, EV_PERSIST, on_beat, r);
-	hub->idle = event_new(hub->base, -1, 0, on_idle, r);
+	relay_limit(hub);
+	r->control = event_new(hub->base, hub->args->control,
+	    EV_READ | EV_PERSIST, relay_on_control, r);
+	r->usr1 = evsignal_new(hub->base, SIGUSR1, relay_on_usr1, r);
+	r->short_timer = evtimer_new(hub->base, relay_on_shortage_over, r);
+	r->end = evtimer_new(hub->base, relay_on_drain_max, r);
+	r->beat = event_new(hub->base, -1, EV_PERSIST, relay_on_beat, r);
+	hub->idle = event_new(hub->base, -1, 0, relay_on_idle, r);
 	if (r->control == NULL || r->usr1 == NULL || r->short_timer == NULL ||
 	    r->end == NULL || r->beat == NULL || hub->idle == NULL ||
 	    event_add(r->usr1, NULL) != 0) {
-		say(LOG_ERR, "out of memory or descriptors");
+		log_line(LOG_ERR, "out of memory or descriptors");
 		return false;
 	}
-	return guard_open(hub) == 0 && resolve(r) && guard_close(hub) == 0 &&
-	    event_add(r->control, NULL) == 0;
+	return guard_open(hub) == 0 && relay_resolve(r) &&
+	    guard_close(hub) == 0 && event_add(r->control, NULL) == 0;
 }
 
 static void
-close_all(struct relay_state *r)
+relay_close(struct relay_state *r)
 {
 	domains_remove(&r->hub);
 	if (r->control != NULL)
@@ -446,17 +446,17 @@ relay_run(const struct relay_args *args)
 	int status = 1;
 
 	if (r == NULL) {
-		say(LOG_ERR, "out of memory");
+		log_line(LOG_ERR, "out of memory");
 		return status;
 	}
 	r->hub.args = args;
-	if (open_all(r)) {
-		say(LOG_INFO, "relay: ready, %s", args->config);
-		on_beat(-1, 0, r);
+	if (relay_open(r)) {
+		log_line(LOG_INFO, "relay: ready, %s", args->config);
+		relay_on_beat(-1, 0, r);
 		event_add(r->beat, &beat);
 		if (event_base_dispatch(r->hub.base) != -1 && r->ended)
 			status = 0;
 	}
-	close_all(r);
+	relay_close(r);
 	return status;
 }

@@ -107,7 +107,7 @@ struct hub {
 /* ---------------------------------------------------------------- domain */
 
 /* CLOCK_BOOTTIME, as danevirke_answer.expires. */
-uint64_t boottime(void);
+uint64_t hub_now(void);
 /* Owns fd.  In the place of one that had this address.  False: out of memory. */
 bool domain_add(struct hub *, const struct relay_msg *, int fd,
     event_callback_fn on_accept);
@@ -169,7 +169,7 @@ struct dialed {
 	struct stream *stream; /* NULL: refusal */
 	struct extensions ext;
 	const char *host; /* its name */
-	uint64_t expires; /* of the answer it was judged by, boottime() */
+	uint64_t expires; /* of the answer it was judged by, hub_now() */
 	struct refusal refusal;
 };
 
@@ -177,7 +177,7 @@ typedef void dial_done(void *arg, const struct dialed *);
 
 struct dial;
 
-/* Asks for the domain's hosts and tries them, until boottime() is end.  All
+/* Asks for the domain's hosts and tries them, until hub_now() is end.  All
  * strings are copied.  source: own address, 4 or 6, or NULL.  done() runs
  * once, from the loop, for this call and for each dial_next().  The dial is the
  * caller's.  NULL: out of memory. */

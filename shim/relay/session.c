@@ -100,8 +100,8 @@ session_on_closed(void *arg, const char *why)
 	struct session *s = arg;
 
 	if (s->state != SESSION_COMMAND || s->transaction)
-		say(LOG_INFO, "%s: smtpd left in state %s: %s", s->domain->name,
-		    talk_state(s), why);
+		log_line(LOG_INFO, "%s: smtpd left in state %s: %s",
+		    s->domain->name, talk_state(s), why);
 	session_close(s);
 }
 
@@ -123,7 +123,7 @@ static void
 session_on_timer(int fd, short what, void *arg)
 {
 	struct session *s = arg;
-	uint64_t end = s->progress + s->limit, now = boottime();
+	uint64_t end = s->progress + s->limit, now = hub_now();
 	struct timeval tv = { 0 };
 
 	(void)fd;
@@ -135,7 +135,7 @@ session_on_timer(int fd, short what, void *arg)
 		s->fresh = true; /* silent: no second try at this host */
 		upstream_lost(s, STREAM_TIMED_OUT);
 	} else {
-		say(LOG_INFO, "%s: smtpd is silent in state %s: closing",
+		log_line(LOG_INFO, "%s: smtpd is silent in state %s: closing",
 		    s->domain->name, talk_state(s));
 		session_close(s);
 	}

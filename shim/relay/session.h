@@ -63,7 +63,7 @@ struct session {
 	struct event *timer;
 	struct event *wake; /* active when the state has become another one */
 	enum session_state state;
-	uint64_t progress; /* when something moved last, boottime() */
+	uint64_t progress; /* when something moved last, hub_now() */
 	unsigned limit;    /* seconds from there, of the state */
 	uint64_t patience; /* smtpd's, for this command, ends then */
 	unsigned wait;     /* SESSION_REPLY: seconds for the upstream's turn */

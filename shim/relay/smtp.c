@@ -92,7 +92,7 @@ reply_text(const struct reply *r, char *buf, size_t len)
 
 /* RFC 5321 4.1.1.1: without case.  NULL, or what follows the keyword. */
 static const char *
-keyword(const char *line, const char *word)
+extensions_keyword(const char *line, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -115,11 +115,12 @@ extensions_parse(struct extensions *x, const char *const *ehlo, size_t n)
 
 	memset(x, 0, sizeof *x);
 	for (i = 1; i < n; i++) {
-		x->eightbit |= keyword(ehlo[i], "8BITMIME") != NULL;
-		x->utf8 |= keyword(ehlo[i], "SMTPUTF8") != NULL;
-		x->dsn |= keyword(ehlo[i], "DSN") != NULL;
-		x->codes |= keyword(ehlo[i], "ENHANCEDSTATUSCODES") != NULL;
-		if ((p = keyword(ehlo[i], "SIZE")) == NULL)
+		x->eightbit |= extensions_keyword(ehlo[i], "8BITMIME") != NULL;
+		x->utf8 |= extensions_keyword(ehlo[i], "SMTPUTF8") != NULL;
+		x->dsn |= extensions_keyword(ehlo[i], "DSN") != NULL;
+		x->codes |= extensions_keyword(
+				ehlo[i], "ENHANCEDSTATUSCODES") != NULL;
+		if ((p = extensions_keyword(ehlo[i], "SIZE")) == NULL)
 			continue;
 		x->size = true;
 		if (*p >= '0' && *p <= '9' && strlen(p) < 19) {

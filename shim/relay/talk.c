@@ -39,7 +39,7 @@ talk_enter(struct session *s, enum session_state state)
 	if (s->state == SESSION_OVER)
 		return;
 	s->state = state;
-	s->progress = boottime();
+	s->progress = hub_now();
 	switch (state) {
 	case SESSION_COMMAND:
 		s->limit = set->relay_idle_timeout;
@@ -68,8 +68,8 @@ talk_enter(struct session *s, enum session_state state)
 		event_add(s->timer, &tv);
 	if (!changed)
 		return;
-	say(LOG_DEBUG, "%s: session %p: %s -> %s", s->domain->name, (void *)s,
-	    before, talk_state(s));
+	log_line(LOG_DEBUG, "%s: session %p: %s -> %s", s->domain->name,
+	    (void *)s, before, talk_state(s));
 	talk_wake(s);
 }
 

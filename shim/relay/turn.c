@@ -18,7 +18,7 @@ turn_share(uint64_t left, size_t n)
 /* FNV-1a.  Who finds names that meet here makes others be forgotten: they have
  * only their old place again. */
 static uint32_t
-hash(uint32_t h, const void *data, size_t len)
+turn_hash(uint32_t h, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
@@ -29,19 +29,19 @@ hash(uint32_t h, const void *data, size_t len)
 
 /* The entries where it may stand. */
 static size_t
-set_of(const struct danevirke_host *h, const struct danevirke_addr *a)
+turn_set(const struct danevirke_host *h, const struct danevirke_addr *a)
 {
 	uint32_t at = 2166136261U;
 
-	at = hash(at, h->name, strlen(h->name));
-	at = hash(at, a->ip, a->family == 6 ? 16 : 4);
-	at = hash(at, &h->port, sizeof h->port);
+	at = turn_hash(at, h->name, strlen(h->name));
+	at = turn_hash(at, a->ip, a->family == 6 ? 16 : 4);
+	at = turn_hash(at, &h->port, sizeof h->port);
 	return at % (TURN_SLOTS / TURN_WAYS) * TURN_WAYS;
 }
 
 /* IPv4 as a mapped address (RFC 4291 2.5.5.2), so that the two never meet. */
 static void
-ip_copy(uint8_t to[16], const struct danevirke_addr *a)
+turn_ip(uint8_t to[16], const struct danevirke_addr *a)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -54,12 +54,12 @@ ip_copy(uint8_t to[16], const struct danevirke_addr *a)
 }
 
 static bool
-is_entry(const struct turn_entry *e, const struct danevirke_host *h,
+turn_is_entry(const struct turn_entry *e, const struct danevirke_host *h,
     const struct danevirke_addr *a)
 {
 	uint8_t ip[16];
 
-	ip_copy(ip, a);
+	turn_ip(ip, a);
 	return e->port == h->port && memcmp(e->ip, ip, sizeof ip) == 0 &&
 	    strcmp(e->host, h->name) == 0;
 }
@@ -68,13 +68,13 @@ void
 turn_failed_add(struct turn_failed *t, const struct danevirke_host *h,
     const struct danevirke_addr *a, uint64_t until)
 {
-	struct turn_entry *e = &t->entry[set_of(h, a)], *at = e;
+	struct turn_entry *e = &t->entry[turn_set(h, a)], *at = e;
 	size_t len = strlen(h->name), i;
 
 	if (len >= sizeof e->host)
 		return;
 	for (i = 0; i < TURN_WAYS; i++) {
-		if (is_entry(&e[i], h, a)) {
+		if (turn_is_entry(&e[i], h, a)) {
 			at = &e[i];
 			break;
 		}
@@ -83,7 +83,7 @@ turn_failed_add(struct turn_failed *t, const struct danevirke_host *h,
 	}
 	at->until = until;
 	at->port = h->port;
-	ip_copy(at->ip, a);
+	turn_ip(at->ip, a);
 	memcpy(at->host, h->name, len + 1);
 }
 
@@ -91,11 +91,11 @@ bool
 turn_failed_has(const struct turn_failed *t, const struct danevirke_host *h,
     const struct danevirke_addr *a, uint64_t now)
 {
-	const struct turn_entry *e = &t->entry[set_of(h, a)];
+	const struct turn_entry *e = &t->entry[turn_set(h, a)];
 	size_t i;
 
 	for (i = 0; i < TURN_WAYS; i++)
-		if (e[i].until > now && is_entry(&e[i], h, a))
+		if (e[i].until > now && turn_is_entry(&e[i], h, a))
 			return true;
 	return false;
 }
@@ -103,7 +103,7 @@ turn_failed_has(const struct turn_failed *t, const struct danevirke_host *h,
 /* ----------------------------------------------------------------- the order */
 
 static bool
-host_failed(
+turn_host_failed(
     const struct turn_failed *t, const struct danevirke_host *h, uint64_t now)
 {
 	size_t i;
@@ -124,7 +124,7 @@ turn_hosts(const struct turn_failed *t,
 
 	for (late = 0; late < 2; late++)
 		for (i = 0; i < n; i++)
-			if (host_failed(t, hosts[i], now) == late)
+			if (turn_host_failed(t, hosts[i], now) == late)
 				order[at++] = i;
 }
 

@@ -66,7 +66,7 @@ static unsigned
 upstream_wait(const struct session *s)
 {
 	unsigned command = s->hub->set->relay_command_timeout, wait;
-	uint64_t now = boottime();
+	uint64_t now = hub_now();
 	size_t others = s->mail != NULL ? dial_rest(s->dial) : 0;
 
 	wait = turn_share(
@@ -119,7 +119,7 @@ static dial_done upstream_on_dialed;
 static uint64_t
 upstream_dial_end(const struct session *s)
 {
-	uint64_t end = boottime() + s->hub->set->relay_ehlo_budget;
+	uint64_t end = hub_now() + s->hub->set->relay_ehlo_budget;
 
 	return end < s->patience ? end : s->patience;
 }
@@ -206,8 +206,8 @@ upstream_nonsense(struct session *s)
 	char text[200];
 
 	reply_text(&s->reply, text, sizeof text);
-	say(LOG_WARNING, "%s: %s: reply out of place: %d %s", s->domain->name,
-	    s->host, s->reply.code, text);
+	log_line(LOG_WARNING, "%s: %s: reply out of place: %d %s",
+	    s->domain->name, s->host, s->reply.code, text);
 	refusal_make(&r, 451, "4.5.0", "%s: reply out of place: %d %s", s->host,
 	    s->reply.code, text);
 	if (upstream_next(s, &r, true))
@@ -319,8 +319,8 @@ upstream_response(struct session *s)
 static void
 upstream_log_lost(const struct session *s, const char *why)
 {
-	say(LOG_INFO, "%s via %s: session lost: %s", s->domain->name, s->host,
-	    why);
+	log_line(LOG_INFO, "%s via %s: session lost: %s", s->domain->name,
+	    s->host, why);
 }
 
 /* In SESSION_COMMAND: the next MAIL makes another. */

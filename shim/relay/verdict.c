@@ -14,8 +14,8 @@ verdict_host(const struct hub *hub, const struct danevirke_answer *a,
 	char beside[300];
 
 	hub->dv->log_beside(a, h, tls, verified, beside, sizeof beside);
-	say(LOG_INFO, "%s via %s:%u: %s%s: %s", a->domain, h->name, h->port,
-	    verdict, beside, text);
+	log_line(LOG_INFO, "%s via %s:%u: %s%s: %s", a->domain, h->name,
+	    h->port, verdict, beside, text);
 }
 
 void
@@ -25,7 +25,8 @@ verdict_domain(const struct hub *hub, const struct danevirke_answer *a,
 	char beside[300];
 
 	hub->dv->log_beside(a, NULL, 0, 0, beside, sizeof beside);
-	say(LOG_INFO, "%s: %s%s: %s", a->domain, verdict, beside, a->reason);
+	log_line(
+	    LOG_INFO, "%s: %s%s: %s", a->domain, verdict, beside, a->reason);
 }
 
 static void

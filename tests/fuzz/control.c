@@ -127,7 +127,7 @@ parent_next(void)
 /* ---------------------------------------------------- what the relay calls */
 
 void
-say(int level, const char *fmt, ...)
+log_line(int level, const char *fmt, ...)
 {
 	char line[2048];
 	va_list ap;

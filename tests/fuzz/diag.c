@@ -38,7 +38,7 @@ static unsigned reads;
 static int expected; /* 1: yes, 0: no, -1: no answer yet */
 
 void
-say(int level, const char *fmt, ...)
+log_line(int level, const char *fmt, ...)
 {
 	(void)level;
 	(void)fmt;

@@ -69,7 +69,7 @@ static unsigned taken, left;
 /* ------------------------------------------------- what the session calls */
 
 void
-say(int level, const char *fmt, ...)
+log_line(int level, const char *fmt, ...)
 {
 	char text[4096];
 	va_list ap;
@@ -81,7 +81,7 @@ say(int level, const char *fmt, ...)
 }
 
 uint64_t
-boottime(void)
+hub_now(void)
 {
 	return now;
 }

@@ -32,7 +32,7 @@ static struct danevirke_settings set;
 static struct hub hub;
 
 void
-say(int level, const char *fmt, ...)
+log_line(int level, const char *fmt, ...)
 {
 	size_t n = strlen(said);
 	va_list ap;
@@ -106,9 +106,11 @@ test_peer(void **state)
 	for (i = 0; i < 20; i++) {
 		c = connect_to(ALIAS, port);
 		a = accept(l, NULL, NULL);
-		assert_true(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+		assert_true(
+		    guard_client(&hub, a, ALIAS, port, why, sizeof why));
 		hub.uid++;
-		assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+		assert_false(
+		    guard_client(&hub, a, ALIAS, port, why, sizeof why));
 		assert_non_null(strstr(why, "from uid"));
 		hub.uid--;
 		close(c);
