@@ -38,8 +38,8 @@ struct dial {
 	size_t *hosts, *addrs; /* indexes in the order of turn.h */
 	size_t host, addr;     /* places in these */
 	struct starttls *attempt;
-	bool in_clear;             /* this attempt is without TLS, because */
-	char tls_why[VERDICT_LEN]; /* TLS failed at the same address */
+	bool in_clear;             /* this attempt is without TLS */
+	char tls_why[VERDICT_LEN]; /* how it failed at this address before */
 	struct refusal refusal;    /* so far */
 	enum dial_rank rank;       /* of refusal */
 };

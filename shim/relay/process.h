@@ -6,8 +6,9 @@
  * nothing but the table of aliases and their listening sockets.
  *
  *	listen.c	the listening sockets
- *	child.c		starts, tells and buries relay children
  *	alias.c		domain -> loopback address, pure (alias.h)
+ *	child.c		starts, tells and buries relay children
+ *	log.c		lines for syslog
  *
  * DNS, TLS and SMTP happen in the relay child (relay.h): forked, and where the
  * system can, executed anew, so that a crash tells nothing about the next
@@ -53,14 +54,14 @@
 /* ---------------------------------------------------- parent to child */
 
 struct relay_args {
-	int control;          /* SOCK_SEQPACKET, non-blocking, cloexec */
-	const char *table;    /* name of the table in smtpd.conf */
-	const char *config;   /* absolute path of the configuration */
-	uint32_t first, last; /* alias range, IPv4, host order, */
-	uint16_t port;        /* and port, as the parent uses them: these count
-			       * should the file have changed since; an alias
-			       * may be of a former range or port */
-	uint32_t max;         /* aliases at most, likewise */
+	int control;        /* SOCK_SEQPACKET, non-blocking, cloexec */
+	const char *table;  /* name of the table in smtpd.conf */
+	const char *config; /* absolute path of the configuration */
+	/* As the parent uses them, should the file have changed since; an alias
+	 * may be of a former range or port. */
+	uint32_t first, last; /* alias range, IPv4, host order */
+	uint16_t port;        /* of all aliases */
+	uint32_t max;         /* aliases at most */
 };
 
 enum relay_op {

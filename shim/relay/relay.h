@@ -2,21 +2,25 @@
 /*
  * relay.h - the relay child: what its own files share
  *
- * One session per connection of smtpd to an alias (process.h), in call order:
+ * What runs in it, beside log.c and alias.c of process.h.  The process:
  *
- *	relay.c		relay_run()	  control socket, listeners, limits
- *	guard.c		guard_close()	  what the process needs no more
- *	guard.c		guard_client()	  is it smtpd's user who connects?
- *	session.c	session_new()	  the dialogue with smtpd, one enum
- *	dial.c		  dial_start()	    domain -> a judged upstream session
- *	  resolver.c	    resolver_start() domain -> hosts, asked elsewhere
- *	  starttls.c	    starttls_start() one host, one address
- *	verdict.c	    verdict_host()  what the log says of it
- *	command.c	  one command at a time,
- *	upstream.c	  and one reply
- *	data.c		  data_pump()	    the message, streamed
- *	smtp.c		pure: replies, extensions, the final dot
+ *	relay.c		control socket, accepting, limits
+ *	guard.c		whose connection it is; what the process needs no more
+ *
+ * And the session, one for each connection of smtpd to an alias (session.h has
+ * the walk of one message).  Calls go down this list and never up; what has to
+ * go up waits for an event.
+ *
+ *	session.c	whose turn it is
+ *	command.c	one command of smtpd's
+ *	upstream.c	one upstream, its replies, and the next one
+ *	data.c		the message, streamed
+ *	talk.c		enter a state, say, refuse, leave, end
+ *	dial.c		domain -> a judged upstream session
+ *	verdict.c	what the log says of it
+ *	domain.c	the domain: does it listen, has it failed lately
  *	turn.c		pure: which host is next, and how long it may take
+ *	smtp.c		pure: replies, extensions, the final dot
  *
  * smtpd gets 2xx to a message only as the upstream's own reply to it.  What is
  * zeroed, unknown or failed is a temporary failure.
@@ -34,10 +38,10 @@
 
 #include "danevirke.h"
 #include "load.h"
+#include "process.h"
 #include "resolver.h"
 #include "smtp.h"
 #include "starttls.h"
-#include "process.h"
 #include "turn.h"
 
 /* Runs the relay as process.h says.  Never comes back but with the exit status:
@@ -69,8 +73,9 @@ enum count {
 	COUNT_SESSIONS,
 	COUNT_STRANGERS, /* connections refused */
 	COUNT_PAUSED,    /* times a limit was met */
-	COUNT_UPSTREAM,  /* upstream sessions that were judged good, by */
-	COUNT_DANE,      /* verdict */
+	/* upstream sessions that were judged good, and of them by verdict */
+	COUNT_UPSTREAM,
+	COUNT_DANE,
 	COUNT_DANE_INSECURE_MX,
 	COUNT_ENCRYPT,
 	COUNT_TLS,

@@ -3,20 +3,8 @@
  * session.h - one session: smtpd's connection to an alias, and the upstream
  * session that its messages go to
  *
- * Calls go down this list and never up; what has to go up waits for an event.
- *
- *	session.c	the events of smtpd's side: whose turn it is
- *	command.c	one command of smtpd's
- *	upstream.c	finds an upstream, tells it, takes its replies
- *	data.c		the message, streamed
- *	talk.c		enter a state, say, refuse, leave, end
- *	dial.c		domain -> a judged upstream session
- *	verdict.c	  and what the log says of each host
- *	domain.c	the mail domain, and whether it listens
- *
- * smtp.c and turn.c are pure, and everybody's.
- *
- * One message, in call order ("->" waits for the loop):
+ * One message by way of the files of relay.h, in call order ("->": from the
+ * loop):
  *
  *	session_new()				COMMAND	220
  *	-> session_run() command_run() EHLO
@@ -38,8 +26,9 @@
  *
  * Another way: upstream_next() to the next host (T12), upstream_again() to a
  * new session for one that is used up, data_fail() to DISCARD, and
- * upstream_refuse() or data_refuse() to a refusal.  talk_enter() is where a
- * state and its time are decided, and traces each at LOG_DEBUG.
+ * upstream_refuse() or data_refuse() to a refusal.  talk_enter() decides what a
+ * state's time is, traces it at LOG_DEBUG, and wakes session_run(), which
+ * nobody but the loop calls.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -91,7 +80,7 @@ struct session {
 	 * as long. */
 	char *mail, *rcpt;
 	bool transaction;   /* the upstream took MAIL */
-	bool lost;          /* and is gone since */
+	bool lost;          /* one that did is gone, and smtpd has to hear it */
 	struct reply reply; /* under way */
 	struct dot dot;
 	struct refusal refusal; /* lost, DISCARD: what smtpd will hear */
