@@ -7,8 +7,6 @@
  * The upstream sees the final dot only if smtpd has sent it, so a message that
  * breaks off on either side is no message.
  */
-#include <stdio.h>
-
 #include <event2/buffer.h>
 
 #include "session.h"
@@ -99,17 +97,16 @@ data_discard(struct session *s)
 void
 data_early_reply(struct session *s)
 {
-	char text[REASON_LEN];
-	struct refusal r = { 0 };
+	struct refusal r;
+	char text[200];
 
 	reply_text(&s->reply, text, sizeof text);
-	if (s->reply.code >= 400) {
-		r.code = s->reply.code;
-		snprintf(r.text, sizeof r.text, "%s", text);
-	} else
+	if (s->reply.code >= 400)
+		refusal_quote(&r, &s->reply);
+	else
 		refusal_make(&r, 451, "4.5.0",
-		    "%s: \"%d %.200s\" before the message was complete",
-		    s->host, s->reply.code, text);
+		    "%s: \"%d %s\" before the message was complete", s->host,
+		    s->reply.code, text);
 	reply_reset(&s->reply);
 	data_fail(s, &r);
 }

@@ -88,6 +88,14 @@ reply_text(const struct reply *r, char *buf, size_t len)
 	snprintf(buf, len, "%.*s", n > 4 ? n - 4 : 0, n > 4 ? p + 4 : "");
 }
 
+void
+refusal_quote(struct refusal *r, const struct reply *reply)
+{
+	memset(r, 0, sizeof *r);
+	r->code = reply->code;
+	reply_text(reply, r->text, sizeof r->text);
+}
+
 /* ------------------------------------------------------------- extensions */
 
 /* RFC 5321 4.1.1.1: without case.  NULL, or what follows the keyword. */

@@ -45,6 +45,9 @@ int reply_add(struct reply *, const char *line);
 /* The text of the last line, with its enhanced code, without CRLF. */
 void reply_text(const struct reply *, char *buf, size_t len);
 
+/* An upstream's refusal in its own words. */
+void refusal_quote(struct refusal *, const struct reply *);
+
 /* What an upstream offers, as far as the relay can hand it on. */
 struct extensions {
 	bool eightbit, utf8, dsn, codes;

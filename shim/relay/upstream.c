@@ -223,9 +223,9 @@ static bool
 upstream_on_mail(struct session *s, int kind)
 {
 	bool closing = s->reply.code == 421; /* RFC 5321 3.8, 4.2.1 */
-	struct refusal r = { .code = s->reply.code };
+	struct refusal r;
 
-	reply_text(&s->reply, r.text, sizeof r.text);
+	refusal_quote(&r, &s->reply);
 	if ((closing && s->used && upstream_again(s)) ||
 	    (kind == 4 && upstream_next(s, &r, closing)) ||
 	    (closing && upstream_again(s)))
@@ -252,9 +252,9 @@ upstream_on_mail(struct session *s, int kind)
 static bool
 upstream_on_rcpt(struct session *s, int kind)
 {
-	struct refusal r = { .code = s->reply.code };
+	struct refusal r;
 
-	reply_text(&s->reply, r.text, sizeof r.text);
+	refusal_quote(&r, &s->reply);
 	if (s->reply.code == 421 && upstream_next(s, &r, true))
 		return false;
 	if (kind == 2) /* it is this host's message */
