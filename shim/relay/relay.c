@@ -413,19 +413,14 @@ relay_open(struct relay_state *r)
 static void
 relay_close(struct relay_state *r)
 {
+	struct event *const all[] = { r->control, r->usr1, r->short_timer,
+		r->end, r->beat, r->hub.idle };
+	size_t i;
+
 	domains_remove(&r->hub);
-	if (r->control != NULL)
-		event_free(r->control);
-	if (r->usr1 != NULL)
-		event_free(r->usr1);
-	if (r->short_timer != NULL)
-		event_free(r->short_timer);
-	if (r->end != NULL)
-		event_free(r->end);
-	if (r->beat != NULL)
-		event_free(r->beat);
-	if (r->hub.idle != NULL)
-		event_free(r->hub.idle);
+	for (i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i] != NULL)
+			event_free(all[i]);
 	resolver_free(r->hub.resolver);
 	if (r->hub.engine != NULL)
 		r->hub.dv->close(r->hub.engine);

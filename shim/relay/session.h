@@ -75,10 +75,10 @@ struct session {
 
 	/* the command under way */
 	enum verb verb;
-	/* The MAIL line, while another host may get the message: until it is
-	 * refused or a recipient is accepted (T12).  The RCPT line under way,
-	 * as long. */
-	char *mail, *rcpt;
+	/* the MAIL line, while another host may get the message: until it is
+	 * refused or a recipient is accepted (T12) */
+	char *mail;
+	char *rcpt;         /* the RCPT line under way, as long */
 	bool transaction;   /* the upstream took MAIL */
 	bool lost;          /* one that did is gone, and smtpd has to hear it */
 	struct reply reply; /* under way */
