@@ -29,7 +29,7 @@ enum {
 };
 
 static uint32_t
-get32(const uint8_t *p)
+imsg_get32(const uint8_t *p)
 {
 	uint32_t v;
 
@@ -38,7 +38,7 @@ get32(const uint8_t *p)
 }
 
 static uint16_t
-get16(const uint8_t *p)
+imsg_get16(const uint8_t *p)
 {
 	uint16_t v;
 
@@ -57,7 +57,7 @@ imsg_bad(struct request *r, const char *why)
 static bool
 imsg_open(const uint8_t *p, size_t len, struct request *r)
 {
-	if (len < sizeof(uint32_t) || get32(p) != VERSION) {
+	if (len < sizeof(uint32_t) || imsg_get32(p) != VERSION) {
 		r->why = "imsg: OPEN: want version 2 of the table protocol";
 		return false;
 	}
@@ -80,7 +80,7 @@ imsg_query(const uint8_t *p, size_t len, bool keyed, struct request *r)
 		imsg_bad(r, "imsg: a request is too short");
 		return;
 	}
-	r->relayhost = get32(p) == RELAYHOST;
+	r->relayhost = imsg_get32(p) == RELAYHOST;
 	memcpy(&params, p + sizeof(uint32_t), sizeof params);
 	if (params != 0) {
 		imsg_bad(r, "imsg: a request has parameters: want none");
@@ -113,14 +113,14 @@ imsg_parse(const uint8_t *buf, size_t len, struct request *r)
 	memset(r, 0, sizeof *r);
 	if (len < HEADER)
 		return 0;
-	n = get16(buf + 4);
+	n = imsg_get16(buf + 4);
 	if (n < HEADER || n > REQUEST_MAX) {
 		r->why = "imsg: length out of range, want 16 to 16384";
 		return -1;
 	}
 	if (len < n)
 		return 0;
-	switch (get32(buf)) {
+	switch (imsg_get32(buf)) {
 	case TYPE_OPEN:
 		if (!imsg_open(p, n - HEADER, r))
 			return -1;
