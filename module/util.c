@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "module.h"
+#include "text.h"
 
 struct chunk {
 	struct chunk *next;
@@ -25,7 +26,6 @@ int
 fail(struct danevirke_error *err, int code, const char *fmt, ...)
 {
 	va_list ap;
-	char *p;
 
 	if (err == NULL)
 		return code;
@@ -33,10 +33,7 @@ fail(struct danevirke_error *err, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof err->text, fmt, ap);
 	va_end(ap);
-	/* parts of it came from DNS or a file: one line, printable */
-	for (p = err->text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	text_line(err->text); /* parts of it came from DNS or a file */
 	return code;
 }
 

@@ -12,47 +12,15 @@
 #include <unistd.h>
 
 #include "conf.h"
-
-/* Length of the UTF-8 sequence at s, 0 if it is none (RFC 3629 4) */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	static const struct {
-		unsigned char min, max, low, high, len;
-	} t[] = {
-		{ 0x20, 0x7e, 0, 0, 1 },
-		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, /* below: C1 controls */
-		{ 0xc3, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-		if (*s < t[i].min || *s > t[i].max)
-			continue;
-		if (t[i].len > 1 && (s[1] < t[i].low || s[1] > t[i].high))
-			return 0;
-		for (size_t k = 2; k < t[i].len; k++)
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-		return t[i].len;
-	}
-	return 0;
-}
+#include "text.h"
 
 bool
 value_utf8(const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
 	size_t n;
 
-	for (; *p != '\0'; p += n)
-		if ((n = utf8_len(p)) == 0)
+	for (; *s != '\0'; s += n)
+		if ((n = utf8_printable(s)) == 0)
 			return false;
 	return true;
 }

@@ -21,6 +21,7 @@
 #include "connect.h"
 #include "handshake.h"
 #include "starttls.h"
+#include "text.h"
 
 #define LINE_LEN 2048 /* RFC 5321 4.5.3.1.5 says 512; some send more */
 #define MAX_LINES 100 /* of one reply */
@@ -168,15 +169,11 @@ static void
 fail(struct starttls *s, enum danevirke_result result, const char *fmt, ...)
 {
 	va_list ap;
-	char *p;
 
 	va_start(ap, fmt);
 	vsnprintf(s->text, sizeof s->text, fmt, ap);
 	va_end(ap);
-	/* What the peer said goes into logs and replies. */
-	for (p = s->text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = '?';
+	text_line(s->text); /* The peer's words go into logs and replies. */
 	finish(s, result);
 }
 

@@ -6,57 +6,30 @@
 #include <string.h>
 
 #include "cli.h"
-
-/* Length of the UTF-8 character at s, 0 if it is none (RFC 3629: no overlong
- * forms, surrogates or values past U+10FFFF). */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
+#include "text.h"
 
 /* Controls (C1 ones too: some terminals obey them) become \ooo. */
 static void
-safe_puts(const char *text, FILE *f)
+out_safe(const char *s, FILE *f)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	size_t n;
 
-	while (*s != '\0') {
-		n = utf8_len(s);
-		if ((*s < ' ' && *s != '\n' && *s != '\t') || *s == 0x7f ||
-		    n == 0 || (s[0] == 0xc2 && s[1] < 0xa0)) {
-			fprintf(f, "\\%03o", (unsigned)*s++);
-			continue;
+	for (; *s != '\0'; s += n) {
+		n = *s == '\n' || *s == '\t' ? 1 : utf8_printable(s);
+		if (n > 0)
+			fwrite(s, 1, n, f);
+		else {
+			fprintf(f, "\\%03o", (unsigned)(unsigned char)*s);
+			n = 1;
 		}
-		fwrite(s, 1, n, f);
-		s += n;
 	}
 }
 
-static void safe_vprint(FILE *, const char *, va_list)
-    __attribute__((format(printf, 2, 0)));
+static void
+out_vprint(FILE *, const char *, va_list) __attribute__((format(printf, 2, 0)));
 
 static void
-safe_vprint(FILE *f, const char *fmt, va_list ap)
+out_vprint(FILE *f, const char *fmt, va_list ap)
 {
 	char *text;
 
@@ -64,7 +37,7 @@ safe_vprint(FILE *f, const char *fmt, va_list ap)
 		fputs("out of memory\n", stderr);
 		return;
 	}
-	safe_puts(text, f);
+	out_safe(text, f);
 	free(text);
 }
 
@@ -74,7 +47,7 @@ out_print(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	safe_vprint(stdout, fmt, ap);
+	out_vprint(stdout, fmt, ap);
 	va_end(ap);
 }
 
@@ -88,7 +61,7 @@ out_colour(const struct cli *c, enum out_colour colour, const char *text)
 
 	if (c->colour)
 		printf("\033[%sm", code[colour]);
-	safe_puts(text, stdout);
+	out_safe(text, stdout);
 	if (c->colour)
 		fputs("\033[0m", stdout);
 }
@@ -98,7 +71,7 @@ cli_vwarn(struct cli *c, const char *fmt, va_list ap)
 {
 	fprintf(stderr, "danevirke%s%s: ", c->cmd == NULL ? "" : " ",
 	    c->cmd == NULL ? "" : c->cmd->name);
-	safe_vprint(stderr, fmt, ap);
+	out_vprint(stderr, fmt, ap);
 	fputc('\n', stderr);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shim.h"
+#include "text.h"
 
 #define MAX_CHAIN 100
 #define MAX_B64 100000
@@ -147,7 +148,7 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 		"STARTTLS is not offered in capitals, and Exim takes no other",
 		"STARTTLS", "TLS handshake" };
 	const char *result = "starttls-not-supported", *colon = "", *reply;
-	char text[TEXT_LEN], *p;
+	char text[TEXT_LEN];
 
 	if (live.refused)
 		return;
@@ -165,9 +166,7 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 	snprintf(text, sizeof text, "%s%s%.200s: %.600s (%.60s) [%s]",
 	    words[live.stage], colon, detail != NULL ? detail : "",
 	    host->reason, address, result);
-	for (p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ')
-			*p = '?';
+	text_line(text);
 	say_verdict(h, a, host, false, false, "deferred", text);
 	live.refused = true;
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * text.h - text that a stranger wrote: for the module, the shims and the tool
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stddef.h>
+
+/* In place: one line.  Controls become "?", the rest stays, UTF-8 too. */
+void text_line(char *);
+/* In place: one line of printable ASCII; all else becomes "?". */
+void text_ascii(char *);
+/* Octets of the UTF-8 character at s, 0 if there is none (RFC 3629 4). */
+size_t utf8_len(const char *s);
+/* The same, 0 for a control too: some terminals obey those of C1. */
+size_t utf8_printable(const char *s);
+
+#endif
