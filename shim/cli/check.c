@@ -158,9 +158,9 @@ work(struct job *job)
 }
 
 static int
-run(struct job *job)
+check_run(struct cli *c, void *arg)
 {
-	struct cli *c = job->cli;
+	struct job *job = arg;
 	int status;
 
 	if (job->n_name == 0)
@@ -191,35 +191,38 @@ nagios_wished(const struct cli *c)
 	return false;
 }
 
+static int
+check_option(struct cli *c, void *arg, int id, const char *value)
+{
+	struct job *job = arg;
+
+	(void)c;
+	if (id == OPT_OPERAND)
+		job->name[job->n_name++] = value;
+	else if (id == O_NAGIOS)
+		job->nagios = true;
+	else if (id == O_PROMETHEUS)
+		job->prometheus = true;
+	else
+		return exam_option(&job->o, id, value);
+	return 0;
+}
+
 int
 cmd_check(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { .cli = c,
 		.o = { .cli = c,
 		    .parallel = 10,
 		    .servers = true,
 		    EXAM_DEFAULTS } };
-	int id, bad = 0, status = EXIT_UNTESTED;
+	int status;
 
 	/* never more names than arguments */
 	job.name = calloc((size_t)c->argc + 1, sizeof *job.name);
 	if (job.name == NULL)
 		return cli_error(c, "out of memory");
-	while (bad == 0 && (id = opt_next(&p)) >= 0) {
-		if (id == OPT_OPERAND)
-			job.name[job.n_name++] = p.value;
-		else if (id == O_NAGIOS)
-			job.nagios = true;
-		else if (id == O_PROMETHEUS)
-			job.prometheus = true;
-		else
-			bad = exam_option(&job.o, id, p.value);
-	}
-	if (bad == 0 && id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (bad == 0 && id == OPT_END)
-		status = run(&job);
+	status = opt_run(c, opts, check_option, check_run, &job);
 	/* a monitor must not take a mistake for a critical state */
 	if (nagios_wished(c)) {
 		c->unheard = NAGIOS_UNKNOWN;

@@ -3,7 +3,7 @@
  * cli.h - what the files of danevirke(1) share
  *
  *	main.c		the table of subcommands; finds one and runs it
- *	option.c	  opt_next()		the command line, strictly
+ *	option.c	  opt_*()		the command line, strictly
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
  *	library.c	  library_*()		libunbound, as the module has it
@@ -129,10 +129,12 @@ struct optparse {
 /* The next option's id, OPT_OPERAND, or one of the ends above.  --help,
  * --json, --module and --config are seen to here. */
 int opt_next(struct optparse *);
-/* All of them: take() gets each option and operand with job, and returns 0 or
- * -1: reported.  OPT_END, OPT_HELP or OPT_BAD. */
-int opt_each(struct optparse *,
-    int (*take)(struct cli *, void *job, int id, const char *value), void *job);
+/* All of them, then the work.  take() gets each option and operand, value as in
+ * struct optparse, and returns 0, or another value: reported.  The exit status:
+ * run()'s if all were taken. */
+int opt_run(struct cli *, const struct opt *,
+    int (*take)(struct cli *, void *job, int id, const char *value),
+    int (*run)(struct cli *, void *job), void *job);
 /* Decimal, all digits, min to max; 0, or -1 with the error reported. */
 int opt_number(struct cli *, const char *name, const char *text,
     unsigned long min, unsigned long max, unsigned long *out);

@@ -140,45 +140,51 @@ check(struct cli *c, bool probe, struct lines *l)
 	return good ? EXIT_GOOD : EXIT_PROBLEM;
 }
 
+struct conf_job {
+	const char *file;
+	bool probe;
+};
+
 static int
-run(struct cli *c, const char *file, bool probe)
+conf_run(struct cli *c, void *arg)
 {
+	const struct conf_job *job = arg;
 	struct lines l = { 0 };
 	size_t i;
 	int status;
 
-	if (file != NULL && c->config != NULL)
-		return cli_error(
-		    c, "%s and --config %s: want one file", file, c->config);
-	if (file != NULL)
-		c->config = file;
+	if (job->file != NULL && c->config != NULL)
+		return cli_error(c, "%s and --config %s: want one file",
+		    job->file, c->config);
+	if (job->file != NULL)
+		c->config = job->file;
 	if (cli_load(c) != 0 || cli_config(c) != 0)
 		return EXIT_UNTESTED;
-	status = check(c, probe, &l);
+	status = check(c, job->probe, &l);
 	for (i = 0; i < l.n; i++)
 		free(l.text[i]);
 	free(l.text);
 	return status;
 }
 
+static int
+conf_option(struct cli *c, void *arg, int id, const char *value)
+{
+	struct conf_job *job = arg;
+
+	if (id == O_PROBE)
+		job->probe = true;
+	else if (job->file != NULL)
+		return cli_error(c, "%s: a second file; want one", value);
+	else
+		job->file = value;
+	return 0;
+}
+
 int
 cmd_conf(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
-	const char *file = NULL;
-	bool probe = false;
-	int id;
+	struct conf_job job = { .file = NULL };
 
-	while ((id = opt_next(&p)) >= 0) {
-		if (id == O_PROBE)
-			probe = true;
-		else if (file != NULL)
-			return cli_error(
-			    c, "%s: a second file; want one", p.value);
-		else
-			file = p.value;
-	}
-	if (id == OPT_HELP)
-		return EXIT_GOOD;
-	return id == OPT_END ? run(c, file, probe) : EXIT_UNTESTED;
+	return opt_run(c, opts, conf_option, conf_run, &job);
 }

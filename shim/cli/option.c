@@ -116,15 +116,19 @@ opt_next(struct optparse *p)
 }
 
 int
-opt_each(struct optparse *p,
-    int (*take)(struct cli *, void *, int id, const char *value), void *job)
+opt_run(struct cli *c, const struct opt *opts,
+    int (*take)(struct cli *, void *, int id, const char *value),
+    int (*run)(struct cli *, void *), void *job)
 {
+	struct optparse p = { .cli = c, .opts = opts };
 	int id;
 
-	while ((id = opt_next(p)) >= 0)
-		if (take(p->cli, job, id, p->value) != 0)
-			return OPT_BAD;
-	return id;
+	while ((id = opt_next(&p)) >= 0)
+		if (take(c, job, id, p.value) != 0)
+			return EXIT_UNTESTED;
+	if (id == OPT_HELP)
+		return EXIT_GOOD;
+	return id == OPT_END ? run(c, job) : EXIT_UNTESTED;
 }
 
 int

@@ -89,7 +89,7 @@ take_time(struct cli *c, const char *name, const char *text, time_t *t)
 }
 
 static int
-add_option(struct cli *c, void *arg, int id, const char *value)
+rollover_option(struct cli *c, void *arg, int id, const char *value)
 {
 	struct job *job = arg;
 
@@ -588,8 +588,10 @@ print_text(struct cli *c, const struct job *job)
 }
 
 static int
-run(struct cli *c, struct job *job)
+rollover_run(struct cli *c, void *arg)
 {
+	struct job *job = arg;
+
 	if (check_options(c, job) != 0 || read_chain(c, job) != 0)
 		return EXIT_UNTESTED;
 	job->state.host = job->name;
@@ -615,16 +617,11 @@ run(struct cli *c, struct job *job)
 int
 cmd_rollover(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { .port = 25 };
-	int id, status = EXIT_UNTESTED;
+	int status;
 	size_t i;
 
-	id = opt_each(&p, add_option, &job);
-	if (id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (id == OPT_END)
-		status = run(c, &job);
+	status = opt_run(c, opts, rollover_option, rollover_run, &job);
 	if (job.answer != NULL)
 		c->dv->release(job.answer);
 	for (i = 0; i < job.n_group; i++)

@@ -418,8 +418,9 @@ one_kind(struct cli *c, const struct job *job)
 }
 
 static int
-run(struct cli *c, struct job *job)
+route_run(struct cli *c, void *arg)
 {
+	struct job *job = arg;
 	struct danevirke *e;
 	size_t i;
 	int status;
@@ -446,31 +447,31 @@ run(struct cli *c, struct job *job)
 	return status;
 }
 
+static int
+route_option(struct cli *c, void *arg, int id, const char *value)
+{
+	struct job *job = arg;
+
+	switch (id) {
+	case O_HOST:
+		return add_question(c, job, DANEVIRKE_RELAY, value);
+	case O_PORT:
+		return opt_number(c, "port", value, 1, 65535, &job->port);
+	case O_LIMIT:
+		return opt_number(c, "limit", value, 1, 3600, &job->limit);
+	case O_PROFILE:
+		job->profile = value;
+		return 0;
+	}
+	return add_question(c, job, DANEVIRKE_DOMAIN, value);
+}
+
 int
 cmd_route(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { .port = 25, .limit = 120 };
-	int id, bad = 0, status = EXIT_UNTESTED;
+	int status = opt_run(c, opts, route_option, route_run, &job);
 
-	while (bad == 0 && (id = opt_next(&p)) >= 0) {
-		if (id == O_HOST)
-			bad = add_question(c, &job, DANEVIRKE_RELAY, p.value);
-		else if (id == O_PORT)
-			bad = opt_number(
-			    c, "port", p.value, 1, 65535, &job.port);
-		else if (id == O_LIMIT)
-			bad = opt_number(
-			    c, "limit", p.value, 1, 3600, &job.limit);
-		else if (id == O_PROFILE)
-			job.profile = p.value;
-		else
-			bad = add_question(c, &job, DANEVIRKE_DOMAIN, p.value);
-	}
-	if (bad == 0 && id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (bad == 0 && id == OPT_END)
-		status = run(c, &job);
 	free(job.q);
 	return status;
 }

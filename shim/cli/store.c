@@ -223,10 +223,19 @@ become(struct cli *c, const char *user)
 	return EXIT_GOOD;
 }
 
+struct store_job {
+	const char *word[2]; /* what to do, and a domain */
+	size_t n_word;
+	const char *user;
+	bool all;
+};
+
 static int
-run(struct cli *c, const char *verb, const char *domain, const char *user,
-    bool all)
+store_run(struct cli *c, void *arg)
 {
+	const struct store_job *job = arg;
+	const char *verb = job->word[0], *domain = job->word[1];
+	const char *user = job->user;
 	struct danevirke *e;
 	int status;
 
@@ -234,7 +243,7 @@ run(struct cli *c, const char *verb, const char *domain, const char *user,
 	    (strcmp(verb, "list") != 0 && strcmp(verb, "flush") != 0))
 		return cli_error(c, "%s%swant list or flush",
 		    verb != NULL ? verb : "", verb != NULL ? ": " : "");
-	if (*verb == 'l' ? all : all == (domain != NULL))
+	if (*verb == 'l' ? job->all : job->all == (domain != NULL))
 		return cli_error(c, "%s",
 		    *verb == 'l' ? "--all goes with flush" :
 				   "flush: want a domain or --all");
@@ -250,28 +259,26 @@ run(struct cli *c, const char *verb, const char *domain, const char *user,
 	return status;
 }
 
+static int
+store_option(struct cli *c, void *arg, int id, const char *value)
+{
+	struct store_job *job = arg;
+
+	if (id == O_USER)
+		job->user = value;
+	else if (id == O_ALL)
+		job->all = true;
+	else if (job->n_word == 2)
+		return cli_error(c, "%s: one domain is enough", value);
+	else
+		job->word[job->n_word++] = value;
+	return 0;
+}
+
 int
 cmd_store(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
-	const char *word[2] = { NULL, NULL }, *user = NULL;
-	bool all = false;
-	size_t n = 0;
-	int id, bad = 0;
+	struct store_job job = { .n_word = 0 };
 
-	while (bad == 0 && (id = opt_next(&p)) >= 0) {
-		if (id == O_USER)
-			user = p.value;
-		else if (id == O_ALL)
-			all = true;
-		else if (n == 2)
-			bad = cli_error(c, "%s: one domain is enough", p.value);
-		else
-			word[n++] = p.value;
-	}
-	if (bad != 0 || id == OPT_BAD)
-		return EXIT_UNTESTED;
-	if (id == OPT_HELP)
-		return EXIT_GOOD;
-	return run(c, word[0], word[1], user, all);
+	return opt_run(c, opts, store_option, store_run, &job);
 }

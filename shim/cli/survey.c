@@ -311,12 +311,37 @@ work(struct survey *s)
 	return s->status;
 }
 
+static int
+survey_run(struct cli *c, void *arg)
+{
+	struct survey *s = arg;
+
+	(void)c;
+	if ((s->resume != NULL && read_results(s) != EXIT_GOOD) ||
+	    exam_open(&s->o) != EXIT_GOOD)
+		return EXIT_UNTESTED;
+	return work(s);
+}
+
+static int
+survey_option(struct cli *c, void *arg, int id, const char *value)
+{
+	struct survey *s = arg;
+
+	if (id == OPT_OPERAND)
+		return cli_error(
+		    c, "%s: names are read from standard input", value);
+	if (id != O_RESUME)
+		return exam_option(&s->o, id, value);
+	s->resume = value;
+	return 0;
+}
+
 int
 cmd_survey(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct survey *s = calloc(1, sizeof *s);
-	int id, bad = 0, status = EXIT_UNTESTED;
+	int status;
 	size_t i;
 
 	if (s == NULL)
@@ -324,21 +349,7 @@ cmd_survey(struct cli *c)
 	s->cli = c;
 	s->o = (struct exam_options){ .cli = c, EXAM_DEFAULTS };
 	s->o.parallel = s->o.connections = 100;
-	while (bad == 0 && (id = opt_next(&p)) >= 0) {
-		if (id == OPT_OPERAND)
-			bad = cli_error(c,
-			    "%s: names are read from standard input", p.value);
-		else if (id == O_RESUME)
-			s->resume = p.value;
-		else
-			bad = exam_option(&s->o, id, p.value);
-	}
-	if (bad == 0 && id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (bad == 0 && id == OPT_END &&
-	    (s->resume == NULL || read_results(s) == EXIT_GOOD) &&
-	    exam_open(&s->o) == EXIT_GOOD)
-		status = work(s);
+	status = opt_run(c, opts, survey_option, survey_run, s);
 	exam_free(s->exam);
 	for (i = 0; i < 3; i++)
 		if (s->sig[i] != NULL)

@@ -63,7 +63,7 @@ struct job {
 };
 
 static int
-add_option(struct cli *c, void *arg, int id, const char *value)
+tlsa_option(struct cli *c, void *arg, int id, const char *value)
 {
 	struct job *job = arg;
 	char why[128];
@@ -396,8 +396,9 @@ make_owner(struct cli *c, struct job *job)
 }
 
 static int
-run(struct cli *c, struct job *job)
+tlsa_run(struct cli *c, void *arg)
 {
+	struct job *job = arg;
 	size_t i;
 
 	if (job->n_cert == 0)
@@ -422,16 +423,11 @@ run(struct cli *c, struct job *job)
 int
 cmd_tlsa(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { .port = 25, .ttl = 3600 };
-	int id, status = EXIT_UNTESTED;
+	int status;
 	size_t i;
 
-	id = opt_each(&p, add_option, &job);
-	if (id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (id == OPT_END)
-		status = run(c, &job);
+	status = opt_run(c, opts, tlsa_option, tlsa_run, &job);
 	for (i = 0; i < job.n_rec; i++)
 		blob_free(&job.rec[i].data);
 	free(job.rec);

@@ -76,7 +76,7 @@ add_name(struct cli *c, struct job *job, const char *name)
 }
 
 static int
-add_option(struct cli *c, void *arg, int id, const char *value)
+verify_option(struct cli *c, void *arg, int id, const char *value)
 {
 	struct job *job = arg;
 
@@ -340,8 +340,10 @@ judge(struct cli *c, struct job *job)
 }
 
 static int
-run(struct cli *c, struct job *job)
+verify_run(struct cli *c, void *arg)
 {
+	struct job *job = arg;
+
 	if (job->n_tlsa == 0)
 		return cli_error(c, "no record: want --tlsa \"U S M HEX\"");
 	if (job->chain_path == NULL)
@@ -357,16 +359,11 @@ run(struct cli *c, struct job *job)
 int
 cmd_verify(struct cli *c)
 {
-	struct optparse p = { .cli = c, .opts = opts };
 	struct job job = { 0 };
-	int id, status = EXIT_UNTESTED;
+	int status;
 	size_t i;
 
-	id = opt_each(&p, add_option, &job);
-	if (id == OPT_HELP)
-		status = EXIT_GOOD;
-	if (id == OPT_END)
-		status = run(c, &job);
+	status = opt_run(c, opts, verify_option, verify_run, &job);
 	for (i = 0; i < job.n_tlsa; i++)
 		free((void *)(uintptr_t)job.tlsa[i].data);
 	for (i = 0; i < job.n_names; i++)
