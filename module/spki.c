@@ -180,6 +180,29 @@ spki_find(
 	return 0;
 }
 
+int
+request_spki(
+    const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len)
+{
+	struct der in = { der, len }, request, info;
+
+	return take(&in, SEQUENCE, &request) && in.len == 0 &&
+		take(&request, SEQUENCE, &info) &&
+		skip(&info, INTEGER) &&  /* version */
+		skip(&info, SEQUENCE) && /* subject */
+		whole(&info, SEQUENCE, spki, spki_len) ?
+	    0 :
+	    -1;
+}
+
+bool
+der_sequence(const uint8_t *der, size_t len)
+{
+	struct der in = { der, len };
+
+	return skip(&in, SEQUENCE) && in.len == 0;
+}
+
 /* --------------------------------------------------------------- how much */
 
 /* Elements, and what is inside them, as far as that is DER. */

@@ -19,6 +19,11 @@
  * (U17).  0, or -1 if it is not a certificate in strict DER. */
 int spki_find(
     const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len);
+/* The same of a certificate request (PKCS #10, RFC 2986 4.1). */
+int request_spki(
+    const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len);
+/* Is that one SEQUENCE, and nothing behind it? */
+bool der_sequence(const uint8_t *der, size_t len);
 /* Strict DER: one SubjectPublicKeyInfo and nothing behind it; 0 or -1. */
 int spki_check(const uint8_t *der, size_t len);
 

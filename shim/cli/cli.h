@@ -9,7 +9,6 @@
  *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
- *	der.c		    der_*()		where a public key lies
  *	item.c		    item_*()		certificates, requests, keys
  *	state.c		    state_*()		what rollover remembers
  *	json.c		    json_*()		the only writer of JSON
@@ -202,7 +201,7 @@ char *record_hex(const uint8_t *, size_t);
 int time_parse(const char *text, time_t *out);
 void time_text(time_t, char buf[32]);
 
-/* ------------------------------------------------------------- pem and der */
+/* -------------------------------------------------------------------- pem */
 
 struct blob {
 	uint8_t *data;
@@ -226,11 +225,6 @@ int pem_read(
     const struct blob *file, struct pem **, size_t *n, char *why, size_t len);
 void pem_free(struct pem *, size_t n);
 bool pem_is(const struct pem *, const char *label);
-
-/* The subjectPublicKeyInfo inside a certificate or a request (PKCS #10), as
- * the bytes stand there (U17).  0, or -1: not one. */
-int der_cert_spki(const struct blob *, struct blob *view);
-int der_request_spki(const struct blob *, struct blob *view);
 
 /* ------------------------------------------------------------------ item */
 

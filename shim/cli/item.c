@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "spki.h"
 
 const char *
 item_word(const struct item *it)
@@ -42,36 +43,37 @@ item_free(struct items *s)
 }
 
 static int
-blob_copy(const struct blob *from, struct blob *to)
+item_copy(const uint8_t *data, size_t len, struct blob *to)
 {
-	if ((to->data = malloc(from->len)) == NULL)
+	if ((to->data = malloc(len)) == NULL)
 		return -1;
-	memcpy(to->data, from->data, from->len);
-	to->len = from->len;
+	memcpy(to->data, data, len);
+	to->len = len;
 	return 0;
 }
 
-/* The library says whether it is sound, the bytes come from the file. */
+/* The library says whether it is sound, the bytes come from the file (U17). */
 static int
 from_cert(const struct blob *der, struct item *it)
 {
 	gnutls_datum_t d = { der->data, (unsigned)der->len };
 	gnutls_x509_crt_t crt;
-	struct blob view;
+	const uint8_t *spki;
 	unsigned critical;
+	size_t len;
 	int bad;
 
-	if (der_cert_spki(der, &view) != 0 || gnutls_x509_crt_init(&crt) != 0)
+	it->type = ITEM_CERT;
+	if (spki_find(der->data, der->len, &spki, &len) != 0 ||
+	    gnutls_x509_crt_init(&crt) != 0)
 		return -1;
 	bad = gnutls_x509_crt_import(crt, &d, GNUTLS_X509_FMT_DER) != 0;
 	if (!bad)
 		it->ca = gnutls_x509_crt_get_ca_status(crt, &critical) > 0;
 	gnutls_x509_crt_deinit(crt);
-	it->type = ITEM_CERT;
-	if (bad || blob_copy(der, &it->cert) != 0 ||
-	    blob_copy(&view, &it->spki) != 0)
+	if (bad || item_copy(der->data, der->len, &it->cert) != 0)
 		return -1;
-	return 0;
+	return item_copy(spki, len, &it->spki);
 }
 
 static int
@@ -79,17 +81,19 @@ from_request(const struct blob *der, struct item *it)
 {
 	gnutls_datum_t d = { der->data, (unsigned)der->len };
 	gnutls_x509_crq_t crq;
-	struct blob view;
-	int bad;
+	const uint8_t *spki;
+	size_t len;
+	int ret = -1;
 
-	if (der_request_spki(der, &view) != 0 ||
+	it->type = ITEM_REQUEST;
+	if (request_spki(der->data, der->len, &spki, &len) != 0 ||
 	    gnutls_x509_crq_init(&crq) != 0)
 		return -1;
-	bad = gnutls_x509_crq_import(crq, &d, GNUTLS_X509_FMT_DER) != 0 ||
-	    gnutls_x509_crq_verify(crq, 0) != 0;
+	if (gnutls_x509_crq_import(crq, &d, GNUTLS_X509_FMT_DER) == 0 &&
+	    gnutls_x509_crq_verify(crq, 0) == 0)
+		ret = item_copy(spki, len, &it->spki);
 	gnutls_x509_crq_deinit(crq);
-	it->type = ITEM_REQUEST;
-	return bad ? -1 : blob_copy(&view, &it->spki);
+	return ret;
 }
 
 static int
@@ -99,12 +103,12 @@ from_public(const struct blob *der, struct item *it)
 	gnutls_pubkey_t pub;
 	int bad;
 
+	it->type = ITEM_KEY;
 	if (gnutls_pubkey_init(&pub) != 0)
 		return -1;
 	bad = gnutls_pubkey_import(pub, &d, GNUTLS_X509_FMT_DER) != 0;
 	gnutls_pubkey_deinit(pub);
-	it->type = ITEM_KEY;
-	return bad ? -1 : blob_copy(der, &it->spki);
+	return bad ? -1 : item_copy(der->data, der->len, &it->spki);
 }
 
 /* A private key holds no subjectPublicKeyInfo: the library makes the one that
@@ -116,7 +120,6 @@ from_private(
 	gnutls_privkey_t key = NULL;
 	gnutls_pubkey_t pub = NULL;
 	gnutls_datum_t out = { NULL, 0 };
-	struct blob view;
 	int ret = -1;
 
 	it->type = ITEM_KEY;
@@ -125,8 +128,7 @@ from_private(
 	    gnutls_pubkey_import_privkey(pub, key, 0, 0) != 0 ||
 	    gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &out) != 0)
 		goto out;
-	view = (struct blob){ out.data, out.size };
-	ret = blob_copy(&view, &it->spki);
+	ret = item_copy(out.data, out.size, &it->spki);
 out:
 	gnutls_free(out.data);
 	if (pub != NULL)

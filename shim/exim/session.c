@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shim.h"
+#include "spki.h"
 #include "text.h"
 
 #define MAX_CHAIN 100
@@ -69,22 +70,15 @@ decode(const char *b64, size_t *len)
 	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
 		(unsigned)strnlen(b64, MAX_B64 + 1) },
 		       out = { NULL, 0 };
-	size_t head, n, body;
 	uint8_t *der = NULL;
 
 	if (in.size == 0 || in.size > MAX_B64 ||
 	    gnutls_base64_decode2(&in, &out) < 0)
 		return NULL;
-	if (out.size > 4 && out.data[0] == 0x30) {
-		n = out.data[1] & 0x80 ? out.data[1] & 0x7f : 0;
-		for (head = 2 + n, body = n ? 0 : out.data[1]; n > 0 && n < 4;
-		     n--)
-			body = body << 8 | out.data[head - n];
-		if (n == 0 && body == out.size - head &&
-		    (der = malloc(out.size)) != NULL) {
-			memcpy(der, out.data, out.size);
-			*len = out.size;
-		}
+	if (out.size > 4 && der_sequence(out.data, out.size) &&
+	    (der = malloc(out.size)) != NULL) {
+		memcpy(der, out.data, out.size);
+		*len = out.size;
 	}
 	gnutls_free(out.data);
 	return der;
