@@ -9,27 +9,29 @@
 
 /* Both NULL, or the same text */
 static bool
-same(const char *a, const char *b)
+finding_same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 /* The same is said once, whichever connection showed it. */
 static bool
-said(const struct report *r, const struct finding *new)
+finding_said(const struct report *r, const struct finding *new)
 {
 	const struct finding *f;
 
 	for (f = r->finding; f < r->finding + r->n_finding; f++)
-		if (same(f->row, new->row) && same(f->text, new->text) &&
-		    same(f->host, new->host) && same(f->addr, new->addr) &&
-		    same(f->server, new->server))
+		if (finding_same(f->row, new->row) &&
+		    finding_same(f->text, new->text) &&
+		    finding_same(f->host, new->host) &&
+		    finding_same(f->addr, new->addr) &&
+		    finding_same(f->server, new->server))
 			return true;
 	return false;
 }
 
 static char *
-copy(struct report *r, const char *s)
+finding_copy(struct report *r, const char *s)
 {
 	char *p = NULL;
 
@@ -47,35 +49,34 @@ finding_free(struct finding *f)
 	free(f->text);
 }
 
-/* Takes what is in it. */
-static void
-add(struct report *r, struct finding *new)
+static void __attribute__((format(printf, 8, 0)))
+finding_add(struct report *r, enum severity severity, const char *row,
+    const char *host, const char *server, const char *addr, const char *advice,
+    const char *fmt, va_list ap)
 {
-	struct finding *f;
+	struct finding *list,
+	    f = { .severity = severity,
+		    .row = row,
+		    .host = finding_copy(r, host),
+		    .server = finding_copy(r, server),
+		    .addr = finding_copy(r, addr),
+		    .advice = advice };
 
-	if (new->text == NULL || said(r, new)) {
-		finding_free(new);
+	if (vasprintf(&f.text, fmt, ap) < 0)
+		f.text = NULL;
+	if (f.text != NULL && finding_said(r, &f)) {
+		finding_free(&f);
 		return;
 	}
-	f = reallocarray(r->finding, r->n_finding + 1, sizeof *f);
-	if (f == NULL) {
+	list = reallocarray(r->finding, r->n_finding + 1, sizeof *list);
+	if (list != NULL)
+		r->finding = list;
+	if (list == NULL || f.text == NULL) {
 		r->no_memory = true;
-		finding_free(new);
+		finding_free(&f);
 		return;
 	}
-	r->finding = f;
-	r->finding[r->n_finding++] = *new;
-}
-
-static char *__attribute__((format(printf, 2, 0)))
-text_of(struct report *r, const char *fmt, va_list ap)
-{
-	char *text;
-
-	if (vasprintf(&text, fmt, ap) >= 0)
-		return text;
-	r->no_memory = true;
-	return NULL;
+	list[r->n_finding++] = f;
 }
 
 void
@@ -83,34 +84,22 @@ lint_add(struct report *r, enum severity severity, const char *row,
     const char *host, const char *addr, const char *advice, const char *fmt,
     ...)
 {
-	struct finding f = { .severity = severity,
-		.row = row,
-		.host = copy(r, host),
-		.addr = copy(r, addr),
-		.advice = advice };
 	va_list ap;
 
 	va_start(ap, fmt);
-	f.text = text_of(r, fmt, ap);
+	finding_add(r, severity, row, host, NULL, addr, advice, fmt, ap);
 	va_end(ap);
-	add(r, &f);
 }
 
 void
 lint_server(struct report *r, enum severity severity, const char *server,
     const char *addr, const char *advice, const char *fmt, ...)
 {
-	struct finding f = { .severity = severity,
-		.row = "L14",
-		.server = copy(r, server),
-		.addr = copy(r, addr),
-		.advice = advice };
 	va_list ap;
 
 	va_start(ap, fmt);
-	f.text = text_of(r, fmt, ap);
+	finding_add(r, severity, "L14", NULL, server, addr, advice, fmt, ap);
 	va_end(ap);
-	add(r, &f);
 }
 
 void

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "module.h"
 
 const char usage_route[] =
     "usage: danevirke route [--profile NAME] [--port N] [--json] DOMAIN...\n"
@@ -39,83 +40,34 @@ struct job {
 };
 
 static const char *
-state_word(enum danevirke_dnssec s)
-{
-	switch (s) {
-	case DANEVIRKE_SECURE:
-		return "secure";
-	case DANEVIRKE_INSECURE:
-		return "insecure";
-	case DANEVIRKE_ERROR:
-		break;
-	}
-	return "error";
-}
-
-static const char *
 outcome_word(enum danevirke_outcome o)
 {
-	switch (o) {
-	case DANEVIRKE_ROUTE:
-		return "route";
-	case DANEVIRKE_NULL_MX:
-		return "null-mx";
-	case DANEVIRKE_NO_DOMAIN:
-		return "no-domain";
-	case DANEVIRKE_LOOP:
-		return "loop";
-	case DANEVIRKE_DEFER:
-		break;
-	}
-	return "defer";
+	static const char *const words[] = { [DANEVIRKE_DEFER] = "defer",
+		[DANEVIRKE_ROUTE] = "route",
+		[DANEVIRKE_NULL_MX] = "null-mx",
+		[DANEVIRKE_NO_DOMAIN] = "no-domain",
+		[DANEVIRKE_LOOP] = "loop" };
+
+	return words[(unsigned)o <= DANEVIRKE_LOOP ? o : DANEVIRKE_DEFER];
 }
 
-static const char *
-action_word(enum danevirke_action a)
-{
-	switch (a) {
-	case DANEVIRKE_OPPORTUNISTIC:
-		return "opportunistic";
-	case DANEVIRKE_ENCRYPT:
-		return "encrypt";
-	case DANEVIRKE_AUTHENTICATE:
-		return "authenticate";
-	case DANEVIRKE_HOST_DEFER:
-		break;
-	}
-	return "defer";
-}
+static const struct action {
+	const char *word, *text;
+} actions[] = {
+	[DANEVIRKE_HOST_DEFER] = { "defer", "not used now" },
+	[DANEVIRKE_OPPORTUNISTIC] = { "opportunistic",
+	    "TLS if it is offered, else in the clear" },
+	[DANEVIRKE_ENCRYPT] = { "encrypt", "TLS required, any certificate" },
+	[DANEVIRKE_AUTHENTICATE] = { "authenticate",
+	    "TLS required, the certificate must match TLSA" },
+};
 
-static const char *
-action_text(enum danevirke_action a)
+static const struct action *
+action_of(enum danevirke_action a)
 {
-	switch (a) {
-	case DANEVIRKE_OPPORTUNISTIC:
-		return "TLS if it is offered, else in the clear";
-	case DANEVIRKE_ENCRYPT:
-		return "TLS required, any certificate";
-	case DANEVIRKE_AUTHENTICATE:
-		return "TLS required, the certificate must match TLSA";
-	case DANEVIRKE_HOST_DEFER:
-		break;
-	}
-	return "not used now";
-}
-
-static const char *
-level_word(enum danevirke_level l)
-{
-	switch (l) {
-	case DANEVIRKE_LEVEL_DANE_ONLY:
-		return "dane-only";
-	case DANEVIRKE_LEVEL_AUDIT:
-		return "audit";
-	case DANEVIRKE_LEVEL_OFF:
-		return "off";
-	case DANEVIRKE_LEVEL_DANE:
-		break;
-	}
-	return "dane";
+	return &actions[(unsigned)a <= DANEVIRKE_AUTHENTICATE ?
+		a :
+		DANEVIRKE_HOST_DEFER];
 }
 
 /* The verdict word of the log if the host does its part */
@@ -145,7 +97,7 @@ tlsa_state(const struct danevirke_host *h)
 	if (h->size > offsetof(struct danevirke_host, tlsa_asked) &&
 	    h->tlsa_asked == 0)
 		return NULL;
-	return state_word(h->tlsa_state);
+	return dnssec_name(h->tlsa_state);
 }
 
 static void
@@ -188,10 +140,10 @@ json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	json_string(j, "name", h->name);
 	json_int(j, "preference", h->preference);
 	json_int(j, "port", h->port);
-	json_string(j, "action", action_word(h->action));
-	json_string(j, "would", action_word(h->would));
+	json_string(j, "action", action_of(h->action)->word);
+	json_string(j, "would", action_of(h->would)->word);
 	json_string(j, "verdict", verdict(c, a, h));
-	json_string(j, "addresses_state", state_word(h->state));
+	json_string(j, "addresses_state", dnssec_name(h->state));
 	json_array(j, "addresses");
 	for (i = 0; i < h->n_addrs; i++)
 		json_string(j, NULL, h->addrs[i].text);
@@ -221,10 +173,10 @@ json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	json_string(j, "final", a->final);
 	json_string(j, "outcome", outcome_word(a->outcome));
 	json_string(j, "would", outcome_word(a->would));
-	json_string(j, "mx_state", state_word(a->state));
+	json_string(j, "mx_state", dnssec_name(a->state));
 	json_bool(j, "implicit_mx", a->implicit_mx == 1);
 	json_bool(j, "insecure_mx", a->insecure_mx == 1);
-	json_string(j, "level", level_word(a->level));
+	json_string(j, "level", level_name(a->level));
 	json_string(j, "profile", a->profile);
 	json_string(j, "exception", a->exception);
 	json_int(j, "ttl", a->ttl);
@@ -297,7 +249,7 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 						    OUT_WARN,
 	    verdict(c, a, h));
 	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
-	    action_text(h->action), h->reason, state_word(h->state));
+	    action_of(h->action)->text, h->reason, dnssec_name(h->state));
 	for (i = 0; i < h->n_addrs; i++)
 		out_print(" %s", h->addrs[i].text);
 	out_print("%s\n", h->n_addrs == 0 ? " none" : "");
@@ -323,14 +275,14 @@ print_answer(
 	out_colour(c, a->outcome == DANEVIRKE_ROUTE ? OUT_GOOD : OUT_BAD, word);
 	out_print(": %s\n", a->reason);
 	if (kind == DANEVIRKE_DOMAIN)
-		out_print("  MX %s%s", state_word(a->state),
+		out_print("  MX %s%s", dnssec_name(a->state),
 		    a->implicit_mx == 1 ? ", none: the domain itself" : "");
 	else
 		out_print("  relay host");
 	if (strcmp(a->final, a->domain) != 0)
 		out_print(", alias of %s", a->final);
 	out_print(", TTL %u, profile %s, level %s%s%s\n", a->ttl, a->profile,
-	    level_word(a->level), a->exception == NULL ? "" : ", exception: ",
+	    level_name(a->level), a->exception == NULL ? "" : ", exception: ",
 	    a->exception == NULL ? "" : a->exception);
 	for (i = 0; i < a->n_hosts; i++)
 		print_host(c, a, a->hosts[i]);

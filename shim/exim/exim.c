@@ -179,6 +179,17 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 	return hand_over(yield, OK, list);
 }
 
+/* The answer for {profile}{domain}; NULL: why, which is logged. */
+static const struct danevirke_answer *
+hop_answer(struct hop *h, int argc, uschar **argv, char *why)
+{
+	const struct danevirke_answer *a = NULL;
+
+	if (!hop_args(h, argc, argv, why) || (a = answer_route(h, why)) == NULL)
+		say("%s: deferred: %s", hop_text(argc, argv), why);
+	return a;
+}
+
 /* {profile}{domain}{verify_mode}: the addresses, in order; never names. */
 int
 danevirke_route(uschar **yield, int argc, uschar **argv)
@@ -189,11 +200,8 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	struct hop h;
 
 	*yield = (uschar *)(uintptr_t) "";
-	if (!hop_args(&h, argc, argv, why) ||
-	    (a = answer_route(&h, why)) == NULL) {
-		say("%s: deferred: %s", hop_text(argc, argv), why);
+	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
 		return give(yield, FAIL, "451 4.4.3 %s", why);
-	}
 	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
 		return FORCED;
 	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
@@ -224,11 +232,8 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 	struct hop h;
 
 	*yield = (uschar *)(uintptr_t) "";
-	if (!hop_args(&h, argc, argv, why) ||
-	    (a = answer_route(&h, why)) == NULL) {
-		say("%s: deferred: %s", hop_text(argc, argv), why);
+	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
 		return give(yield, FAIL, "%s", why);
-	}
 	if (a->level == DANEVIRKE_LEVEL_OFF)
 		return FORCED;
 	switch (a->outcome) {
@@ -308,20 +313,32 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	return OK;
 }
 
+/* The same for a hook that answers with a text; NULL: *yield has why. */
+static const struct danevirke_host *
+hook_told(
+    uschar **yield, const struct danevirke_answer **a, int argc, uschar **argv)
+{
+	const struct danevirke_host *host;
+	char why[TEXT_LEN] = "";
+	struct hop h;
+
+	*yield = (uschar *)(uintptr_t) "";
+	host = hook_host(&h, a, argc, argv, false, why);
+	if (host == NULL)
+		give(yield, FAIL, "%s", why);
+	return host;
+}
+
 /* {profile}{domain}{host_address}{host_port}: S01.  Exim asks when the server
  * has taken STARTTLS. */
 int
 danevirke_sni(uschar **yield, int argc, uschar **argv)
 {
 	const struct danevirke_answer *a;
-	const struct danevirke_host *host;
-	char why[TEXT_LEN] = "";
-	struct hop h;
+	const struct danevirke_host *host = hook_told(yield, &a, argc, argv);
 
-	*yield = (uschar *)(uintptr_t) "";
-	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
-		return give(yield, FAIL, "%s", why);
+		return FAIL;
 	session_handshake();
 	return give(yield, OK, "%s", host->base != NULL ? host->base : "");
 }
@@ -331,14 +348,10 @@ int
 danevirke_priority(uschar **yield, int argc, uschar **argv)
 {
 	const struct danevirke_answer *a;
-	const struct danevirke_host *host;
-	char why[TEXT_LEN] = "";
-	struct hop h;
+	const struct danevirke_host *host = hook_told(yield, &a, argc, argv);
 
-	*yield = (uschar *)(uintptr_t) "";
-	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
-		return give(yield, FAIL, "%s", why);
+		return FAIL;
 	return give(yield, OK, "%s",
 	    host->action == DANEVIRKE_OPPORTUNISTIC || a->tls_priority == NULL ?
 		"" :
