@@ -11,6 +11,7 @@
  *	pem.c		    pem_*()		PEM blocks of a file
  *	item.c		    item_*()		certificates, requests, keys
  *	state.c		    state_*()		what rollover remembers
+ *	advice.c	    rollover_*()	and says
  *	json.c		    json_*()		the only writer of JSON
  *	out.c		    out_*()		the only writer of text and errors
  *
@@ -137,6 +138,8 @@ int opt_run(struct cli *, const struct opt *,
 /* Decimal, all digits, min to max; 0, or -1 with the error reported. */
 int opt_number(struct cli *, const char *name, const char *text,
     unsigned long min, unsigned long max, unsigned long *out);
+/* RFC 3339, after 1970; 0, or -1 with the error reported. */
+int opt_time(struct cli *, const char *name, const char *text, time_t *out);
 
 /* ------------------------------------------------------------------- out */
 

@@ -148,3 +148,16 @@ opt_number(struct cli *c, const char *name, const char *text, unsigned long min,
 	*out = v;
 	return 0;
 }
+
+int
+opt_time(struct cli *c, const char *name, const char *text, time_t *out)
+{
+	/* 0 would be the clock */
+	if (time_parse(text, out) == 0 && *out > 0)
+		return 0;
+	cli_error(c,
+	    "--%s \"%s\": want a time after 1970 as in 2026-01-31T12:00:00Z "
+	    "(RFC 3339)",
+	    name, text);
+	return -1;
+}

@@ -3,13 +3,13 @@
  * danevirke rollover: may this certificate be installed now?  (L01, L02, L03,
  * RFC 7671 8.1.)  In call order: what the command line says, what DNS shows
  * (the module's answer for the host), since when (state.c), the judgement for
- * each group of records, and what is said of it.
+ * each group of records, and what is said of it (advice.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "state.h"
+#include "rollover.h"
 
 const char usage_rollover[] =
     "usage: danevirke rollover --cert NEW --host MX [--port N]\n"
@@ -46,52 +46,10 @@ enum { EXIT_WAIT = 3 };
 #define LIMIT 120 /* seconds for the answer */
 #define TTL_UNKNOWN 86400
 
-/* The records of one usage, selector and matching type */
-struct group {
-	uint8_t kind[3];
-	bool match;   /* one of them is of the new certificate */
-	time_t ready; /* when this group is no hindrance; only if match */
-	char *line;   /* to publish, if not; NULL: none would do */
-	char why[512];
-};
-
-struct job {
-	const char *cert, *host, *state_path;
-	unsigned long port;
-	time_t at, told; /* 0: not given */
-	time_t now;
-	char name[256]; /* the host as A-labels */
-	struct items items;
-	struct danevirke_cert *certs;
-	size_t n_certs;
-	const struct danevirke_answer *answer;
-	const struct danevirke_host *shown; /* in answer */
-	uint32_t ttl;                       /* of the records, in the zone */
-	uint32_t hold;                      /* how long a cache may keep it */
-	struct state state;
-	struct group *group;
-	size_t n_group;
-	bool publish;  /* a group does not match */
-	size_t n_line; /* of those, how many could */
-	time_t ready;  /* of all groups, the last */
-	char reason[1024];
-};
-
-static int
-take_time(struct cli *c, const char *name, const char *text, time_t *t)
-{
-	if (time_parse(text, t) == 0 && *t > 0)
-		return 0;
-	return cli_error(c,
-	    "--%s \"%s\": want a time after 1970 as in 2026-01-31T12:00:00Z "
-	    "(RFC 3339)",
-	    name, text);
-}
-
 static int
 rollover_option(struct cli *c, void *arg, int id, const char *value)
 {
-	struct job *job = arg;
+	struct rollover *job = arg;
 
 	switch (id) {
 	case O_CERT:
@@ -110,16 +68,16 @@ rollover_option(struct cli *c, void *arg, int id, const char *value)
 		job->state_path = value;
 		return 0;
 	case O_SINCE:
-		return take_time(c, "published-since", value, &job->told);
+		return opt_time(c, "published-since", value, &job->told);
 	case O_AT:
-		return take_time(c, "at", value, &job->at);
+		return opt_time(c, "at", value, &job->at);
 	}
 	return cli_error(
 	    c, "\"%s\": unexpected; the file is given with --cert NEW", value);
 }
 
 static int
-check_options(struct cli *c, struct job *job)
+rollover_check(struct cli *c, struct rollover *job)
 {
 	char told[32], now[32];
 
@@ -144,7 +102,7 @@ check_options(struct cli *c, struct job *job)
 }
 
 static int
-read_chain(struct cli *c, struct job *job)
+rollover_chain(struct cli *c, struct rollover *job)
 {
 	const struct item *it;
 
@@ -166,7 +124,7 @@ read_chain(struct cli *c, struct job *job)
 /* Asks the module, and sees to it that the answer is one to build on.  Only
  * what is proven counts: records that are secure, or their secure absence. */
 static int
-look(struct cli *c, struct job *job)
+rollover_look(struct cli *c, struct rollover *job)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.kind = DANEVIRKE_RELAY,
@@ -215,11 +173,10 @@ look(struct cli *c, struct job *job)
 	    c, "%s:%lu: do not install: %s", job->name, job->port, h->reason);
 }
 
-/* Would a mail server that sees this record alone accept the new chain?  The
- * base domain is the one name that all of them accept (N02, N04). */
-static bool
-matches(struct cli *c, const struct job *job, const uint8_t kind[3],
-    const struct blob *data, char *why, size_t len)
+/* The base domain is the one name that all mail servers accept (N02, N04). */
+bool
+rollover_matches(struct cli *c, const struct rollover *job,
+    const uint8_t kind[3], const struct blob *data, char *why, size_t len)
 {
 	struct danevirke_tlsa t = { .usage = kind[0],
 		.selector = kind[1],
@@ -254,7 +211,8 @@ matches(struct cli *c, const struct job *job, const uint8_t kind[3],
 
 /* Zone-file line, to be free()d */
 static char *
-zone_line(const struct job *job, const uint8_t kind[3], const struct blob *data)
+rollover_line(
+    const struct rollover *job, const uint8_t kind[3], const struct blob *data)
 {
 	const char *base = job->shown->base != NULL ? job->shown->base :
 						      job->name;
@@ -272,7 +230,8 @@ zone_line(const struct job *job, const uint8_t kind[3], const struct blob *data)
 /* The record of this kind for the new chain: of the leaf, or of the CA
  * certificate farthest from it, which lives longest.  0, or EXIT_UNTESTED. */
 static int
-propose(struct cli *c, const struct job *job, struct group *g)
+rollover_propose(
+    struct cli *c, const struct rollover *job, struct rollover_group *g)
 {
 	bool anchor = g->kind[0] == DANEVIRKE_DANE_TA;
 	const struct item *it = job->items.item;
@@ -287,8 +246,9 @@ propose(struct cli *c, const struct job *job, struct group *g)
 			continue;
 		if (item_data(c, &it[i], g->kind, &data) != 0)
 			return EXIT_UNTESTED;
-		if (matches(c, job, g->kind, &data, g->why, sizeof g->why) &&
-		    (g->line = zone_line(job, g->kind, &data)) == NULL) {
+		if (rollover_matches(
+			c, job, g->kind, &data, g->why, sizeof g->why) &&
+		    (g->line = rollover_line(job, g->kind, &data)) == NULL) {
 			blob_free(&data);
 			return cli_error(c, "out of memory");
 		}
@@ -299,10 +259,10 @@ propose(struct cli *c, const struct job *job, struct group *g)
 	return 0;
 }
 
-static struct group *
-group_of(struct job *job, const uint8_t kind[3])
+static struct rollover_group *
+rollover_group_of(struct rollover *job, const uint8_t kind[3])
 {
-	struct group *g;
+	struct rollover_group *g;
 
 	for (g = job->group; g < job->group + job->n_group; g++)
 		if (memcmp(g->kind, kind, 3) == 0)
@@ -321,7 +281,8 @@ group_of(struct job *job, const uint8_t kind[3])
  * every group that somebody may see must match; L02: and must have been seen
  * to match by all, whatever they have in their caches. */
 static int
-judge_group(struct cli *c, struct job *job, struct group *g)
+rollover_group_judge(
+    struct cli *c, struct rollover *job, struct rollover_group *g)
 {
 	const struct seen *s;
 	bool present = false, match, gone_match = true;
@@ -331,7 +292,8 @@ judge_group(struct cli *c, struct job *job, struct group *g)
 	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
 		if (memcmp(s->kind, g->kind, 3) != 0)
 			continue;
-		match = matches(c, job, s->kind, &s->data, why, sizeof why);
+		match = rollover_matches(
+		    c, job, s->kind, &s->data, why, sizeof why);
 		if (s->gone) {
 			gone_match &= match;
 			if (s->ready > gone)
@@ -352,59 +314,14 @@ judge_group(struct cli *c, struct job *job, struct group *g)
 	if (g->match)
 		return 0;
 	job->publish = true;
-	if (propose(c, job, g) != 0)
+	if (rollover_propose(c, job, g) != 0)
 		return EXIT_UNTESTED;
 	job->n_line += g->line != NULL;
 	return 0;
 }
 
-static void
-duration(time_t s, char buf[64])
-{
-	long long n = (long long)s;
-
-	if (n >= 3600)
-		snprintf(buf, 64, "%lld s (%lld h %lld min)", n, n / 3600,
-		    n % 3600 / 60);
-	else
-		snprintf(buf, 64, "%lld s", n);
-}
-
-static void
-give_reason(struct job *job)
-{
-	const struct danevirke_host *h = job->shown;
-	char when[32], wait[64];
-
-	time_text(job->ready, when);
-	duration(job->ready - job->now, wait);
-	if (job->publish)
-		snprintf(job->reason, sizeof job->reason,
-		    "mail servers would not accept this certificate: %s",
-		    job->n_line > 0 ?
-			"the records below come first, and then two TTLs" :
-			"no TLSA record of its kind would change that");
-	else if (job->ready > job->now)
-		snprintf(job->reason, sizeof job->reason,
-		    "mail servers may hold records that do not match for "
-		    "another %s, until %s",
-		    wait, when);
-	else if (h->n_tlsa == 0)
-		snprintf(job->reason, sizeof job->reason,
-		    "the host has no TLSA records: there is nothing to match; "
-		    "publish them once the certificate is in use");
-	else if (job->n_group == 0)
-		snprintf(job->reason, sizeof job->reason,
-		    "no TLSA record is one that mail servers use: there is "
-		    "nothing to match");
-	else
-		snprintf(job->reason, sizeof job->reason,
-		    "every group of TLSA records matches, and has for two "
-		    "TTLs");
-}
-
 static int
-judge(struct cli *c, struct job *job)
+rollover_judge(struct cli *c, struct rollover *job)
 {
 	const struct danevirke_host *h = job->shown;
 	size_t i;
@@ -416,199 +333,34 @@ judge(struct cli *c, struct job *job)
 		job->told != 0 ? job->told : job->now) != 0)
 		return cli_error(c, "out of memory");
 	for (i = 0; i < job->state.n; i++)
-		if (group_of(job, job->state.seen[i].kind) == NULL)
+		if (rollover_group_of(job, job->state.seen[i].kind) == NULL)
 			return cli_error(c, "out of memory");
 	for (i = 0; i < job->n_group; i++)
-		if (judge_group(c, job, &job->group[i]) != 0)
+		if (rollover_group_judge(c, job, &job->group[i]) != 0)
 			return EXIT_UNTESTED;
-	give_reason(job);
+	rollover_reason(job);
 	return 0;
-}
-
-/* ---------------------------------------------------------------- printing */
-
-static const char *
-decision(const struct job *job)
-{
-	return job->publish       ? "publish" :
-	    job->ready > job->now ? "wait" :
-				    "install";
-}
-
-static void
-json_record(struct json *j, uint8_t usage, uint8_t selector, uint8_t matching,
-    const uint8_t *data, size_t len)
-{
-	char name[64];
-
-	record_name(
-	    (uint8_t[3]){ usage, selector, matching }, name, sizeof name);
-	json_object(j, NULL);
-	json_int(j, "usage", usage);
-	json_int(j, "selector", selector);
-	json_int(j, "matching", matching);
-	json_string(j, "name", name);
-	json_hex(j, "data", data, len);
-}
-
-static void
-json_records(struct cli *c, const struct job *job, struct json *j)
-{
-	const struct danevirke_tlsa *t = job->shown->tlsa;
-	const struct seen *s;
-	char why[512];
-	size_t i;
-
-	json_array(j, "records");
-	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
-		json_record(j, s->kind[0], s->kind[1], s->kind[2], s->data.data,
-		    s->data.len);
-		json_bool(j, "matches",
-		    matches(c, job, s->kind, &s->data, why, sizeof why));
-		json_bool(j, "gone", s->gone);
-		json_time(j, "since", s->since);
-		json_time(j, "ready", s->ready);
-		json_end_object(j);
-	}
-	json_end_array(j);
-	json_array(j, "ignored");
-	for (i = 0; i < job->shown->n_tlsa; i++) {
-		if (t[i].usable == 1)
-			continue;
-		json_record(j, t[i].usage, t[i].selector, t[i].matching,
-		    t[i].data, t[i].len);
-		json_string(j, "why", t[i].why);
-		json_end_object(j);
-	}
-	json_end_array(j);
-}
-
-static void
-print_json(struct cli *c, const struct job *job)
-{
-	const char *word = decision(job);
-	struct json j = { 0 };
-	size_t i;
-
-	json_object(&j, NULL);
-	json_bool(&j, "install", strcmp(word, "install") == 0);
-	json_string(&j, "decision", word);
-	json_string(&j, "reason", job->reason);
-	json_string(&j, "host", job->name);
-	json_int(&j, "port", (long long)job->port);
-	json_string(&j, "base", job->shown->base);
-	json_int(&j, "ttl", job->ttl);
-	json_int(&j, "wait",
-	    job->publish ? 2 * (long long)job->hold :
-			   (long long)(job->ready - job->now));
-	json_time(&j, "at", job->now);
-	json_records(c, job, &j);
-	json_array(&j, "publish");
-	for (i = 0; i < job->n_group; i++)
-		if (job->group[i].line != NULL)
-			json_string(&j, NULL, job->group[i].line);
-	json_end_array(&j);
-	json_array(&j, "impossible");
-	for (i = 0; i < job->n_group; i++) {
-		const struct group *g = &job->group[i];
-
-		if (g->match || g->line != NULL)
-			continue;
-		json_object(&j, NULL);
-		json_int(&j, "usage", g->kind[0]);
-		json_int(&j, "selector", g->kind[1]);
-		json_int(&j, "matching", g->kind[2]);
-		json_string(&j, "why", g->why);
-		json_end_object(&j);
-	}
-	json_end_array(&j);
-	json_end_object(&j);
-}
-
-static void
-print_records(struct cli *c, const struct job *job)
-{
-	const struct danevirke_tlsa *t = job->shown->tlsa;
-	char name[64], since[32], ready[32], why[512], *hex;
-	const struct seen *s;
-	bool good;
-	size_t i;
-
-	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
-		record_name(s->kind, name, sizeof name);
-		time_text(s->since, since);
-		time_text(s->ready, ready);
-		hex = record_hex(s->data.data, s->data.len);
-		good = matches(c, job, s->kind, &s->data, why, sizeof why);
-		out_print("  TLSA %u %u %u %s (%s): ", s->kind[0], s->kind[1],
-		    s->kind[2], hex == NULL ? "?" : hex, name);
-		free(hex);
-		out_colour(c, good ? OUT_GOOD : OUT_WARN,
-		    good ? "matches" : "does not match");
-		if (s->gone)
-			out_print(", gone since %s, held by caches until %s\n",
-			    since, ready);
-		else if (good)
-			out_print(", visible since %s, to all from %s\n", since,
-			    ready);
-		else
-			out_print("\n");
-	}
-	for (i = 0; i < job->shown->n_tlsa; i++)
-		if (t[i].usable != 1)
-			out_print("  TLSA %u %u %u: ignored: %s\n", t[i].usage,
-			    t[i].selector, t[i].matching, t[i].why);
-}
-
-static void
-print_text(struct cli *c, const struct job *job)
-{
-	const char *word = decision(job);
-	const struct group *g;
-	char name[64];
-
-	out_colour(c, strcmp(word, "install") == 0 ? OUT_GOOD : OUT_BAD,
-	    job->publish ? "publish first" : word);
-	out_print(": %s:%lu: %s\n", job->name, job->port, job->reason);
-	print_records(c, job);
-	for (g = job->group; g < job->group + job->n_group; g++) {
-		record_name(g->kind, name, sizeof name);
-		if (g->line != NULL)
-			out_print("%s\n", g->line);
-		else if (!g->match)
-			out_print("  %u %u %u (%s): no record would do: %s; or "
-				  "remove these records, and wait\n",
-			    g->kind[0], g->kind[1], g->kind[2], name, g->why);
-	}
-	if (strcmp(word, "wait") == 0 && job->state_path == NULL &&
-	    job->told == 0)
-		cli_warn(c,
-		    "note: seen for the first time, for nothing is remembered: "
-		    "use --state FILE, or --published-since if you know it");
 }
 
 static int
 rollover_run(struct cli *c, void *arg)
 {
-	struct job *job = arg;
+	struct rollover *job = arg;
 
-	if (check_options(c, job) != 0 || read_chain(c, job) != 0)
+	if (rollover_check(c, job) != 0 || rollover_chain(c, job) != 0)
 		return EXIT_UNTESTED;
 	job->state.host = job->name;
 	job->state.port = job->port;
 	if (job->state_path != NULL &&
 	    state_read(c, job->state_path, job->now, &job->state) != 0)
 		return EXIT_UNTESTED;
-	if (look(c, job) != 0 || judge(c, job) != 0)
+	if (rollover_look(c, job) != 0 || rollover_judge(c, job) != 0)
 		return EXIT_UNTESTED;
 	/* what is asked about another time has not been seen */
 	if (job->state_path != NULL && job->at == 0 &&
 	    state_write(c, job->state_path, &job->state) != 0)
 		return EXIT_UNTESTED;
-	if (c->json)
-		print_json(c, job);
-	else
-		print_text(c, job);
+	rollover_print(c, job);
 	return job->publish       ? EXIT_PROBLEM :
 	    job->ready > job->now ? EXIT_WAIT :
 				    EXIT_GOOD;
@@ -617,7 +369,7 @@ rollover_run(struct cli *c, void *arg)
 int
 cmd_rollover(struct cli *c)
 {
-	struct job job = { .port = 25 };
+	struct rollover job = { .port = 25 };
 	int status;
 	size_t i;
 

@@ -86,13 +86,7 @@ verify_option(struct cli *c, void *arg, int id, const char *value)
 	case O_NAME:
 		return add_name(c, job, value);
 	case O_AT:
-		/* 0 would be the clock */
-		if (time_parse(value, &job->at) == 0 && job->at > 0)
-			return 0;
-		return cli_error(c,
-		    "--at \"%s\": want a time after 1970 as in "
-		    "2026-01-31T12:00:00Z (RFC 3339)",
-		    value);
+		return opt_time(c, "at", value, &job->at);
 	case O_USAGES:
 		if (strcmp(value, "all") != 0)
 			return cli_error(c,
