@@ -18,7 +18,7 @@
 #define KIND_LEN 96
 
 static void
-kind_name(const struct danevirke_tlsa *t, char *buf, size_t len)
+lint_kind_name(const struct danevirke_tlsa *t, char *buf, size_t len)
 {
 	char name[64];
 
@@ -36,7 +36,7 @@ lint_one_record(struct report *r, const struct danevirke_host *h,
 {
 	char name[KIND_LEN];
 
-	kind_name(t, name, sizeof name);
+	lint_kind_name(t, name, sizeof name);
 	if (t->usage <= DANEVIRKE_PKIX_EE) /* U01 */
 		lint_add(r, SEV_WARNING, "L09", h->name, NULL,
 		    "publish 3 1 1 in its place",
@@ -53,7 +53,7 @@ lint_one_record(struct report *r, const struct danevirke_host *h,
 }
 
 static size_t
-count_kind(
+lint_count(
     const struct danevirke_host *h, int usage, int selector, int matching)
 {
 	size_t i, n = 0;
@@ -81,7 +81,7 @@ lint_record_kinds(struct report *r, const struct danevirke_host *h)
 	}
 	if (usable == 0)
 		return;
-	ee = count_kind(h, 3, 1, 1);
+	ee = lint_count(h, 3, 1, 1);
 	if (sha256 == 0 && sha512 > 0)
 		lint_add(r, SEV_WARNING, "L06", h->name, NULL,
 		    "add the same with matching type 1: every sender knows it",
@@ -93,8 +93,8 @@ lint_record_kinds(struct report *r, const struct danevirke_host *h)
 		    "there is no 3 1 1 record");
 	for (usage = 2; usage <= 3; usage++)
 		for (selector = 0; selector <= 1; selector++) {
-			n256 = count_kind(h, usage, selector, 1);
-			n512 = count_kind(h, usage, selector, 2);
+			n256 = lint_count(h, usage, selector, 1);
+			n512 = lint_count(h, usage, selector, 2);
 			if (n256 > 0 && n512 > 0 && n256 != n512)
 				lint_add(r, SEV_WARNING, "L03", h->name, NULL,
 				    "publish every key with every digest "
@@ -264,7 +264,7 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 /* ---------------------------------------------------------------- chains */
 
 static time_t
-not_after(const struct danevirke_cert *c, bool *self_issued)
+lint_not_after(const struct danevirke_cert *c, bool *self_issued)
 {
 	gnutls_datum_t d = { (unsigned char *)(uintptr_t)c->der,
 		(unsigned)c->len };
@@ -293,9 +293,9 @@ lint_anchor(struct report *r, const struct address_report *ar,
 	time_t end, first = 0;
 	int i;
 
-	kind_name(t, name, sizeof name);
+	lint_kind_name(t, name, sizeof name);
 	for (i = 0; i <= v->depth && i < (int)chain->n_certs; i++) {
-		end = not_after(&chain->certs[i], &self_issued);
+		end = lint_not_after(&chain->certs[i], &self_issued);
 		if (end != 0 && (first == 0 || end < first))
 			first = end;
 	}
@@ -326,7 +326,7 @@ lint_blame(struct report *r, const struct address_report *ar,
 	char name[KIND_LEN], which[48] = "";
 	bool plain = v->result == DANEVIRKE_VALIDATION_FAILURE;
 
-	kind_name(t, name, sizeof name);
+	lint_kind_name(t, name, sizeof name);
 	if (what != NULL)
 		snprintf(which, sizeof which, " for the %s certificate", what);
 	switch (v->result) {
@@ -371,11 +371,18 @@ lint_base(struct report *r, const struct address_report *ar,
 	alone.n_names = 1;
 	if (h->base == NULL || r->dv->verify(&alone, chain, o, &v) == 0)
 		return;
-	kind_name(t, name, sizeof name);
+	lint_kind_name(t, name, sizeof name);
 	lint_add(r, SEV_WARNING, "N02", ar->host->name, ar->addr->text,
 	    "usage 2 needs a certificate with the name of the MX host, which "
 	    "is the one that all senders accept",
 	    "%s fails without the name of the mail domain: %s", name, v.text);
+}
+
+static bool
+lint_same_kind(const struct danevirke_tlsa *a, const struct danevirke_tlsa *b)
+{
+	return a->usable && b->usable && a->usage == b->usage &&
+	    a->selector == b->selector && a->matching == b->matching;
 }
 
 /* One (usage, selector, matching type) by itself (L01). */
@@ -391,10 +398,7 @@ lint_group(struct report *r, const struct address_report *ar,
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		all[i].use = all[i].usable &&
-		    all[i].usage == all[first].usage &&
-		    all[i].selector == all[first].selector &&
-		    all[i].matching == all[first].matching;
+		all[i].use = lint_same_kind(&all[i], &all[first]);
 	h.tlsa = all;
 	h.would = DANEVIRKE_AUTHENTICATE;
 	if (r->dv->verify(&h, chain, &o, &v) == 0 && v.verified) {
@@ -408,6 +412,67 @@ lint_group(struct report *r, const struct address_report *ar,
 	return false;
 }
 
+/* Each group by itself; all: a copy of the records, whose use may be changed. */
+static void
+lint_groups(struct report *r, struct address_report *ar,
+    struct danevirke_tlsa *all, size_t n, const struct danevirke_chain *chain,
+    const char *what, const struct lint_limits *l)
+{
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < i && !lint_same_kind(&all[j], &all[i]); j++)
+			continue;
+		if (!all[i].usable || j < i)
+			continue;
+		if (lint_group(r, ar, all, n, i, chain, what, l) &&
+		    what == NULL && ar->usage == -1) {
+			ar->usage = all[i].usage;
+			ar->kind[0] = all[i].usage;
+			ar->kind[1] = all[i].selector;
+			ar->kind[2] = all[i].matching;
+		}
+	}
+}
+
+/* What a sender would say, with agility and all records. */
+static void
+lint_sender(struct report *r, struct address_report *ar,
+    const struct danevirke_chain *chain, const struct lint_limits *l)
+{
+	struct danevirke_verify_options o = { .size = sizeof o, .now = l->now };
+	struct danevirke_verdict v = { .size = sizeof v };
+
+	ar->verified = r->dv->verify(ar->host, chain, &o, &v) == 0 &&
+	    v.verified;
+	snprintf(ar->text, sizeof ar->text, "%s", v.text);
+	if (ar->verified && v.usage == DANEVIRKE_DANE_EE &&
+	    ar->not_after != 0 && ar->not_after < l->now) /* U06 */
+		lint_add(r, SEV_NOTE, "U06", ar->host->name, ar->addr->text,
+		    "renew it for those that look at dates",
+		    "the certificate has ended: usage 3 does not mind, others "
+		    "may");
+}
+
+/* Its leaf; false: it was judged already, as that of another session. */
+static bool
+lint_leaf(struct address_report *ar, const struct danevirke_chain *chain,
+    const char *what)
+{
+	uint8_t leaf[32] = { 0 };
+	bool self_issued;
+
+	if (chain->n_certs > 0)
+		gnutls_hash_fast(GNUTLS_DIG_SHA256, chain->certs[0].der,
+		    chain->certs[0].len, leaf);
+	if (what != NULL)
+		return memcmp(ar->leaf, leaf, sizeof leaf) != 0;
+	memcpy(ar->leaf, leaf, sizeof leaf);
+	if (chain->n_certs > 0)
+		ar->not_after = lint_not_after(&chain->certs[0], &self_issued);
+	return true;
+}
+
 void
 lint_chain(struct report *r, struct address_report *ar,
     const struct danevirke_chain *chain, const char *what,
@@ -416,22 +481,11 @@ lint_chain(struct report *r, struct address_report *ar,
 	const struct danevirke_host *h = ar->host;
 	struct lint_limits l = *limits;
 	struct danevirke_tlsa *all;
-	uint8_t leaf[32] = { 0 };
-	bool self_issued, good;
-	size_t i, j;
 
 	if (l.now == 0)
 		l.now = r->when;
-	if (chain->n_certs > 0)
-		gnutls_hash_fast(GNUTLS_DIG_SHA256, chain->certs[0].der,
-		    chain->certs[0].len, leaf);
-	if (what == NULL) {
-		memcpy(ar->leaf, leaf, sizeof leaf);
-		if (chain->n_certs > 0)
-			ar->not_after = not_after(
-			    &chain->certs[0], &self_issued);
-	} else if (memcmp(ar->leaf, leaf, sizeof leaf) == 0)
-		return; /* judged already */
+	if (!lint_leaf(ar, chain, what))
+		return;
 	if (h->tlsa_state != DANEVIRKE_SECURE || h->n_tlsa == 0) {
 		snprintf(ar->text, sizeof ar->text, "not authenticated: %s",
 		    h->reason);
@@ -442,46 +496,17 @@ lint_chain(struct report *r, struct address_report *ar,
 		return;
 	}
 	memcpy(all, h->tlsa, h->n_tlsa * sizeof *all);
-	for (i = 0; i < h->n_tlsa; i++) {
-		for (j = 0; j < i; j++)
-			if (all[j].usable && all[j].usage == all[i].usage &&
-			    all[j].selector == all[i].selector &&
-			    all[j].matching == all[i].matching)
-				break;
-		if (!all[i].usable || j < i)
-			continue;
-		good = lint_group(r, ar, all, h->n_tlsa, i, chain, what, &l);
-		if (good && what == NULL && ar->usage == -1) {
-			ar->usage = all[i].usage;
-			ar->kind[0] = all[i].usage;
-			ar->kind[1] = all[i].selector;
-			ar->kind[2] = all[i].matching;
-		}
-	}
+	lint_groups(r, ar, all, h->n_tlsa, chain, what, &l);
 	free(all);
-	if (what == NULL && h->would == DANEVIRKE_AUTHENTICATE) {
-		/* what a sender would say, with agility and all records */
-		struct danevirke_verify_options o = { .size = sizeof o,
-			.now = l.now };
-		struct danevirke_verdict v = { .size = sizeof v };
-
-		ar->verified = r->dv->verify(h, chain, &o, &v) == 0 &&
-		    v.verified;
-		snprintf(ar->text, sizeof ar->text, "%s", v.text);
-		if (ar->verified && v.usage == DANEVIRKE_DANE_EE &&
-		    ar->not_after != 0 && ar->not_after < l.now) /* U06 */
-			lint_add(r, SEV_NOTE, "U06", h->name, ar->addr->text,
-			    "renew it for those that look at dates",
-			    "the certificate has ended: usage 3 does not mind, "
-			    "others may");
-	}
+	if (what == NULL && h->would == DANEVIRKE_AUTHENTICATE)
+		lint_sender(r, ar, chain, &l);
 }
 
 /* --------------------------------------------------------------- verdict */
 
 /* Was anything worse than a note said of this host? */
 static bool
-complained(const struct report *r, const char *host)
+lint_complained(const struct report *r, const char *host)
 {
 	size_t i;
 
@@ -507,7 +532,7 @@ lint_unseen(struct report *r)
 		seen = h->would == DANEVIRKE_HOST_DEFER || r->dns_only;
 		for (j = 0; j < r->n_addr; j++)
 			seen |= r->addr[j].host == h && r->addr[j].tested;
-		if (!seen && !complained(r, h->name))
+		if (!seen && !lint_complained(r, h->name))
 			lint_add(r, SEV_WARNING, "L12", h->name, NULL,
 			    "test it from a network that reaches it",
 			    "no address of this host could be tested");
