@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,15 +19,15 @@
 
 #include "connect.h"
 #include "handshake.h"
+#include "reply.h"
 #include "starttls.h"
 #include "text.h"
 
 #define LINE_LEN 2048 /* RFC 5321 4.5.3.1.5 says 512; some send more */
-#define MAX_LINES 100 /* of one reply */
 #define QUIT_TIME 5   /* seconds to get a QUIT out of the door */
 
 struct reply {
-	char *line[MAX_LINES]; /* without code */
+	char *line[REPLY_LINES]; /* without code */
 	size_t n;
 	int code;
 };
@@ -71,16 +70,12 @@ starttls_state_name(enum starttls_state state)
 const char *
 starttls_keyword(const char *const *ehlo, size_t n, const char *keyword)
 {
-	size_t len = strlen(keyword), i;
+	const char *rest;
+	size_t i;
 
-	for (i = 1; i < n; i++) { /* T02: without case */
-		if (strncasecmp(ehlo[i], keyword, len) != 0)
-			continue;
-		if (ehlo[i][len] == '\0')
-			return ehlo[i] + len;
-		if (ehlo[i][len] == ' ' || ehlo[i][len] == '=')
-			return ehlo[i] + len + 1;
-	}
+	for (i = 1; i < n; i++) /* T02: without case */
+		if ((rest = reply_keyword(ehlo[i], keyword)) != NULL)
+			return rest;
 	return NULL;
 }
 
@@ -364,30 +359,25 @@ on_reply(struct starttls *s)
 static int
 reply_add(struct reply *r, char *line, size_t len)
 {
-	size_t text = len > 3 ? 4 : 3, i;
-	int code = 0, more;
+	const char *text;
+	int code, last = reply_line(line, &code, &text);
 
-	for (i = 0; i < 3 && line[i] >= '0' && line[i] <= '9'; i++)
-		code = code * 10 + (line[i] - '0');
-	if (i < 3 || code < 200 || code > 599 ||
-	    (len > 3 && line[3] != '-' && line[3] != ' ') ||
-	    (r->n > 0 && code != r->code) || r->n == MAX_LINES)
+	if (last == -1 || (r->n > 0 && code != r->code) || r->n == REPLY_LINES)
 		return -1;
-	more = len > 3 && line[3] == '-';
-	memmove(line, line + text, len - text + 1);
+	memmove(line, text, len - (size_t)(text - line) + 1);
 	r->code = code;
 	r->line[r->n++] = line;
-	return !more;
+	return last;
 }
 
 static void
 not_a_reply(struct starttls *s, const char *line)
 {
 	s->reply.code = 0;
-	if (s->reply.n == MAX_LINES)
+	if (s->reply.n == REPLY_LINES)
 		fail(s, DANEVIRKE_RESULT_NONE,
 		    "%s: a reply of more than %d lines",
-		    starttls_state_name(s->state), MAX_LINES);
+		    starttls_state_name(s->state), REPLY_LINES);
 	else
 		fail(s, DANEVIRKE_RESULT_NONE, "%s: not an SMTP reply: %.200s",
 		    starttls_state_name(s->state), line);

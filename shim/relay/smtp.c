@@ -5,9 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "reply.h"
 #include "smtp.h"
-
-#define MAX_LINES 100 /* of one reply */
 
 void
 text_clean(char *s)
@@ -49,21 +48,18 @@ int
 reply_add(struct reply *r, const char *line)
 {
 	char text[REPLY_LINE + 1];
+	const char *said;
 	size_t room;
-	int code = 0, i;
-	bool more;
+	int code, last = reply_line(line, &code, &said);
+	bool more = last == 0;
 
-	for (i = 0; i < 3 && line[i] >= '0' && line[i] <= '9'; i++)
-		code = code * 10 + (line[i] - '0');
-	if (i < 3 || code < 200 || code > 599 ||
-	    (line[3] != '\0' && line[3] != ' ' && line[3] != '-') ||
-	    (r->lines > 0 && code != r->code) || r->lines == MAX_LINES) {
-		i = r->lines == MAX_LINES ? -2 : -1;
+	if (last == -1 || (r->lines > 0 && code != r->code) ||
+	    r->lines == REPLY_LINES) {
+		last = r->lines == REPLY_LINES ? -2 : -1;
 		reply_reset(r);
-		return i;
+		return last;
 	}
-	more = line[3] == '-';
-	snprintf(text, sizeof text, "%s", line[3] == '\0' ? "" : line + 4);
+	snprintf(text, sizeof text, "%s", said);
 	text_clean(text);
 	/* The last line always has its place. */
 	room = sizeof r->text - r->len - (more ? REPLY_LINE + 16 : 0);
@@ -73,7 +69,7 @@ reply_add(struct reply *r, const char *line)
 			    "%03d%c%s\r\n", code, more ? '-' : ' ', text);
 	r->code = code;
 	r->lines++;
-	return !more;
+	return last;
 }
 
 void
@@ -98,19 +94,6 @@ refusal_quote(struct refusal *r, const struct reply *reply)
 
 /* ------------------------------------------------------------- extensions */
 
-/* RFC 5321 4.1.1.1: without case.  NULL, or what follows the keyword. */
-static const char *
-extensions_keyword(const char *line, const char *word)
-{
-	size_t len = strlen(word);
-
-	if (strncasecmp(line, word, len) != 0)
-		return NULL;
-	if (line[len] == '\0')
-		return line + len;
-	return line[len] == ' ' || line[len] == '=' ? line + len + 1 : NULL;
-}
-
 /* Only these: another extension may bring commands, or change what replies
  * mean.  PIPELINING and CHUNKING are not for a relay that hands on one command
  * and one reply at a time; STARTTLS and AUTH end here. */
@@ -123,12 +106,12 @@ extensions_parse(struct extensions *x, const char *const *ehlo, size_t n)
 
 	memset(x, 0, sizeof *x);
 	for (i = 1; i < n; i++) {
-		x->eightbit |= extensions_keyword(ehlo[i], "8BITMIME") != NULL;
-		x->utf8 |= extensions_keyword(ehlo[i], "SMTPUTF8") != NULL;
-		x->dsn |= extensions_keyword(ehlo[i], "DSN") != NULL;
-		x->codes |= extensions_keyword(
-				ehlo[i], "ENHANCEDSTATUSCODES") != NULL;
-		if ((p = extensions_keyword(ehlo[i], "SIZE")) == NULL)
+		x->eightbit |= reply_keyword(ehlo[i], "8BITMIME") != NULL;
+		x->utf8 |= reply_keyword(ehlo[i], "SMTPUTF8") != NULL;
+		x->dsn |= reply_keyword(ehlo[i], "DSN") != NULL;
+		x->codes |= reply_keyword(ehlo[i], "ENHANCEDSTATUSCODES") !=
+		    NULL;
+		if ((p = reply_keyword(ehlo[i], "SIZE")) == NULL)
 			continue;
 		x->size = true;
 		if (*p >= '0' && *p <= '9' && strlen(p) < 19) {
