@@ -17,6 +17,13 @@ lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
 
+void
+wire_lower(uint8_t *p, size_t len)
+{
+	for (; len > 0; p++, len--)
+		*p = lower(*p);
+}
+
 /* RFC 1035 2.3.3, RFC 4343.  Length octets are below 'A', so that they may
  * be lowered along with the letters. */
 bool

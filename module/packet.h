@@ -18,6 +18,18 @@ struct ub_ctx;
 struct ub_ctx *context_new(const struct conf *, struct event_base *, bool many,
     struct danevirke_error *err);
 
+static inline uint16_t
+get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t
+get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
 #define WIRE_LEN 255 /* RFC 1035 2.3.4 */
 
 /* An uncompressed name, root label included. */
@@ -34,6 +46,8 @@ bool wire_parse(const char *text, struct wire *);
 size_t wire_read(const uint8_t *pkt, size_t len, size_t off, struct wire *);
 /* Without regard to case (RFC 4343). */
 bool wire_equal(const struct wire *, const struct wire *);
+/* Letters, and length octets with them, which are below 'A'. */
+void wire_lower(uint8_t *, size_t len);
 /* Is a below b, or b itself? */
 bool wire_below(const struct wire *a, const struct wire *b);
 

@@ -10,8 +10,8 @@
 
 #include "connect.h"
 
-static socklen_t
-sockaddr_make(
+socklen_t
+connect_address(
     struct sockaddr_storage *ss, int family, const uint8_t *ip, uint16_t port)
 {
 	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ss;
@@ -45,11 +45,11 @@ connect_begin(
 	/* or EHLO waits 40 ms for an acknowledgement of the handshake's end */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (source != NULL && inet_pton(family, source, ip) == 1) {
-		len = sockaddr_make(&ss, addr->family, ip, 0);
+		len = connect_address(&ss, addr->family, ip, 0);
 		if (bind(fd, (struct sockaddr *)&ss, len) == -1)
 			goto err;
 	}
-	len = sockaddr_make(&ss, addr->family, addr->ip, port);
+	len = connect_address(&ss, addr->family, addr->ip, port);
 	if (connect(fd, (struct sockaddr *)&ss, len) == 0 ||
 	    errno == EINPROGRESS)
 		return fd;

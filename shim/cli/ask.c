@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include <event2/event.h>
 
 #include "ask.h"
+#include "connect.h"
 
 #define PORT 53
 #define TRIES 3 /* over UDP */
@@ -320,32 +320,12 @@ on_udp(int fd, short what, void *arg)
 		finish(t);
 }
 
-static socklen_t
-sockaddr_make(
-    struct sockaddr_storage *ss, const struct danevirke_addr *a, uint16_t port)
-{
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ss;
-	struct sockaddr_in *four = (struct sockaddr_in *)ss;
-
-	memset(ss, 0, sizeof *ss);
-	if (a->family == 6) {
-		six->sin6_family = AF_INET6;
-		six->sin6_port = htons(port);
-		memcpy(&six->sin6_addr, a->ip, 16);
-		return sizeof *six;
-	}
-	four->sin_family = AF_INET;
-	four->sin_port = htons(port);
-	memcpy(&four->sin_addr, a->ip, 4);
-	return sizeof *four;
-}
-
 /* The socket; false: errno, of no use for any question. */
 static bool
 udp_open(struct talk *t)
 {
-	t->peer_len = sockaddr_make(
-	    &t->peer, t->o.addr, t->o.port == 0 ? PORT : t->o.port);
+	t->peer_len = connect_address(&t->peer, t->o.addr->family,
+	    t->o.addr->ip, t->o.port == 0 ? PORT : t->o.port);
 	t->udp = socket(
 	    t->peer.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	return t->udp != -1 &&

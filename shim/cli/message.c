@@ -33,27 +33,12 @@ struct reader {
 	size_t n;
 };
 
-static unsigned
-get16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 static uint8_t *
 put16(uint8_t *p, unsigned v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 	return p + 2;
-}
-
-/* Length octets are below 'A', so they may be lowered with the letters. */
-static void
-lower(uint8_t *p, size_t n)
-{
-	for (; n > 0; p++, n--)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (uint8_t)(*p + ('a' - 'A'));
 }
 
 unsigned
@@ -129,7 +114,7 @@ name_copy(const struct reader *r, size_t off, uint8_t **to)
 
 	if ((off = wire_read(r->pkt, r->len, off, &w)) == 0)
 		return 0;
-	lower(w.data, w.len);
+	wire_lower(w.data, w.len);
 	memcpy(*to, w.data, w.len);
 	*to += w.len;
 	return off;
@@ -229,7 +214,7 @@ collect(const struct reader *r, enum section section, const struct wire *owner,
 			return false;
 	}
 	out->owner = *owner;
-	lower(out->owner.data, out->owner.len);
+	wire_lower(out->owner.data, out->owner.len);
 	out->type = type;
 	rdata_sort(out->rr, &n);
 	rdata_sort(out->sig, &n_sig);
@@ -266,7 +251,7 @@ records_read(struct reader *r)
 	enum section s;
 	size_t i, n;
 
-	n = get16(head + 6) + get16(head + 8) + get16(head + 10);
+	n = (size_t)get16(head + 6) + get16(head + 8) + get16(head + 10);
 	if (n > RECORDS_MAX || (r->rec = calloc(n + 1, sizeof *r->rec)) == NULL)
 		return false;
 	for (s = ANSWER; s <= ADDITIONAL; s++)
@@ -296,7 +281,7 @@ authority_read(const struct reader *r, struct reply *out)
 			out->iterations = i;
 		if (rec->type == TYPE_SOA) {
 			out->zone = rec->owner;
-			lower(out->zone.data, out->zone.len);
+			wire_lower(out->zone.data, out->zone.len);
 			out->has_zone = true;
 		}
 		if (rec->type == TYPE_NS && out->answer.n == 0 &&

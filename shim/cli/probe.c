@@ -17,9 +17,9 @@
 #include "cli.h"
 #include "probe.h"
 #include "library.h"
+#include "signature.h"
 
 #define SECONDS 20
-#define TYPE_DNSKEY 48
 
 struct way {
 	const struct danevirke_settings *settings;
@@ -193,19 +193,6 @@ probe_clock(const struct way *way, bool keys, struct probe *p)
 		    now);
 }
 
-/* RFC 4034 appendix B */
-static unsigned
-key_tag(const uint8_t *rdata, size_t len)
-{
-	unsigned long sum = 0;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum += i & 1 ? rdata[i] : (unsigned long)rdata[i] << 8;
-	sum += sum >> 16 & 0xffff;
-	return (unsigned)(sum & 0xffff);
-}
-
 /* Does a DS line with this tag, or a DNSKEY line with this key, stand in the
  * file?  It was checked by open(), so this looks at words only. */
 static bool
@@ -215,7 +202,7 @@ anchor_has(FILE *f, const uint8_t *rdata, size_t len)
 	gnutls_datum_t key = { (uint8_t *)(uintptr_t)rdata + 4,
 		(unsigned)len - 4 },
 		       b64 = { NULL, 0 };
-	unsigned tag = key_tag(rdata, len);
+	unsigned tag = signature_key_tag(rdata, len);
 	bool ds, found = false;
 
 	if (gnutls_base64_encode2(&key, &b64) != 0)
@@ -270,7 +257,7 @@ probe_anchor(const struct way *w, struct probe *p)
 		snprintf(p->text, sizeof p->text,
 		    "the root publishes key %u, "
 		    "which %s lacks: update it (Debian: dns-root-data)",
-		    key_tag(d, (size_t)r->len[i]),
+		    signature_key_tag(d, (size_t)r->len[i]),
 		    w->settings->resolver_anchor);
 	}
 	if (f != NULL)

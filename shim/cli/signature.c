@@ -18,28 +18,14 @@
 #define EXPONENT_MAX 8
 #define SIGS_MAX 8 /* of an RRset, and keys with one tag */
 
-static uint32_t
-get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3];
-}
-
-static unsigned
-get16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-/* RFC 4034 appendix B */
-static unsigned
-key_tag(const struct rdata *k)
+unsigned
+signature_key_tag(const uint8_t *rdata, size_t len)
 {
 	unsigned long sum = 0;
 	size_t i;
 
-	for (i = 0; i < k->len; i++)
-		sum += i & 1 ? k->data[i] : (unsigned long)k->data[i] << 8;
+	for (i = 0; i < len; i++)
+		sum += i & 1 ? rdata[i] : (unsigned long)rdata[i] << 8;
 	sum += sum >> 16 & 0xffff;
 	return (unsigned)(sum & 0xffff);
 }
@@ -239,7 +225,8 @@ key_fits(const struct rdata *k, const struct rdata *sig)
 {
 	return k->len > KEY_HEAD && (get16(k->data) & ZONE_KEY) != 0 &&
 	    (get16(k->data) & REVOKED) == 0 && k->data[2] == 3 &&
-	    k->data[3] == sig->data[2] && key_tag(k) == get16(sig->data + 16);
+	    k->data[3] == sig->data[2] &&
+	    signature_key_tag(k->data, k->len) == get16(sig->data + 16);
 }
 
 static enum signature
@@ -344,7 +331,8 @@ ds_matches(
 	size_t len;
 
 	if (!ds_known(ds) || key->len <= KEY_HEAD ||
-	    get16(ds->data) != key_tag(key) || ds->data[2] != key->data[3])
+	    get16(ds->data) != signature_key_tag(key->data, key->len) ||
+	    ds->data[2] != key->data[3])
 		return false;
 	alg = ds_digest(ds->data[3]);
 	len = gnutls_hash_get_len(alg);

@@ -30,6 +30,8 @@ enum signature {
 enum signature signature_check(const struct rrset *set, const struct wire *zone,
     const struct rrset *keys, time_t now, unsigned *left, uint32_t *until);
 
+/* The tag of a DNSKEY record (RFC 4034 appendix B). */
+unsigned signature_key_tag(const uint8_t *rdata, size_t len);
 /* May a resolver follow this DS record (RFC 4035 5.2)?  Of the algorithms and
  * digests that every one of them knows. */
 bool ds_known(const struct rdata *ds);

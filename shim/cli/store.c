@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "message.h"
 
 const char usage_store[] =
     "usage: danevirke store [--user NAME] [--json] list [DOMAIN]\n"
@@ -93,23 +94,6 @@ line_cmp(const void *va, const void *vb)
 	return c != 0 ? c : a->type - b->type;
 }
 
-static const char *
-type_word(int type, char buf[16])
-{
-	static const struct {
-		int type;
-		const char *word;
-	} words[] = { { 1, "A" }, { 5, "CNAME" }, { 15, "MX" }, { 28, "AAAA" },
-		{ 52, "TLSA" } };
-	size_t i;
-
-	for (i = 0; i < sizeof words / sizeof *words; i++)
-		if (words[i].type == type)
-			return words[i].word;
-	snprintf(buf, 16, "TYPE%d", type); /* RFC 3597 5 */
-	return buf;
-}
-
 static void
 list_print(struct cli *c, const struct list *l)
 {
@@ -129,12 +113,12 @@ list_print(struct cli *c, const struct list *l)
 		octets += p->len;
 		if (!c->json) {
 			out_print("%s %u %s %s\n", p->name, p->ttl,
-			    type_word(p->type, type), state);
+			    type_name(p->type, type), state);
 			continue;
 		}
 		json_object(&j, NULL);
 		json_string(&j, "name", p->name);
-		json_string(&j, "type", type_word(p->type, type));
+		json_string(&j, "type", type_name(p->type, type));
 		json_string(&j, "state", state);
 		json_int(&j, "ttl", p->ttl);
 		json_int(&j, "octets", (long long)p->len);
