@@ -161,7 +161,7 @@ on_answered(struct worker *w, const struct frame *f)
 }
 
 static uint64_t
-patience(const struct frame *ready)
+worker_patience(const struct frame *ready)
 {
 	uint32_t ms = 0;
 
@@ -180,7 +180,7 @@ on_frame(struct worker *w, const struct frame *f)
 	switch (f->kind) {
 	case FRAME_READY:
 		w->ready = true;
-		w->patience = patience(f);
+		w->patience = worker_patience(f);
 		break;
 	case FRAME_ALIVE:
 		break;
@@ -374,7 +374,7 @@ queries_regroup(struct worker *w)
 }
 
 static void
-describe(int status, char *buf, size_t len)
+worker_describe(int status, char *buf, size_t len)
 {
 	if (status == -1)
 		snprintf(buf, len, "could not be started");
@@ -434,7 +434,7 @@ worker_ended(struct worker *w, int status)
 	if (w->over)
 		return;
 	worker_unshare(w);
-	describe(status, how, sizeof how);
+	worker_describe(status, how, sizeof how);
 	if (!w->ready)
 		worker_unready(w, how);
 	else if (!TAILQ_EMPTY(&w->queries) && w->kind == WORKER_ALONE)

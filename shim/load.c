@@ -7,7 +7,7 @@
 #include "load.h"
 
 static int __attribute__((format(printf, 2, 3)))
-failed(struct danevirke_error *err, const char *fmt, ...)
+load_fail(struct danevirke_error *err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -30,14 +30,14 @@ shim_load(struct shim *s, const char *path, struct danevirke_error *err)
 	if (path == NULL)
 		path = MODULEDIR "/danevirke.so";
 	if (*path != '/')
-		return failed(err, "%s: want an absolute path", path);
+		return load_fail(err, "%s: want an absolute path", path);
 	if ((s->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL)) == NULL) {
 		why = dlerror();
-		return failed(err, "%s", why != NULL ? why : path);
+		return load_fail(err, "%s", why != NULL ? why : path);
 	}
 	dv = dlsym(s->handle, DANEVIRKE_SYMBOL);
 	if (dv == NULL || dv->abi != DANEVIRKE_ABI || dv->size < sizeof *dv) {
-		failed(err,
+		load_fail(err,
 		    dv == NULL ?
 			"%s: no symbol " DANEVIRKE_SYMBOL :
 			"%s: not of interface version 1, or older than this "

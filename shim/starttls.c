@@ -3,8 +3,8 @@
  * starttls.c - an SMTP client as far as a judged session
  *
  * Each state waits for one thing, under one timer: the socket, a whole reply,
- * or the handshake.  Another timer runs for the whole attempt.  enter() alone
- * changes the state, fail() and ready() alone end it.
+ * or the handshake.  Another timer runs for the whole attempt.  starttls_enter() alone
+ * changes the state, starttls_fail() and starttls_ready() alone end it.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@
 #define LINE_LEN 2048 /* RFC 5321 4.5.3.1.5 says 512; some send more */
 #define QUIT_TIME 5   /* seconds to get a QUIT out of the door */
 
-struct reply {
+struct starttls_reply {
 	char *line[REPLY_LINES]; /* without code */
 	size_t n;
 	int code;
@@ -48,7 +48,7 @@ struct starttls {
 	bool secured; /* the handshake is over */
 	bool hello;   /* EHLO was refused, HELO was said */
 	bool ended;   /* done() is running */
-	struct reply reply, ehlo;
+	struct starttls_reply reply, ehlo;
 	struct danevirke_verdict verdict;
 	bool judged;
 	struct danevirke_cert cert[PEER_CERTS];
@@ -88,7 +88,7 @@ starttls_cleanup(void)
 /* --------------------------------------------------------------- the end */
 
 static void
-reply_forget(struct reply *r)
+starttls_forget(struct starttls_reply *r)
 {
 	while (r->n > 0)
 		free(r->line[--r->n]);
@@ -96,10 +96,10 @@ reply_forget(struct reply *r)
 }
 
 static void
-destroy(struct starttls *s)
+starttls_free(struct starttls *s)
 {
-	reply_forget(&s->reply);
-	reply_forget(&s->ehlo);
+	starttls_forget(&s->reply);
+	starttls_forget(&s->ehlo);
 	if (s->connecting != NULL)
 		event_free(s->connecting);
 	if (s->timer != NULL)
@@ -117,7 +117,7 @@ destroy(struct starttls *s)
 }
 
 static void
-finish(struct starttls *s, enum danevirke_result result)
+starttls_end(struct starttls *s, enum danevirke_result result)
 {
 	struct starttls_result r = { .state = s->state,
 		.text = s->text,
@@ -153,15 +153,16 @@ finish(struct starttls *s, enum danevirke_result result)
 		stream_finish(s->stream, QUIT_TIME);
 		s->stream = NULL;
 	}
-	destroy(s);
+	starttls_free(s);
 }
 
-static void fail(struct starttls *, enum danevirke_result, const char *, ...)
-    __attribute__((format(printf, 3, 4)));
+static void starttls_fail(struct starttls *, enum danevirke_result,
+    const char *, ...) __attribute__((format(printf, 3, 4)));
 
 /* Ends the attempt; the state stays the one it failed in. */
 static void
-fail(struct starttls *s, enum danevirke_result result, const char *fmt, ...)
+starttls_fail(
+    struct starttls *s, enum danevirke_result result, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -169,22 +170,22 @@ fail(struct starttls *s, enum danevirke_result result, const char *fmt, ...)
 	vsnprintf(s->text, sizeof s->text, fmt, ap);
 	va_end(ap);
 	text_line(s->text); /* The peer's words go into logs and replies. */
-	finish(s, result);
+	starttls_end(s, result);
 }
 
 static void
-fail_reply(struct starttls *s, enum danevirke_result result)
+starttls_refused(struct starttls *s, enum danevirke_result result)
 {
-	fail(s, result, "%s refused: %d %.300s", starttls_state_name(s->state),
-	    s->reply.code, s->reply.line[0]);
+	starttls_fail(s, result, "%s refused: %d %.300s",
+	    starttls_state_name(s->state), s->reply.code, s->reply.line[0]);
 }
 
 /* ------------------------------------------------------------ the states */
 
-static void enter(struct starttls *, enum starttls_state);
+static void starttls_enter(struct starttls *, enum starttls_state);
 
 static void
-send_line(struct starttls *s, const char *verb, const char *arg)
+starttls_say(struct starttls *s, const char *verb, const char *arg)
 {
 	char line[LINE_LEN];
 	int n;
@@ -192,22 +193,22 @@ send_line(struct starttls *s, const char *verb, const char *arg)
 	n = snprintf(line, sizeof line, "%s%s%s\r\n", verb,
 	    arg != NULL ? " " : "", arg != NULL ? arg : "");
 	if (n < 0 || (size_t)n >= sizeof line)
-		fail(s, DANEVIRKE_RESULT_NONE, "%s: the name is too long",
-		    starttls_state_name(s->state));
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: the name is too long", starttls_state_name(s->state));
 	else if (!stream_write(s->stream, line, (size_t)n))
-		fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
+		starttls_fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
 		    starttls_state_name(s->state));
 }
 
 static void
-handshake(struct starttls *s)
+starttls_handshake(struct starttls *s)
 {
 	gnutls_session_t tls;
 	const char *why;
 
 	tls = handshake_new(s->priority, s->sni, &s->refused, &why);
 	if (tls == NULL || !stream_tls(s->stream, tls, &why))
-		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
+		starttls_fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
 		    starttls_state_name(s->state), why);
 }
 
@@ -235,7 +236,7 @@ on_secured(void *arg, const char *why)
 	struct starttls *s = arg;
 
 	if (why != NULL) { /* S09: what we refused, we can name */
-		fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
+		starttls_fail(s, DANEVIRKE_VALIDATION_FAILURE, "%s: %s",
 		    starttls_state_name(s->state),
 		    *s->refused.why != '\0' ? s->refused.why : why);
 		return;
@@ -250,26 +251,27 @@ on_secured(void *arg, const char *why)
 		if (s->dv->verify(s->t.host, &s->chain, NULL, &s->verdict) !=
 			0 ||
 		    !s->verdict.verified) {
-			fail(s, s->verdict.result, "%s", s->verdict.text);
+			starttls_fail(
+			    s, s->verdict.result, "%s", s->verdict.text);
 			return;
 		}
 	}
-	enter(s,
+	starttls_enter(s,
 	    s->t.mode == STARTTLS_AT_ONCE ? STARTTLS_BANNER :
 					    STARTTLS_EHLO_AGAIN);
 }
 
 static void
-ready(struct starttls *s)
+starttls_ready(struct starttls *s)
 {
 	if (evbuffer_get_length(stream_input(s->stream)) > 0) {
-		fail(s, DANEVIRKE_RESULT_NONE,
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
 		    "%s: the server talks before it is asked",
 		    starttls_state_name(s->state));
 		return;
 	}
 	s->state = STARTTLS_READY;
-	finish(s, DANEVIRKE_RESULT_NONE);
+	starttls_end(s, DANEVIRKE_RESULT_NONE);
 }
 
 static void
@@ -278,32 +280,32 @@ on_ehlo(struct starttls *s)
 	if (s->reply.code / 100 == 5 && !s->hello && !s->secured &&
 	    s->t.mode != STARTTLS_REQUIRED) {
 		s->hello = true;
-		enter(s, s->state);
+		starttls_enter(s, s->state);
 		return;
 	}
 	if (s->reply.code != 250) { /* T10 */
-		fail_reply(s,
+		starttls_refused(s,
 		    s->t.mode == STARTTLS_REQUIRED && !s->secured ?
 			DANEVIRKE_STARTTLS_NOT_SUPPORTED :
 			DANEVIRKE_RESULT_NONE);
 		return;
 	}
-	reply_forget(&s->ehlo);
+	starttls_forget(&s->ehlo);
 	s->ehlo = s->reply;
 	s->reply.n = 0;
 	if (s->hello) /* what came is no list of extensions */
 		while (s->ehlo.n > 1)
 			free(s->ehlo.line[--s->ehlo.n]);
 	if (s->secured || s->t.mode == STARTTLS_NEVER)
-		ready(s);
+		starttls_ready(s);
 	else if (starttls_keyword((const char *const *)s->ehlo.line, s->ehlo.n,
 		     "STARTTLS") != NULL)
-		enter(s, STARTTLS_COMMAND);
+		starttls_enter(s, STARTTLS_COMMAND);
 	else if (s->t.mode == STARTTLS_IF_OFFERED)
-		ready(s);
+		starttls_ready(s);
 	else {
 		s->state = STARTTLS_COMMAND;
-		fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
+		starttls_fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
 		    "STARTTLS is not offered");
 	}
 }
@@ -317,13 +319,13 @@ on_starttls(struct starttls *s)
 	int code = s->reply.code;
 
 	if (code == 220)
-		enter(s, STARTTLS_HANDSHAKE);
+		starttls_enter(s, STARTTLS_HANDSHAKE);
 	else if (s->t.mode == STARTTLS_IF_OFFERED && code >= 400 && code != 421)
-		ready(s);
+		starttls_ready(s);
 	else if (code >= 400)
-		fail_reply(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
+		starttls_refused(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
 	else
-		fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
+		starttls_fail(s, DANEVIRKE_STARTTLS_NOT_SUPPORTED,
 		    "STARTTLS answered with neither 220 nor a refusal: "
 		    "%d %.300s",
 		    code, s->reply.line[0]);
@@ -336,9 +338,9 @@ on_reply(struct starttls *s)
 	switch (s->state) {
 	case STARTTLS_BANNER:
 		if (s->reply.code != 220) /* T10 */
-			fail_reply(s, DANEVIRKE_RESULT_NONE);
+			starttls_refused(s, DANEVIRKE_RESULT_NONE);
 		else
-			enter(s,
+			starttls_enter(s,
 			    s->secured ? STARTTLS_EHLO_AGAIN : STARTTLS_EHLO);
 		break;
 	case STARTTLS_EHLO:
@@ -349,7 +351,7 @@ on_reply(struct starttls *s)
 		on_starttls(s);
 		break;
 	default:
-		fail(s, DANEVIRKE_RESULT_NONE,
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
 		    "%s: the server talks before it is asked",
 		    starttls_state_name(s->state));
 	}
@@ -357,7 +359,7 @@ on_reply(struct starttls *s)
 
 /* 1: that was the last line, 0: more come, -1: that is no SMTP reply. */
 static int
-reply_add(struct reply *r, char *line, size_t len)
+starttls_reply_add(struct starttls_reply *r, char *line, size_t len)
 {
 	const char *text;
 	int code, last = reply_line(line, &code, &text);
@@ -371,15 +373,16 @@ reply_add(struct reply *r, char *line, size_t len)
 }
 
 static void
-not_a_reply(struct starttls *s, const char *line)
+starttls_nonsense(struct starttls *s, const char *line)
 {
 	s->reply.code = 0;
 	if (s->reply.n == REPLY_LINES)
-		fail(s, DANEVIRKE_RESULT_NONE,
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
 		    "%s: a reply of more than %d lines",
 		    starttls_state_name(s->state), REPLY_LINES);
 	else
-		fail(s, DANEVIRKE_RESULT_NONE, "%s: not an SMTP reply: %.200s",
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
+		    "%s: not an SMTP reply: %.200s",
 		    starttls_state_name(s->state), line);
 }
 
@@ -397,9 +400,9 @@ on_readable(void *arg)
 	while (last == 0 &&
 	    (line = stream_line(s->stream, LINE_LEN, &len, &too_long)) !=
 		NULL) {
-		last = reply_add(&s->reply, line, len);
+		last = starttls_reply_add(&s->reply, line, len);
 		if (last == -1) {
-			not_a_reply(s, line);
+			starttls_nonsense(s, line);
 			free(line);
 			return;
 		}
@@ -407,14 +410,14 @@ on_readable(void *arg)
 	if (last == 1)
 		on_reply(s);
 	else if (too_long)
-		fail(s, DANEVIRKE_RESULT_NONE,
+		starttls_fail(s, DANEVIRKE_RESULT_NONE,
 		    "%s: a reply line of more than %d octets",
 		    starttls_state_name(s->state), LINE_LEN);
 }
 
 /* What the silence of a server means: whether it has TLS, or nothing. */
 static enum danevirke_result
-result_of_silence(const struct starttls *s)
+starttls_silence(const struct starttls *s)
 {
 	return s->state == STARTTLS_COMMAND || s->state == STARTTLS_HANDSHAKE ?
 	    DANEVIRKE_VALIDATION_FAILURE :
@@ -426,8 +429,8 @@ on_closed(void *arg, const char *why)
 {
 	struct starttls *s = arg;
 
-	fail(s, result_of_silence(s), "%s: %s", starttls_state_name(s->state),
-	    why);
+	starttls_fail(s, starttls_silence(s), "%s: %s",
+	    starttls_state_name(s->state), why);
 }
 
 static void
@@ -446,7 +449,8 @@ on_total(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	fail(s, result_of_silence(s), "%s: " STREAM_TIMED_OUT " (%u s for all)",
+	starttls_fail(s, starttls_silence(s),
+	    "%s: " STREAM_TIMED_OUT " (%u s for all)",
 	    starttls_state_name(s->state), s->t.total_timeout);
 }
 
@@ -466,7 +470,7 @@ on_connect(int fd, short what, void *arg)
 	if (e == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) == -1)
 		e = errno;
 	if (e != 0) {
-		fail(s, DANEVIRKE_RESULT_NONE, "%s: %s",
+		starttls_fail(s, DANEVIRKE_RESULT_NONE, "%s: %s",
 		    starttls_state_name(s->state), strerror(e));
 		return;
 	}
@@ -475,34 +479,34 @@ on_connect(int fd, short what, void *arg)
 	s->stream = stream_new(s->base, s->fd, &ops, s);
 	s->fd = -1;
 	if (s->stream == NULL)
-		fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
+		starttls_fail(s, DANEVIRKE_RESULT_NONE, "%s: out of memory",
 		    starttls_state_name(s->state));
 	else
-		enter(s,
+		starttls_enter(s,
 		    s->t.mode == STARTTLS_AT_ONCE ? STARTTLS_HANDSHAKE :
 						    STARTTLS_BANNER);
 }
 
 static void
-enter(struct starttls *s, enum starttls_state state)
+starttls_enter(struct starttls *s, enum starttls_state state)
 {
 	struct timeval tv = { .tv_sec = state == STARTTLS_CONNECT ?
 		    s->t.connect_timeout :
 		    s->t.command_timeout };
 
-	reply_forget(&s->reply);
+	starttls_forget(&s->reply);
 	s->state = state;
 	event_add(s->timer, &tv);
 	switch (state) {
 	case STARTTLS_EHLO:
 	case STARTTLS_EHLO_AGAIN:
-		send_line(s, s->hello ? "HELO" : "EHLO", s->helo);
+		starttls_say(s, s->hello ? "HELO" : "EHLO", s->helo);
 		break;
 	case STARTTLS_COMMAND:
-		send_line(s, "STARTTLS", NULL);
+		starttls_say(s, "STARTTLS", NULL);
 		break;
 	case STARTTLS_HANDSHAKE:
-		handshake(s);
+		starttls_handshake(s);
 		break;
 	default: /* waits */
 		break;
@@ -512,7 +516,7 @@ enter(struct starttls *s, enum starttls_state state)
 /* ------------------------------------------------------------- the caller */
 
 static char *
-copy(const char *text, bool *ok)
+starttls_copy(const char *text, bool *ok)
 {
 	char *p = NULL;
 
@@ -544,10 +548,10 @@ starttls_start(struct event_base *base, const struct danevirke_api *dv,
 		s->t.connect_timeout = 30;
 	if (s->t.command_timeout == 0)
 		s->t.command_timeout = 300;
-	s->helo = copy(t->helo, &ok);
-	s->sni = copy(t->sni, &ok);
-	s->priority = copy(t->priority, &ok);
-	s->source = copy(t->source, &ok);
+	s->helo = starttls_copy(t->helo, &ok);
+	s->sni = starttls_copy(t->sni, &ok);
+	s->priority = starttls_copy(t->priority, &ok);
+	s->source = starttls_copy(t->source, &ok);
 	s->timer = event_new(base, -1, 0, on_timeout, s);
 	s->total = event_new(base, -1, 0, on_total, s);
 	if (!ok || s->timer == NULL || s->total == NULL ||
@@ -563,10 +567,10 @@ starttls_start(struct event_base *base, const struct danevirke_api *dv,
 		event_active(s->connecting, EV_WRITE, 0);
 	else if (event_add(s->connecting, NULL) != 0)
 		goto err;
-	enter(s, STARTTLS_CONNECT);
+	starttls_enter(s, STARTTLS_CONNECT);
 	return s;
 err:
-	destroy(s);
+	starttls_free(s);
 	return NULL;
 }
 
@@ -574,5 +578,5 @@ void
 starttls_cancel(struct starttls *s)
 {
 	if (s != NULL && !s->ended)
-		destroy(s);
+		starttls_free(s);
 }

@@ -47,14 +47,14 @@ struct stream {
 };
 
 static void
-tell(struct stream *s, unsigned what)
+stream_tell(struct stream *s, unsigned what)
 {
 	s->todo |= what;
 	event_active(s->kick, 0, 0);
 }
 
 static void
-give_up(struct stream *s, const char *why)
+stream_give_up(struct stream *s, const char *why)
 {
 	if (s->over)
 		return;
@@ -65,13 +65,13 @@ give_up(struct stream *s, const char *why)
 	if (s->shaking) {
 		s->shaking = false;
 		s->failure = why;
-		tell(s, SECURED);
+		stream_tell(s, SECURED);
 	} else
-		tell(s, CLOSED);
+		stream_tell(s, CLOSED);
 }
 
 static void
-want(struct event *ev, bool on)
+stream_want(struct event *ev, bool on)
 {
 	if (on == !!event_pending(ev, EV_READ | EV_WRITE, NULL))
 		return;
@@ -83,7 +83,7 @@ want(struct event *ev, bool on)
 
 /* Asks for the socket events that can move something now. */
 static void
-update(struct stream *s)
+stream_update(struct stream *s)
 {
 	bool out;
 
@@ -91,13 +91,13 @@ update(struct stream *s)
 		return;
 	if (s->shaking) {
 		out = gnutls_record_get_direction(s->tls) == 1;
-		want(s->reader, !out);
-		want(s->writer, out);
+		stream_want(s->reader, !out);
+		stream_want(s->writer, out);
 		return;
 	}
-	want(s->reader,
+	stream_want(s->reader,
 	    !s->finishing && evbuffer_get_length(s->in) < STREAM_INPUT);
-	want(s->writer, s->stuck > 0 || evbuffer_get_length(s->out) > 0);
+	stream_want(s->writer, s->stuck > 0 || evbuffer_get_length(s->out) > 0);
 }
 
 /* --------------------------------------------------------------- reading */
@@ -125,7 +125,7 @@ stream_pull(gnutls_transport_ptr_t arg, void *buf, size_t len)
 /* Octets read, 0: not now, -1: over.  By way of the stack, so that an idle
  * stream holds no buffer. */
 static ssize_t
-fill(struct stream *s)
+stream_fill(struct stream *s)
 {
 	unsigned char buf[CHUNK];
 	ssize_t n;
@@ -137,15 +137,15 @@ fill(struct stream *s)
 	if (n > 0) {
 		if (evbuffer_add(s->in, buf, (size_t)n) == 0)
 			return n;
-		give_up(s, "out of memory");
+		stream_give_up(s, "out of memory");
 		return -1;
 	}
 	if (n == 0)
-		give_up(s, STREAM_CLOSED);
+		stream_give_up(s, STREAM_CLOSED);
 	else if (s->tls == NULL) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
-		give_up(
+		stream_give_up(
 		    s, errno == ECONNRESET ? STREAM_CLOSED : strerror(errno));
 	} else {
 		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
@@ -154,7 +154,7 @@ fill(struct stream *s)
 		 * verdict is that of this one (S08). */
 		if (n == GNUTLS_E_REHANDSHAKE || !gnutls_error_is_fatal((int)n))
 			return 0;
-		give_up(s,
+		stream_give_up(s,
 		    n == GNUTLS_E_PREMATURE_TERMINATION ||
 			    n == GNUTLS_E_PULL_ERROR ?
 			STREAM_CLOSED :
@@ -164,7 +164,7 @@ fill(struct stream *s)
 }
 
 static void
-read_some(struct stream *s)
+stream_read(struct stream *s)
 {
 	bool got = false;
 	ssize_t n = 1;
@@ -173,7 +173,7 @@ read_some(struct stream *s)
 	for (i = 0;
 	     i < ROUNDS && n > 0 && evbuffer_get_length(s->in) < STREAM_INPUT;
 	     i++) {
-		n = fill(s);
+		n = stream_fill(s);
 		if (n > 0)
 			got = true;
 	}
@@ -183,14 +183,14 @@ read_some(struct stream *s)
 	    gnutls_record_check_pending(s->tls) > 0)
 		event_active(s->reader, EV_READ, 0);
 	if (got)
-		tell(s, READABLE);
+		stream_tell(s, READABLE);
 }
 
 /* --------------------------------------------------------------- writing */
 
 /* Octets sent, 0: not now, -1: over. */
 static ssize_t
-flush(struct stream *s)
+stream_flush(struct stream *s)
 {
 	size_t len = evbuffer_get_length(s->out);
 	unsigned char *p;
@@ -201,7 +201,7 @@ flush(struct stream *s)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (n < 0)
-			give_up(s,
+			stream_give_up(s,
 			    errno == EPIPE || errno == ECONNRESET ?
 				STREAM_CLOSED :
 				strerror(errno));
@@ -217,7 +217,7 @@ flush(struct stream *s)
 		len = len < CHUNK ? len : CHUNK;
 		p = evbuffer_pullup(s->out, (ev_ssize_t)len);
 		if (p == NULL) {
-			give_up(s, "out of memory");
+			stream_give_up(s, "out of memory");
 			return -1;
 		}
 		n = gnutls_record_send(s->tls, p, len);
@@ -229,7 +229,7 @@ flush(struct stream *s)
 	}
 	s->stuck = 0;
 	if (n < 0) {
-		give_up(s,
+		stream_give_up(s,
 		    n == GNUTLS_E_PUSH_ERROR ? STREAM_CLOSED :
 					       gnutls_strerror((int)n));
 		return -1;
@@ -239,7 +239,7 @@ flush(struct stream *s)
 }
 
 static void
-write_some(struct stream *s)
+stream_send(struct stream *s)
 {
 	ssize_t n = 1;
 	int i;
@@ -247,10 +247,10 @@ write_some(struct stream *s)
 	for (i = 0; i < ROUNDS && n > 0 &&
 	     (s->stuck > 0 || evbuffer_get_length(s->out) > 0);
 	     i++)
-		n = flush(s);
+		n = stream_flush(s);
 	if (s->full && evbuffer_get_length(s->out) <= STREAM_OUTPUT / 4) {
 		s->full = false;
-		tell(s, DRAINED);
+		stream_tell(s, DRAINED);
 	}
 }
 
@@ -258,7 +258,7 @@ write_some(struct stream *s)
 
 /* Why it failed, for the owner. */
 static const char *
-shake_failure(struct stream *s, int rv)
+stream_shake_failure(struct stream *s, int rv)
 {
 	if (s->shaken > SHAKE_OCTETS)
 		return "the server sends too much in the handshake";
@@ -272,7 +272,7 @@ shake_failure(struct stream *s, int rv)
 }
 
 static void
-shake(struct stream *s)
+stream_shake(struct stream *s)
 {
 	int rv, i;
 
@@ -287,9 +287,9 @@ shake(struct stream *s)
 	else if (rv >= 0) {
 		s->shaking = false;
 		s->failure = NULL;
-		tell(s, SECURED);
+		stream_tell(s, SECURED);
 	} else if (rv != GNUTLS_E_AGAIN)
-		give_up(s, shake_failure(s, rv));
+		stream_give_up(s, stream_shake_failure(s, rv));
 }
 
 static void
@@ -302,12 +302,12 @@ on_socket(int fd, short what, void *arg)
 		return;
 	s->turn = TURN;
 	if (s->shaking)
-		shake(s);
+		stream_shake(s);
 	else if (what & EV_WRITE)
-		write_some(s);
+		stream_send(s);
 	else
-		read_some(s);
-	update(s);
+		stream_read(s);
+	stream_update(s);
 	if (s->finishing &&
 	    (s->over || (s->stuck == 0 && evbuffer_get_length(s->out) == 0)))
 		stream_free(s);
@@ -431,7 +431,7 @@ stream_finish(struct stream *s, unsigned limit)
 		return;
 	}
 	s->finishing = true;
-	update(s);
+	stream_update(s);
 	event_add(s->timer, &tv);
 }
 
@@ -444,7 +444,7 @@ stream_input(struct stream *s)
 void
 stream_consumed(struct stream *s)
 {
-	update(s);
+	stream_update(s);
 	if (!s->over && !s->shaking && s->tls != NULL &&
 	    evbuffer_get_length(s->in) < STREAM_INPUT &&
 	    gnutls_record_check_pending(s->tls) > 0)
@@ -452,11 +452,11 @@ stream_consumed(struct stream *s)
 }
 
 static void
-queued(struct stream *s)
+stream_queued(struct stream *s)
 {
 	if (evbuffer_get_length(s->out) > STREAM_OUTPUT)
 		s->full = true;
-	update(s);
+	stream_update(s);
 }
 
 bool
@@ -464,7 +464,7 @@ stream_write(struct stream *s, const void *p, size_t len)
 {
 	if (evbuffer_add(s->out, p, len) != 0)
 		return false;
-	queued(s);
+	stream_queued(s);
 	return true;
 }
 
@@ -473,7 +473,7 @@ stream_write_buffer(struct stream *s, struct evbuffer *buf, size_t len)
 {
 	if (evbuffer_remove_buffer(buf, s->out, len) < 0)
 		return false;
-	queued(s);
+	stream_queued(s);
 	return true;
 }
 
@@ -531,7 +531,7 @@ stream_line(struct stream *s, size_t max, size_t *len, bool *too_long)
 		return NULL;
 	line = evbuffer_readln(s->in, len, EVBUFFER_EOL_LF);
 	if (line == NULL) {
-		give_up(s, "out of memory");
+		stream_give_up(s, "out of memory");
 		return NULL;
 	}
 	if (*len > 0 && line[*len - 1] == '\r')

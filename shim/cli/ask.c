@@ -69,7 +69,7 @@ talk_cancel(struct talk *t)
 }
 
 static size_t
-open_asks(const struct talk *t)
+talk_open(const struct talk *t)
 {
 	size_t i, n = 0;
 
@@ -80,7 +80,7 @@ open_asks(const struct talk *t)
 
 /* All that is open ends so. */
 static void
-close_asks(struct talk *t, enum ask_state state, int error)
+talk_close(struct talk *t, enum ask_state state, int error)
 {
 	size_t i;
 
@@ -92,7 +92,7 @@ close_asks(struct talk *t, enum ask_state state, int error)
 }
 
 static void
-finish(struct talk *t)
+talk_end(struct talk *t)
 {
 	talk_done *done = t->o.done;
 	void *arg = t->o.arg;
@@ -103,7 +103,7 @@ finish(struct talk *t)
 
 /* False: this was no reply to it. */
 static bool
-take(struct talk *t, struct ask *a, const uint8_t *pkt, size_t len)
+talk_take(struct talk *t, struct ask *a, const uint8_t *pkt, size_t len)
 {
 	enum message m = MESSAGE_BAD;
 
@@ -131,8 +131,8 @@ tcp_end(struct talk *t, enum ask_state state, int error)
 		t->now->error = error;
 	}
 	tcp_close(t);
-	if (!tcp_next(t) && open_asks(t) == 0)
-		finish(t);
+	if (!tcp_next(t) && talk_open(t) == 0)
+		talk_end(t);
 }
 
 /* 1: all is there, 0: not yet, -1: errno. */
@@ -193,7 +193,7 @@ on_tcp(int fd, short what, void *arg)
 		on_tcp(fd, 0, arg);
 		return;
 	}
-	if (!take(t, t->now, t->buf + 2, len))
+	if (!talk_take(t, t->now, t->buf + 2, len))
 		t->now->state = ASK_GARBAGE;
 	tcp_end(t, ASK_GARBAGE, 0);
 }
@@ -280,7 +280,7 @@ on_timer(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (t->error != 0)
-		close_asks(t, ASK_ERROR, t->error);
+		talk_close(t, ASK_ERROR, t->error);
 	else if (t->tries < TRIES &&
 	    (t->heard || t->o.silence == NULL || !t->o.silence(t->o.arg))) {
 		udp_send(t);
@@ -289,8 +289,8 @@ on_timer(int fd, short what, void *arg)
 	for (i = 0; i < t->n; i++)
 		if (t->ask[i].state == ASK_OPEN && !t->ask[i].reply.tc)
 			t->ask[i].state = ASK_SILENCE;
-	if (open_asks(t) == 0)
-		finish(t);
+	if (talk_open(t) == 0)
+		talk_end(t);
 }
 
 static void
@@ -308,16 +308,16 @@ on_udp(int fd, short what, void *arg)
 			struct ask *a = &t->ask[i];
 
 			if (a->state != ASK_OPEN || a->reply.tc ||
-			    !take(t, a, buf, (size_t)n))
+			    !talk_take(t, a, buf, (size_t)n))
 				continue;
 			if (a->state == ASK_REPLY && a->reply.tc)
 				a->state = ASK_OPEN; /* over TCP */
 			break;
 		}
 	if (n == -1 && errno != EAGAIN && errno != EINTR)
-		close_asks(t, ASK_ERROR, errno); /* nobody listens */
-	if (!tcp_next(t) && open_asks(t) == 0)
-		finish(t);
+		talk_close(t, ASK_ERROR, errno); /* nobody listens */
+	if (!tcp_next(t) && talk_open(t) == 0)
+		talk_end(t);
 }
 
 /* The socket; false: errno, of no use for any question. */
@@ -338,7 +338,7 @@ on_unreachable(int fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	finish(arg);
+	talk_end(arg);
 }
 
 struct talk *
@@ -360,7 +360,7 @@ talk_start(const struct talk_options *o, struct ask *asks, size_t n)
 	if (!there && (errno == EMFILE || errno == ENFILE))
 		goto err;
 	if (!there)
-		close_asks(t, ASK_ERROR, errno);
+		talk_close(t, ASK_ERROR, errno);
 	t->timer = event_new(
 	    o->base, -1, 0, there ? on_timer : on_unreachable, t);
 	if (t->timer == NULL || gnutls_rnd(GNUTLS_RND_NONCE, &first, 2) != 0)

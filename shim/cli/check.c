@@ -41,7 +41,7 @@ enum { NAGIOS_UNKNOWN = 3 };
 static const struct opt opts[] = { EXAM_OPTS, { O_NAGIOS, "nagios", OPT_NONE },
 	{ O_PROMETHEUS, "prometheus", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
-struct job {
+struct check_job {
 	struct cli *cli;
 	struct exam *exam;
 	struct exam_options o;
@@ -55,7 +55,7 @@ struct job {
 };
 
 static void
-progress(const struct job *job)
+check_progress(const struct check_job *job)
 {
 	if (!job->progress)
 		return;
@@ -68,7 +68,7 @@ progress(const struct job *job)
 }
 
 static void
-feed(struct job *job)
+check_feed(struct check_job *job)
 {
 	while (job->next < job->n_name && job->busy < job->o.parallel) {
 		if (!exam_add(job->exam, job->name[job->next], job->next + 1)) {
@@ -86,7 +86,7 @@ feed(struct job *job)
 
 /* In the order of the names, each as soon as those before it are done. */
 static void
-show(struct job *job)
+check_show(struct check_job *job)
 {
 	struct report *r;
 
@@ -109,7 +109,7 @@ show(struct job *job)
 static void
 on_report(void *arg, struct report *r)
 {
-	struct job *job = arg;
+	struct check_job *job = arg;
 
 	job->report[r->n - 1] = r;
 	job->busy--;
@@ -119,13 +119,13 @@ on_report(void *arg, struct report *r)
 		job->status = EXIT_PROBLEM;
 	else if (r->verdict == CHECK_UNTESTED && job->status == EXIT_GOOD)
 		job->status = EXIT_UNTESTED;
-	progress(job);
-	show(job);
-	feed(job);
+	check_progress(job);
+	check_show(job);
+	check_feed(job);
 }
 
 static int
-work(struct job *job)
+check_work(struct check_job *job)
 {
 	struct json *j = &job->json;
 	size_t i;
@@ -137,7 +137,7 @@ work(struct job *job)
 		json_object(j, NULL);
 		json_array(j, "checks");
 	}
-	feed(job);
+	check_feed(job);
 	while (job->busy > 0 && out_flush() &&
 	    event_base_loop(job->o.base, EVLOOP_ONCE) == 0)
 		;
@@ -160,7 +160,7 @@ work(struct job *job)
 static int
 check_run(struct cli *c, void *arg)
 {
-	struct job *job = arg;
+	struct check_job *job = arg;
 	int status;
 
 	if (job->n_name == 0)
@@ -173,7 +173,7 @@ check_run(struct cli *c, void *arg)
 		job->o.parallel = job->n_name;
 	status = exam_open(&job->o);
 	if (status == EXIT_GOOD)
-		status = work(job);
+		status = check_work(job);
 	exam_free(job->exam);
 	exam_close(&job->o);
 	return status;
@@ -194,7 +194,7 @@ nagios_wished(const struct cli *c)
 static int
 check_option(struct cli *c, void *arg, int id, const char *value)
 {
-	struct job *job = arg;
+	struct check_job *job = arg;
 
 	(void)c;
 	if (id == OPT_OPERAND)
@@ -211,7 +211,7 @@ check_option(struct cli *c, void *arg, int id, const char *value)
 int
 cmd_check(struct cli *c)
 {
-	struct job job = { .cli = c,
+	struct check_job job = { .cli = c,
 		.o = { .cli = c,
 		    .parallel = 10,
 		    .servers = true,

@@ -147,7 +147,7 @@ names(const struct rrset *ns, const struct rdata *rr)
 }
 
 static void
-judge_delegation(struct job *job, const struct zone *z)
+judge_delegation(struct servers_job *job, const struct zone *z)
 {
 	const struct server *up = reference(&z->parent, Q_NS),
 			    *own = reference(&z->own, Q_NS);
@@ -179,7 +179,7 @@ judge_delegation(struct job *job, const struct zone *z)
 
 /* Servers that could not be asked for want of an address. */
 static void
-judge_names(struct job *job, const struct group *g)
+judge_names(struct servers_job *job, const struct group *g)
 {
 	struct ns *ns;
 	size_t i;
@@ -249,7 +249,7 @@ take_iterations(struct zone *z, const struct group *g)
 
 /* For lint: why a zone may not count as signed (L15). */
 static void
-take_fact(struct job *job, const struct zone *z, bool keys)
+take_fact(struct servers_job *job, const struct zone *z, bool keys)
 {
 	struct report *r = job->report;
 	struct zone_fact *f;
@@ -279,7 +279,7 @@ take_fact(struct job *job, const struct zone *z, bool keys)
 }
 
 void
-compare_zone(struct job *job, struct zone *z)
+compare_zone(struct servers_job *job, struct zone *z)
 {
 	struct server *s;
 	bool keys = false;
@@ -306,7 +306,7 @@ compare_zone(struct job *job, struct zone *z)
 
 /* Each address once, however many zones it serves. */
 static void
-count_servers(struct job *job)
+count_servers(struct servers_job *job)
 {
 	struct report *r = job->report;
 	const struct danevirke_addr *a, *b;
@@ -334,7 +334,7 @@ count_servers(struct job *job)
 }
 
 void
-compare_end(struct job *job)
+compare_end(struct servers_job *job)
 {
 	struct report *r = job->report;
 	bool forward = job->settings->n_resolver_forward > 0;

@@ -27,7 +27,7 @@ enum { O_PROBE = 1 };
 static const struct opt opts[] = { { O_PROBE, "probe", OPT_NONE },
 	{ 0, NULL, OPT_NONE } };
 
-struct lines {
+struct conf_lines {
 	char **text;
 	size_t n, n_errors;
 	bool failed;
@@ -36,7 +36,7 @@ struct lines {
 static void
 on_log(void *arg, int level, const char *text)
 {
-	struct lines *l = arg;
+	struct conf_lines *l = arg;
 	char **p;
 
 	if (level > 4) /* LOG_WARNING */
@@ -52,7 +52,7 @@ on_log(void *arg, int level, const char *text)
 }
 
 static void
-print_lines(struct cli *c, struct json *j, const struct lines *l)
+conf_print_lines(struct cli *c, struct json *j, const struct conf_lines *l)
 {
 	size_t i;
 
@@ -68,7 +68,7 @@ print_lines(struct cli *c, struct json *j, const struct lines *l)
 }
 
 static bool
-print_probes(
+conf_probes(
     struct cli *c, struct json *j, const struct danevirke_settings *settings)
 {
 	struct probe p[PROBE_MAX];
@@ -100,7 +100,7 @@ print_probes(
 }
 
 static int
-check(struct cli *c, bool probe, struct lines *l)
+conf_check(struct cli *c, bool probe, struct conf_lines *l)
 {
 	struct danevirke_options o = { .size = sizeof o,
 		.config = c->config_abs,
@@ -129,11 +129,11 @@ check(struct cli *c, bool probe, struct lines *l)
 		json_bool(&j, "valid", e != NULL);
 		json_string(&j, "file", path);
 	}
-	print_lines(c, &j, l);
+	conf_print_lines(c, &j, l);
 	if (!c->json && e != NULL)
 		out_print("%s: no errors\n", path);
 	if (probe && e != NULL)
-		good &= print_probes(c, &j, c->dv->settings(e));
+		good &= conf_probes(c, &j, c->dv->settings(e));
 	if (c->json)
 		json_end_object(&j);
 	c->dv->close(e);
@@ -149,7 +149,7 @@ static int
 conf_run(struct cli *c, void *arg)
 {
 	const struct conf_job *job = arg;
-	struct lines l = { 0 };
+	struct conf_lines l = { 0 };
 	size_t i;
 	int status;
 
@@ -160,7 +160,7 @@ conf_run(struct cli *c, void *arg)
 		c->config = job->file;
 	if (cli_load(c) != 0 || cli_config(c) != 0)
 		return EXIT_UNTESTED;
-	status = check(c, job->probe, &l);
+	status = conf_check(c, job->probe, &l);
 	for (i = 0; i < l.n; i++)
 		free(l.text[i]);
 	free(l.text);

@@ -59,9 +59,9 @@ struct domain {
 	struct resolver_query *query;
 	struct event *timer;
 	struct timespec from;
-	struct job *job; /* name servers; NULL: none, or over */
-	size_t left;     /* tasks */
-	bool doubted;    /* the query is on_probe()'s */
+	struct servers_job *job; /* name servers; NULL: none, or over */
+	size_t left;             /* tasks */
+	bool doubted;            /* the query is on_probe()'s */
 };
 
 struct exam {
@@ -84,7 +84,7 @@ task_free(struct task *t)
 }
 
 static void
-clean(struct domain *d)
+exam_clean(struct domain *d)
 {
 	struct tasks *list[] = { &d->exam->waiting, &d->exam->running,
 		&d->exam->paused };
@@ -123,7 +123,7 @@ domain_end(struct domain *d)
 	    (double)(now.tv_nsec - d->from.tv_nsec) / 1e9;
 	lint_verdict(r);
 	d->report = NULL;
-	clean(d);
+	exam_clean(d);
 	event_active(x->pump, 0, 0);
 	x->done(x->arg, r);
 }
@@ -223,7 +223,7 @@ on_pause(int fd, short what, void *arg)
 
 /* Once more, in a while; false: it was that already. */
 static bool
-once_more(struct task *t)
+task_again(struct task *t)
 {
 	struct timeval tv = { .tv_sec = PAUSE_TIME };
 	struct exam *x = t->domain->exam;
@@ -253,7 +253,7 @@ on_session(void *arg, const struct starttls_result *s)
 		stream_finish(s->stream, QUIT_TIME);
 	else
 		stream_free(s->stream);
-	if (t->variant == V_FIRST && lint_not_now(s) && once_more(t))
+	if (t->variant == V_FIRST && lint_not_now(s) && task_again(t))
 		return;
 	t->tls[t->variant] = s->tls;
 	if (t->variant == V_FIRST) {
@@ -350,7 +350,7 @@ on_pump(int fd, short what, void *arg)
 /* --------------------------------------------------------------- the route */
 
 static bool
-addresses(struct domain *d)
+exam_addresses(struct domain *d)
 {
 	struct report *r = d->report;
 	const struct danevirke_answer *a = r->answer;
@@ -401,7 +401,7 @@ on_probe(void *arg, const struct danevirke_answer *a,
 
 /* Nothing at all is known of the domain: is it its own fault? */
 static bool
-doubt(struct domain *d)
+exam_doubt(struct domain *d)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.kind = DANEVIRKE_DOMAIN,
@@ -427,9 +427,9 @@ on_answer(void *arg, const struct danevirke_answer *a,
 	r->answer = a;
 	if (a == NULL)
 		r->error = strdup(err->text);
-	else if (!addresses(d))
+	else if (!exam_addresses(d))
 		r->no_memory = true;
-	if (a != NULL && doubt(d))
+	if (a != NULL && exam_doubt(d))
 		return;
 	if (a != NULL) {
 		lint_answer(r, &d->exam->o.lint);
@@ -489,7 +489,7 @@ exam_add(struct exam *x, const char *name, unsigned long n)
 	}
 	return true;
 err:
-	clean(d);
+	exam_clean(d);
 	return false;
 }
 
@@ -530,7 +530,7 @@ exam_free(struct exam *x)
 	if (x == NULL)
 		return;
 	while ((d = TAILQ_FIRST(&x->domains)) != NULL)
-		clean(d);
+		exam_clean(d);
 	servers_free(x->servers);
 	if (x->pump != NULL)
 		event_free(x->pump);

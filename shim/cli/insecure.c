@@ -25,7 +25,7 @@ static const char
 
 /* Is name in this zone? */
 static bool
-inside(const char *name, const char *zone)
+insecure_inside(const char *name, const char *zone)
 {
 	size_t n = strlen(name), m = strlen(zone);
 
@@ -35,7 +35,7 @@ inside(const char *name, const char *zone)
 
 /* What is wrong with this zone, in why, and the advice; NULL: nothing. */
 static const char *
-weakness(const struct zone_fact *f, char why[WHY_LEN])
+insecure_weakness(const struct zone_fact *f, char why[WHY_LEN])
 {
 	if (!f->asked)
 		return NULL;
@@ -68,28 +68,29 @@ weakness(const struct zone_fact *f, char why[WHY_LEN])
 
 /* The first zone, from the top, that is to blame for name. */
 static const char *
-blame(const struct report *r, const char *name, char why[WHY_LEN])
+insecure_blame(const struct report *r, const char *name, char why[WHY_LEN])
 {
 	const struct zone_fact *f, *best = NULL;
 	char text[WHY_LEN];
 	const char *advice = NULL;
 
 	for (f = r->zone; f < r->zone + r->n_zone; f++)
-		if (inside(name, f->name) && weakness(f, text) != NULL &&
+		if (insecure_inside(name, f->name) &&
+		    insecure_weakness(f, text) != NULL &&
 		    (best == NULL || strlen(f->name) < strlen(best->name)))
 			best = f;
 	why[0] = '\0';
 	if (best != NULL)
-		advice = weakness(best, why);
+		advice = insecure_weakness(best, why);
 	return advice != NULL ? advice : advice_sign;
 }
 
 static void
-say(struct report *r, enum severity severity, const char *row, const char *host,
-    const char *name, const char *what)
+insecure_say(struct report *r, enum severity severity, const char *row,
+    const char *host, const char *name, const char *what)
 {
 	char why[WHY_LEN];
-	const char *advice = blame(r, name, why);
+	const char *advice = insecure_blame(r, name, why);
 
 	lint_add(r, severity, row, host, NULL, advice, "%s%s%s", what,
 	    why[0] != '\0' ? ": " : "", why);
@@ -97,7 +98,7 @@ say(struct report *r, enum severity severity, const char *row, const char *host,
 
 /* RFC 5321 5.1, RFC 2181 10.3 */
 static void
-lint_alias(struct report *r, const struct danevirke_host *h)
+insecure_alias(struct report *r, const struct danevirke_host *h)
 {
 	const char *then = "senders do not ask for TLSA records, for DNSSEC "
 			   "does not protect the alias";
@@ -118,15 +119,15 @@ lint_alias(struct report *r, const struct danevirke_host *h)
 }
 
 static void
-lint_host(struct report *r, const struct danevirke_host *h)
+insecure_host(struct report *r, const struct danevirke_host *h)
 {
 	char owner[300], what[128];
 	bool alias = h->target != NULL && strcmp(h->target, h->name) != 0;
 
-	lint_alias(r, h);
+	insecure_alias(r, h);
 	if (h->would == DANEVIRKE_OPPORTUNISTIC &&
 	    h->state == DANEVIRKE_INSECURE && h->base == NULL && !alias)
-		say(r, SEV_WARNING, "Q05", h->name, h->name,
+		insecure_say(r, SEV_WARNING, "Q05", h->name, h->name,
 		    "DNSSEC does not protect its addresses, so senders do not "
 		    "even ask for TLSA records");
 	if (h->would == DANEVIRKE_HOST_DEFER ||
@@ -135,7 +136,7 @@ lint_host(struct report *r, const struct danevirke_host *h)
 	snprintf(owner, sizeof owner, "_%u._tcp.%s", h->port, h->name);
 	snprintf(what, sizeof what,
 	    "%zu TLSA records without DNSSEC: senders ignore them", h->n_tlsa);
-	say(r, SEV_PROBLEM, "Q05", h->name, owner, what);
+	insecure_say(r, SEV_PROBLEM, "Q05", h->name, owner, what);
 }
 
 void
@@ -148,11 +149,11 @@ lint_insecure(struct report *r)
 	if (a == NULL || a->n_hosts == 0 || r->own_dns)
 		return;
 	if (a->insecure_mx)
-		say(r, SEV_PROBLEM, "M06", NULL, a->domain,
+		insecure_say(r, SEV_PROBLEM, "M06", NULL, a->domain,
 		    "the MX records are not protected by DNSSEC, an attacker "
 		    "can name other hosts");
 	for (i = 0; i < a->n_hosts; i++)
-		lint_host(r, a->hosts[i]);
+		insecure_host(r, a->hosts[i]);
 	for (f = r->zone; f < r->zone + r->n_zone; f++)
 		if (f->ds > 0 && f->iterations > ITERATIONS_MAX)
 			lint_add(r, SEV_WARNING, "L15", NULL, NULL,

@@ -54,7 +54,7 @@ item_copy(const uint8_t *data, size_t len, struct blob *to)
 
 /* The library says whether it is sound, the bytes come from the file (U17). */
 static int
-from_cert(const struct blob *der, struct item *it)
+item_cert(const struct blob *der, struct item *it)
 {
 	gnutls_datum_t d = { der->data, (unsigned)der->len };
 	gnutls_x509_crt_t crt;
@@ -77,7 +77,7 @@ from_cert(const struct blob *der, struct item *it)
 }
 
 static int
-from_request(const struct blob *der, struct item *it)
+item_request(const struct blob *der, struct item *it)
 {
 	gnutls_datum_t d = { der->data, (unsigned)der->len };
 	gnutls_x509_crq_t crq;
@@ -97,7 +97,7 @@ from_request(const struct blob *der, struct item *it)
 }
 
 static int
-from_public(const struct blob *der, struct item *it)
+item_public(const struct blob *der, struct item *it)
 {
 	gnutls_datum_t d = { der->data, (unsigned)der->len };
 	gnutls_pubkey_t pub;
@@ -114,7 +114,7 @@ from_public(const struct blob *der, struct item *it)
 /* A private key holds no subjectPublicKeyInfo: the library makes the one that
  * a certificate for it will have. */
 static int
-from_private(
+item_private(
     const gnutls_datum_t *d, gnutls_x509_crt_fmt_t fmt, struct item *it)
 {
 	gnutls_privkey_t key = NULL;
@@ -155,7 +155,7 @@ item_new(struct items *s, const char *path, int line, int place)
 }
 
 static int
-read_der(
+item_read_der(
     struct cli *c, const char *path, const struct blob *file, struct items *s)
 {
 	gnutls_datum_t d = { file->data, (unsigned)file->len };
@@ -165,9 +165,9 @@ read_der(
 		cli_error(c, "out of memory");
 		return -1;
 	}
-	if (from_cert(file, it) == 0 || from_request(file, it) == 0 ||
-	    from_public(file, it) == 0 ||
-	    from_private(&d, GNUTLS_X509_FMT_DER, it) == 0)
+	if (item_cert(file, it) == 0 || item_request(file, it) == 0 ||
+	    item_public(file, it) == 0 ||
+	    item_private(&d, GNUTLS_X509_FMT_DER, it) == 0)
 		return 0;
 	cli_error(c,
 	    "%s: neither PEM nor a certificate, request or key in "
@@ -177,7 +177,7 @@ read_der(
 }
 
 static bool
-is_private(const struct pem *p)
+item_is_private(const struct pem *p)
 {
 	return pem_is(p, "PRIVATE KEY") || pem_is(p, "RSA PRIVATE KEY") ||
 	    pem_is(p, "EC PRIVATE KEY");
@@ -185,36 +185,37 @@ is_private(const struct pem *p)
 
 /* A private key as PEM again, for its label says what is inside. */
 static int
-private_block(const struct pem *p, const struct blob *file, struct item *it)
+item_private_block(
+    const struct pem *p, const struct blob *file, struct item *it)
 {
 	const char *label = p->label - strlen("-----BEGIN ");
 	gnutls_datum_t d;
 
 	d.data = file->data + (label - (const char *)file->data);
 	d.size = (unsigned)(file->data + file->len - d.data);
-	return from_private(&d, GNUTLS_X509_FMT_PEM, it);
+	return item_private(&d, GNUTLS_X509_FMT_PEM, it);
 }
 
 /* 1: not something with a public key, such as EC PARAMETERS */
 static int
-from_block(const struct pem *p, const struct blob *file, struct item *it)
+item_block(const struct pem *p, const struct blob *file, struct item *it)
 {
 	if (pem_is(p, "CERTIFICATE") || pem_is(p, "X509 CERTIFICATE"))
-		return from_cert(&p->body, it);
+		return item_cert(&p->body, it);
 	if (pem_is(p, "CERTIFICATE REQUEST") ||
 	    pem_is(p, "NEW CERTIFICATE REQUEST"))
-		return from_request(&p->body, it);
+		return item_request(&p->body, it);
 	if (pem_is(p, "PUBLIC KEY"))
-		return from_public(&p->body, it);
-	if (is_private(p))
-		return p->body.len == 0 ? -1 : private_block(p, file, it);
+		return item_public(&p->body, it);
+	if (item_is_private(p))
+		return p->body.len == 0 ? -1 : item_private_block(p, file, it);
 	return pem_is(p, "ENCRYPTED PRIVATE KEY") ? -1 : 1;
 }
 
 /* Beside certificates a key of the same file, as some servers want them, says
  * nothing new: certificates only, counted anew. */
 static void
-certs_only(struct items *s, size_t first)
+item_certs_only(struct items *s, size_t first)
 {
 	size_t i, n = first;
 
@@ -235,7 +236,7 @@ certs_only(struct items *s, size_t first)
 }
 
 static int
-read_blocks(struct cli *c, const char *path, const struct blob *file,
+item_read_blocks(struct cli *c, const char *path, const struct blob *file,
     const struct pem *pem, size_t n, struct items *s)
 {
 	size_t i, first = s->n;
@@ -248,7 +249,7 @@ read_blocks(struct cli *c, const char *path, const struct blob *file,
 			cli_error(c, "out of memory");
 			return -1;
 		}
-		if ((r = from_block(&pem[i], file, it)) == 0)
+		if ((r = item_block(&pem[i], file, it)) == 0)
 			continue;
 		if (r < 0) {
 			cli_error(c, "%s: line %d: %.*s: cannot be read: %s",
@@ -264,7 +265,7 @@ read_blocks(struct cli *c, const char *path, const struct blob *file,
 		}
 		s->n--; /* nothing was allocated for it */
 	}
-	certs_only(s, first);
+	item_certs_only(s, first);
 	if (s->n > first)
 		return 0;
 	cli_error(c, "%s: no certificate, request or key in it", path);
@@ -285,9 +286,9 @@ item_read(struct cli *c, const char *path, struct items *s)
 	if (pem_read(&file, &pem, &n, why, sizeof why) != 0)
 		cli_error(c, "%s: %s", path, why);
 	else if (n > 0)
-		ret = read_blocks(c, path, &file, pem, n, s);
+		ret = item_read_blocks(c, path, &file, pem, n, s);
 	else
-		ret = read_der(c, path, &file, s);
+		ret = item_read_der(c, path, &file, s);
 	pem_free(pem, n);
 	blob_free(&file);
 	return ret;

@@ -201,7 +201,7 @@ cli_host(struct cli *c, const char *value, char name[256])
 }
 
 static void
-usage(void)
+main_usage(void)
 {
 	size_t i;
 
@@ -215,7 +215,7 @@ usage(void)
 
 /* Descriptors 0 to 2 must be open, or a socket would become one of them. */
 static void
-streams_open(void)
+main_streams(void)
 {
 	int fd;
 
@@ -227,7 +227,7 @@ streams_open(void)
 }
 
 static void
-environment(struct cli *c)
+main_environment(struct cli *c)
 {
 	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
 
@@ -238,7 +238,7 @@ environment(struct cli *c)
 }
 
 static int
-run(struct cli *c, int argc, char **argv)
+main_run(struct cli *c, int argc, char **argv)
 {
 	size_t i;
 	int at;
@@ -249,7 +249,7 @@ run(struct cli *c, int argc, char **argv)
 		    "lists them");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
-		usage();
+		main_usage();
 		return EXIT_GOOD;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
@@ -280,10 +280,10 @@ main(int argc, char **argv)
 	struct cli c = { 0 };
 	int status;
 
-	streams_open();
+	main_streams();
 	signal(SIGPIPE, SIG_IGN); /* out_end() sees to it */
-	environment(&c);
-	status = out_end(&c, run(&c, argc, argv));
+	main_environment(&c);
+	status = out_end(&c, main_run(&c, argc, argv));
 	resolver_free(c.resolver);
 	if (c.base != NULL)
 		event_base_free(c.base);

@@ -18,18 +18,18 @@
 enum section { ANSWER, AUTHORITY, ADDITIONAL };
 
 /* One record, where it lies. */
-struct record {
+struct message_record {
 	struct wire owner;
 	size_t rdata, len;
 	enum section section;
 	int type;
 };
 
-struct reader {
+struct message_reader {
 	struct arena *arena;
 	const uint8_t *pkt;
 	size_t len, at;
-	struct record *rec;
+	struct message_record *rec;
 	size_t n;
 };
 
@@ -108,7 +108,7 @@ message_query(
 
 /* A name inside RDATA at off, in lower case; the offset behind it or 0. */
 static size_t
-name_copy(const struct reader *r, size_t off, uint8_t **to)
+name_copy(const struct message_reader *r, size_t off, uint8_t **to)
 {
 	struct wire w;
 
@@ -134,7 +134,8 @@ names_inside(int type, size_t *skip, size_t *names)
 
 /* RFC 4034 6.2; false: malformed or no memory. */
 static bool
-rdata_read(const struct reader *r, const struct record *rec, struct rdata *out)
+rdata_read(const struct message_reader *r, const struct message_record *rec,
+    struct rdata *out)
 {
 	size_t skip, names, off = rec->rdata, end = off + rec->len;
 	uint8_t *p;
@@ -178,7 +179,8 @@ rdata_sort(struct rdata *rr, size_t *n)
 }
 
 static bool
-covers(const struct reader *r, const struct record *rec, int type)
+covers(
+    const struct message_reader *r, const struct message_record *rec, int type)
 {
 	return rec->type == TYPE_RRSIG && rec->len >= 18 &&
 	    (int)get16(r->pkt + rec->rdata) == type;
@@ -186,10 +188,10 @@ covers(const struct reader *r, const struct record *rec, int type)
 
 /* All records of this owner and type in a section, and their signatures. */
 static bool
-collect(const struct reader *r, enum section section, const struct wire *owner,
-    int type, struct rrset *out)
+collect(const struct message_reader *r, enum section section,
+    const struct wire *owner, int type, struct rrset *out)
 {
-	const struct record *rec;
+	const struct message_record *rec;
 	size_t n = 0, n_sig = 0;
 
 	for (rec = r->rec; rec < r->rec + r->n; rec++) {
@@ -225,7 +227,8 @@ collect(const struct reader *r, enum section section, const struct wire *owner,
 
 /* The record at r->at, and r->at behind it. */
 static bool
-record_read(struct reader *r, enum section section, struct record *rec)
+record_read(
+    struct message_reader *r, enum section section, struct message_record *rec)
 {
 	const uint8_t *p;
 
@@ -245,7 +248,7 @@ record_read(struct reader *r, enum section section, struct record *rec)
 }
 
 static bool
-records_read(struct reader *r)
+records_read(struct message_reader *r)
 {
 	const uint8_t *head = r->pkt;
 	enum section s;
@@ -263,9 +266,9 @@ records_read(struct reader *r)
 
 /* What stands beside the answer: a delegation, a denial. */
 static bool
-authority_read(const struct reader *r, struct reply *out)
+authority_read(const struct message_reader *r, struct reply *out)
 {
-	const struct record *rec;
+	const struct message_record *rec;
 	bool denial = false, signature = false;
 	unsigned i;
 
@@ -295,8 +298,8 @@ authority_read(const struct reader *r, struct reply *out)
 
 /* Header and question (RFC 1035 4.1.1, 4.1.2). */
 static enum message
-head_read(struct reader *r, const struct wire *name, int type, uint16_t id,
-    struct reply *out)
+head_read(struct message_reader *r, const struct wire *name, int type,
+    uint16_t id, struct reply *out)
 {
 	const uint8_t *p = r->pkt;
 	struct wire w;
@@ -326,7 +329,7 @@ enum message
 message_read(struct arena *a, const uint8_t *pkt, size_t len,
     const struct wire *name, int type, uint16_t id, struct reply *out)
 {
-	struct reader r = { .arena = a, .pkt = pkt, .len = len };
+	struct message_reader r = { .arena = a, .pkt = pkt, .len = len };
 	enum message m;
 
 	memset(out, 0, sizeof *out);

@@ -11,12 +11,12 @@
 
 enum { COMMON_HELP = 60, COMMON_JSON, COMMON_MODULE, COMMON_CONFIG };
 
-static const struct opt common[] = { { COMMON_HELP, "help", OPT_NONE },
+static const struct opt option_commons[] = { { COMMON_HELP, "help", OPT_NONE },
 	{ COMMON_JSON, "json", OPT_NONE }, { COMMON_MODULE, "module", OPT_ONE },
 	{ COMMON_CONFIG, "config", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
 static const struct opt *
-find(const struct opt *o, const char *name, size_t len)
+option_find(const struct opt *o, const char *name, size_t len)
 {
 	for (; o != NULL && o->name != NULL; o++)
 		if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
@@ -26,7 +26,7 @@ find(const struct opt *o, const char *name, size_t len)
 
 /* Fills p->value for option o, whose text behind "=" is given or NULL. */
 static int
-take_value(struct optparse *p, const struct opt *o, const char *given)
+option_value(struct optparse *p, const struct opt *o, const char *given)
 {
 	uint64_t bit = (uint64_t)1 << (o->id & 63);
 
@@ -51,7 +51,7 @@ take_value(struct optparse *p, const struct opt *o, const char *given)
 }
 
 static int
-common_option(struct optparse *p, int id)
+option_common(struct optparse *p, int id)
 {
 	switch (id) {
 	case COMMON_HELP:
@@ -92,7 +92,7 @@ opt_next(struct optparse *p)
 		return OPT_OPERAND;
 	}
 	if (strcmp(arg, "-h") == 0)
-		return common_option(p, COMMON_HELP);
+		return option_common(p, COMMON_HELP);
 	if (arg[1] != '-') {
 		cli_error(c,
 		    "%s: no such option; danevirke %s --help lists "
@@ -102,17 +102,17 @@ opt_next(struct optparse *p)
 	}
 	eq = strchr(arg, '=');
 	len = eq == NULL ? strlen(arg + 2) : (size_t)(eq - arg - 2);
-	if ((o = find(p->opts, arg + 2, len)) == NULL &&
-	    (o = find(common, arg + 2, len)) == NULL) {
+	if ((o = option_find(p->opts, arg + 2, len)) == NULL &&
+	    (o = option_find(option_commons, arg + 2, len)) == NULL) {
 		cli_error(c,
 		    "%s: no such option; danevirke %s --help lists "
 		    "them",
 		    arg, c->cmd->name);
 		return OPT_BAD;
 	}
-	if (take_value(p, o, eq == NULL ? NULL : eq + 1) != 0)
+	if (option_value(p, o, eq == NULL ? NULL : eq + 1) != 0)
 		return OPT_BAD;
-	return o->id >= COMMON_HELP ? common_option(p, o->id) : o->id;
+	return o->id >= COMMON_HELP ? option_common(p, o->id) : o->id;
 }
 
 int

@@ -124,7 +124,7 @@ pem_is(const struct pem *p, const char *label)
 
 /* If the line is "-----WORD LABEL-----", its label. */
 static bool
-boundary(const char *line, size_t len, const char *word, const char **label,
+pem_boundary(const char *line, size_t len, const char *word, const char **label,
     size_t *label_len)
 {
 	size_t n = strlen(word);
@@ -142,7 +142,7 @@ boundary(const char *line, size_t len, const char *word, const char **label,
 }
 
 static int
-block_end(struct pem *p, const char *body, const char *end, const char *label,
+pem_end(struct pem *p, const char *body, const char *end, const char *label,
     size_t label_len, char *why, size_t len)
 {
 	if (label_len != p->label_len ||
@@ -164,7 +164,7 @@ block_end(struct pem *p, const char *body, const char *end, const char *label,
 }
 
 static struct pem *
-block_new(
+pem_new(
     struct pem **list, size_t *n, int line, const char *label, size_t label_len)
 {
 	struct pem *p;
@@ -199,18 +199,18 @@ pem_read(
 			s += 3;
 		if ((nl = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			nl = end;
-		if (boundary(s, (size_t)(nl - s), "-----BEGIN ", &label,
+		if (pem_boundary(s, (size_t)(nl - s), "-----BEGIN ", &label,
 			&label_len)) {
 			if (open != NULL)
 				break;
-			if ((open = block_new(
+			if ((open = pem_new(
 				 &list, n, line, label, label_len)) == NULL) {
 				snprintf(why, len, "out of memory");
 				goto bad;
 			}
 			body = nl < end ? nl + 1 : end;
-		} else if (boundary(s, (size_t)(nl - s), "-----END ", &label,
-			       &label_len)) {
+		} else if (pem_boundary(s, (size_t)(nl - s), "-----END ",
+			       &label, &label_len)) {
 			if (open == NULL) {
 				snprintf(why, len,
 				    "line %d: END %.*s without "
@@ -218,7 +218,7 @@ pem_read(
 				    line, (int)(label_len & 63), label);
 				goto bad;
 			}
-			if (block_end(
+			if (pem_end(
 				open, body, s, label, label_len, why, len) != 0)
 				goto bad;
 			open = NULL;

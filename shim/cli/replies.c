@@ -48,7 +48,7 @@ reply_say(struct server *s, const char *advice, const char *fmt, ...)
 
 /* "TLSA _25._tcp.mx.example.org, MX example.org and 2 more" */
 static const char *
-list(const struct group *g, const bool hit[], char buf[LIST_LEN])
+reply_list(const struct group *g, const bool hit[], char buf[LIST_LEN])
 {
 	char name[NAME_LEN], type[16];
 	size_t i, n = 0, used = 0;
@@ -70,7 +70,7 @@ list(const struct group *g, const bool hit[], char buf[LIST_LEN])
 }
 
 static size_t
-count(const struct group *g, const bool hit[])
+reply_count(const struct group *g, const bool hit[])
 {
 	size_t i, n = 0;
 
@@ -83,7 +83,7 @@ count(const struct group *g, const bool hit[])
 
 /* An answer, or a denial. */
 static bool
-answered(const struct ask *a)
+reply_answered(const struct ask *a)
 {
 	return a->state == ASK_REPLY &&
 	    (a->reply.rcode == RCODE_NOERROR ||
@@ -96,7 +96,7 @@ reply_counts(const struct server *s, size_t i)
 {
 	const struct ask *a = &s->ask[i];
 
-	if (!answered(a))
+	if (!reply_answered(a))
 		return false;
 	if (a->reply.aa)
 		return true;
@@ -111,7 +111,7 @@ reply_counts(const struct server *s, size_t i)
 
 /* Nothing at all came; true: that was said. */
 static bool
-mute(struct server *s)
+reply_mute(struct server *s)
 {
 	const struct group *g = s->group;
 	int error = 0;
@@ -136,7 +136,7 @@ mute(struct server *s)
 }
 
 static void
-silent(struct server *s)
+reply_silent(struct server *s)
 {
 	bool open[QUESTIONS_MAX] = { false }, bad[QUESTIONS_MAX] = { false };
 	char buf[LIST_LEN];
@@ -147,17 +147,17 @@ silent(struct server *s)
 		    s->ask[i].state == ASK_ERROR;
 		bad[i] = s->ask[i].state == ASK_GARBAGE;
 	}
-	if (count(s->group, open) > 0)
+	if (reply_count(s->group, open) > 0)
 		reply_say(s, advice_answer,
 		    "answers others, but no question for %s",
-		    list(s->group, open, buf));
-	if (count(s->group, bad) > 0 && s->job->octets > 0)
+		    reply_list(s->group, open, buf));
+	if (reply_count(s->group, bad) > 0 && s->job->octets > 0)
 		reply_say(s, advice_answer, "sends what is no DNS reply to %s",
-		    list(s->group, bad, buf));
+		    reply_list(s->group, bad, buf));
 }
 
 static void
-refusing(struct server *s, int rcode)
+reply_refusing(struct server *s, int rcode)
 {
 	const struct group *g = s->group;
 	bool hit[QUESTIONS_MAX] = { false };
@@ -169,21 +169,21 @@ refusing(struct server *s, int rcode)
 		hit[i] = s->ask[i].state == ASK_REPLY &&
 		    s->ask[i].reply.rcode == rcode;
 	}
-	if (count(g, hit) == 0)
+	if (reply_count(g, hit) == 0)
 		return;
-	if (count(g, hit) == replies)
+	if (reply_count(g, hit) == replies)
 		reply_say(s, advice_lame,
 		    "answers %s to every question: it does not serve %s "
 		    "(lame)",
 		    rcode_name(rcode, name), g->zone->text);
 	else
 		reply_say(s, advice_answer, "answers %s to %s",
-		    rcode_name(rcode, name), list(g, hit, buf));
+		    rcode_name(rcode, name), reply_list(g, hit, buf));
 }
 
 /* It knows of the zone by hearsay, or not at all. */
 static void
-lame(struct server *s)
+reply_lame(struct server *s)
 {
 	const struct group *g = s->group;
 	bool hit[QUESTIONS_MAX] = { false };
@@ -191,19 +191,19 @@ lame(struct server *s)
 	size_t i, replies = 0;
 
 	for (i = 0; i < g->n_q; i++) {
-		replies += answered(&s->ask[i]);
-		hit[i] = answered(&s->ask[i]) && !reply_counts(s, i);
+		replies += reply_answered(&s->ask[i]);
+		hit[i] = reply_answered(&s->ask[i]) && !reply_counts(s, i);
 	}
-	if (count(g, hit) == 0)
+	if (reply_count(g, hit) == 0)
 		return;
-	if (count(g, hit) == replies)
+	if (reply_count(g, hit) == replies)
 		reply_say(s, advice_lame,
 		    "does not serve %s%s (lame): no answer of it is "
 		    "authoritative",
 		    g->delegation ? "the zone above " : "", g->zone->text);
 	else
 		reply_say(s, advice_answer, "is not authoritative for %s",
-		    list(g, hit, buf));
+		    reply_list(g, hit, buf));
 }
 
 void
@@ -211,26 +211,26 @@ reply_judge(struct server *s)
 {
 	int rcode;
 
-	if (!s->over || (s->mute = mute(s)))
+	if (!s->over || (s->mute = reply_mute(s)))
 		return;
-	silent(s);
+	reply_silent(s);
 	for (rcode = 1; rcode < 16; rcode++)
 		if (rcode != RCODE_NXDOMAIN)
-			refusing(s, rcode);
-	lame(s);
+			reply_refusing(s, rcode);
+	reply_lame(s);
 }
 
 /* -------------------------------------------------------------- signatures */
 
 static time_t
-now_of(const struct job *job)
+reply_now(const struct servers_job *job)
 {
 	return job->o->lint.now != 0 ? job->o->lint.now : job->report->when;
 }
 
 /* The same octets are verified once, whichever servers send them. */
 static bool
-verified(const struct server *s, size_t i, const struct rrset *keys)
+reply_verified(const struct server *s, size_t i, const struct rrset *keys)
 {
 	const struct group *g = s->group;
 	const struct server *other;
@@ -245,14 +245,15 @@ verified(const struct server *s, size_t i, const struct rrset *keys)
 }
 
 static enum signature
-check(struct server *s, size_t i, const struct rrset *keys, uint32_t *until)
+reply_check(
+    struct server *s, size_t i, const struct rrset *keys, uint32_t *until)
 {
 	enum signature k;
 
-	if (verified(s, i, keys))
+	if (reply_verified(s, i, keys))
 		return SIGNATURE_GOOD;
 	k = signature_check(&s->ask[i].reply.answer, &s->group->zone->name,
-	    keys, now_of(s->job), &s->job->verify, until);
+	    keys, reply_now(s->job), &s->job->verify, until);
 	s->by[i] = k == SIGNATURE_GOOD ? keys : NULL;
 	return k;
 }
@@ -286,7 +287,7 @@ judge_keys(struct server *s, const struct rrset **own)
 		    z->text);
 		return;
 	}
-	s->sig[Q_DNSKEY] = check(s, Q_DNSKEY, named, &until);
+	s->sig[Q_DNSKEY] = reply_check(s, Q_DNSKEY, named, &until);
 	if (s->sig[Q_DNSKEY] > SIGNATURE_UNTOLD)
 		return;
 	*own = keys;
@@ -309,7 +310,7 @@ judge_one(struct server *s, size_t i, const struct rrset *keys, uint32_t *until)
 	else if (r->answer.n_sig == 0)
 		s->sig[i] = SIGNATURE_NONE;
 	else if (keys != NULL)
-		s->sig[i] = check(s, i, keys, until);
+		s->sig[i] = reply_check(s, i, keys, until);
 }
 
 static void
@@ -340,9 +341,9 @@ say_signatures(struct server *s, const uint32_t until[])
 				memcpy(end + strlen(end), ": ", 3);
 			}
 		}
-		if (count(s->group, hit) > 0)
+		if (reply_count(s->group, hit) > 0)
 			reply_say(s, advice_signature, "%s %s%s", words[k], end,
-			    list(s->group, hit, buf));
+			    reply_list(s->group, hit, buf));
 	}
 }
 
@@ -362,7 +363,7 @@ reply_signatures(struct group *g)
 			continue;
 		memset(until, 0, sizeof until);
 		if (s->sig[Q_DNSKEY] == SIGNATURE_ENDED)
-			check(s, Q_DNSKEY, &s->ask[Q_DNSKEY].reply.answer,
+			reply_check(s, Q_DNSKEY, &s->ask[Q_DNSKEY].reply.answer,
 			    &until[Q_DNSKEY]);
 		for (i = 0; i < g->n_q; i++)
 			judge_one(s, i,

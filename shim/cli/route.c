@@ -32,7 +32,7 @@ static const struct opt opts[] = { { O_HOST, "host", OPT_MANY },
 	{ O_PORT, "port", OPT_ONE }, { O_PROFILE, "profile", OPT_ONE },
 	{ O_LIMIT, "limit", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
-struct job {
+struct route_job {
 	struct danevirke_question *q;
 	size_t n;
 	unsigned long port, limit;
@@ -51,7 +51,7 @@ outcome_word(enum danevirke_outcome o)
 	return words[(unsigned)o <= DANEVIRKE_LOOP ? o : DANEVIRKE_DEFER];
 }
 
-static const struct action {
+static const struct route_action {
 	const char *word, *text;
 } actions[] = {
 	[DANEVIRKE_HOST_DEFER] = { "defer", "not used now" },
@@ -62,7 +62,7 @@ static const struct action {
 	    "TLS required, the certificate must match TLSA" },
 };
 
-static const struct action *
+static const struct route_action *
 action_of(enum danevirke_action a)
 {
 	return &actions[(unsigned)a <= DANEVIRKE_AUTHENTICATE ?
@@ -81,7 +81,7 @@ verdict(struct cli *c, const struct danevirke_answer *a,
 
 /* How many octets of usage, selector and matching type a record has (Q06). */
 static unsigned
-octets(const struct danevirke_host *h, size_t i)
+route_octets(const struct danevirke_host *h, size_t i)
 {
 	if (h->size < offsetof(struct danevirke_host, tlsa_octets) +
 		    sizeof h->tlsa_octets ||
@@ -92,7 +92,7 @@ octets(const struct danevirke_host *h, size_t i)
 
 /* NULL: there was no lookup that could have a state. */
 static const char *
-tlsa_state(const struct danevirke_host *h)
+route_tlsa_state(const struct danevirke_host *h)
 {
 	if (h->size > offsetof(struct danevirke_host, tlsa_asked) &&
 	    h->tlsa_asked == 0)
@@ -101,7 +101,7 @@ tlsa_state(const struct danevirke_host *h)
 }
 
 static void
-json_octet(struct json *j, const char *name, uint8_t value, bool there)
+route_json_octet(struct json *j, const char *name, uint8_t value, bool there)
 {
 	if (there)
 		json_int(j, name, value);
@@ -110,18 +110,18 @@ json_octet(struct json *j, const char *name, uint8_t value, bool there)
 }
 
 static void
-json_tlsa(struct json *j, const struct danevirke_host *h, size_t i)
+route_json_tlsa(struct json *j, const struct danevirke_host *h, size_t i)
 {
 	const struct danevirke_tlsa *t = &h->tlsa[i];
-	unsigned n = octets(h, i);
+	unsigned n = route_octets(h, i);
 	char name[64];
 
 	record_name((uint8_t[3]){ t->usage, t->selector, t->matching }, name,
 	    sizeof name);
 	json_object(j, NULL);
-	json_octet(j, "usage", t->usage, n > 0);
-	json_octet(j, "selector", t->selector, n > 1);
-	json_octet(j, "matching", t->matching, n > 2);
+	route_json_octet(j, "usage", t->usage, n > 0);
+	route_json_octet(j, "selector", t->selector, n > 1);
+	route_json_octet(j, "matching", t->matching, n > 2);
 	json_string(j, "name", n > 2 ? name : NULL);
 	json_hex(j, "data", t->data, t->len);
 	json_bool(j, "usable", t->usable == 1);
@@ -131,7 +131,7 @@ json_tlsa(struct json *j, const struct danevirke_host *h, size_t i)
 }
 
 static void
-json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
+route_json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
     const struct danevirke_host *h)
 {
 	size_t i;
@@ -153,10 +153,10 @@ json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	for (i = 0; i < h->n_names; i++)
 		json_string(j, NULL, h->names[i]);
 	json_end_array(j);
-	json_string(j, "tlsa_state", tlsa_state(h));
+	json_string(j, "tlsa_state", route_tlsa_state(h));
 	json_array(j, "tlsa");
 	for (i = 0; i < h->n_tlsa; i++)
-		json_tlsa(j, h, i);
+		route_json_tlsa(j, h, i);
 	json_end_array(j);
 	json_string(j, "result", c->dv->result_name(h->result));
 	json_string(j, "reason", h->reason);
@@ -164,7 +164,7 @@ json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 }
 
 static void
-json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
+route_json(struct cli *c, struct json *j, const struct danevirke_answer *a)
 {
 	size_t i;
 
@@ -184,18 +184,18 @@ json_answer(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	json_string(j, "reason", a->reason);
 	json_array(j, "hosts");
 	for (i = 0; i < a->n_hosts; i++)
-		json_host(c, j, a, a->hosts[i]);
+		route_json_host(c, j, a, a->hosts[i]);
 	json_end_array(j);
 	json_end_object(j);
 }
 
 /* "TLSA 3 1 1 HEX (DANE-EE SPKI SHA2-256)", or as much as there is. */
 static void
-print_record(const struct danevirke_host *h, size_t i)
+route_record(const struct danevirke_host *h, size_t i)
 {
 	const struct danevirke_tlsa *t = &h->tlsa[i];
 	const uint8_t kind[3] = { t->usage, t->selector, t->matching };
-	unsigned n = octets(h, i), k;
+	unsigned n = route_octets(h, i), k;
 	char name[64], *hex;
 
 	out_print("    TLSA");
@@ -212,14 +212,14 @@ print_record(const struct danevirke_host *h, size_t i)
 }
 
 static void
-print_tlsa(struct cli *c, const struct danevirke_host *h)
+route_tlsa(struct cli *c, const struct danevirke_host *h)
 {
 	const struct danevirke_tlsa *t;
 	size_t i;
 
 	for (i = 0; i < h->n_tlsa; i++) {
 		t = &h->tlsa[i];
-		print_record(h, i);
+		route_record(h, i);
 		/* Q05: shown, but they do not count */
 		if (h->tlsa_state != DANEVIRKE_SECURE)
 			out_colour(c, OUT_WARN, "ignored: insecure");
@@ -233,7 +233,7 @@ print_tlsa(struct cli *c, const struct danevirke_host *h)
 }
 
 static void
-print_host(struct cli *c, const struct danevirke_answer *a,
+route_host(struct cli *c, const struct danevirke_answer *a,
     const struct danevirke_host *h)
 {
 	char beside[256];
@@ -260,11 +260,11 @@ print_host(struct cli *c, const struct danevirke_answer *a,
 			out_print(" %s", h->names[i]);
 		out_print("%s\n", h->n_names == 0 ? " none" : "");
 	}
-	print_tlsa(c, h);
+	route_tlsa(c, h);
 }
 
 static void
-print_answer(
+route_text(
     struct cli *c, const struct danevirke_answer *a, enum danevirke_kind kind)
 {
 	const char *word = outcome_word(a->outcome);
@@ -285,11 +285,11 @@ print_answer(
 	    level_name(a->level), a->exception == NULL ? "" : ", exception: ",
 	    a->exception == NULL ? "" : a->exception);
 	for (i = 0; i < a->n_hosts; i++)
-		print_host(c, a, a->hosts[i]);
+		route_host(c, a, a->hosts[i]);
 }
 
 static int
-ask_all(struct cli *c, const struct danevirke *e, struct job *job)
+route_ask(struct cli *c, const struct danevirke *e, struct route_job *job)
 {
 	struct danevirke_error err = { 0, "" };
 	const struct danevirke_answer *a;
@@ -318,9 +318,9 @@ ask_all(struct cli *c, const struct danevirke *e, struct job *job)
 		if (a->outcome != DANEVIRKE_ROUTE && status == EXIT_GOOD)
 			status = EXIT_PROBLEM;
 		if (c->json)
-			json_answer(c, &j, a);
+			route_json(c, &j, a);
 		else
-			print_answer(c, a, job->q[i].kind);
+			route_text(c, a, job->q[i].kind);
 		c->dv->release(a);
 		if (!c->json && !out_flush())
 			break;
@@ -333,8 +333,8 @@ ask_all(struct cli *c, const struct danevirke *e, struct job *job)
 }
 
 static int
-add_question(
-    struct cli *c, struct job *job, enum danevirke_kind kind, const char *name)
+route_add(struct cli *c, struct route_job *job, enum danevirke_kind kind,
+    const char *name)
 {
 	struct danevirke_question *q;
 
@@ -352,7 +352,7 @@ add_question(
 
 /* "--host A B" is meant to be two hosts, and would be a host and a domain. */
 static bool
-one_kind(struct cli *c, const struct job *job)
+route_one_kind(struct cli *c, const struct route_job *job)
 {
 	size_t i;
 
@@ -372,7 +372,7 @@ one_kind(struct cli *c, const struct job *job)
 static int
 route_run(struct cli *c, void *arg)
 {
-	struct job *job = arg;
+	struct route_job *job = arg;
 	struct danevirke *e;
 	size_t i;
 	int status;
@@ -381,7 +381,7 @@ route_run(struct cli *c, void *arg)
 		return cli_error(c,
 		    "no name: want a mail domain, or --host "
 		    "NAME");
-	if (!one_kind(c, job))
+	if (!route_one_kind(c, job))
 		return EXIT_UNTESTED;
 	if ((e = cli_open(c, NULL)) == NULL)
 		return EXIT_UNTESTED;
@@ -393,7 +393,7 @@ route_run(struct cli *c, void *arg)
 			job->q[i].port = (uint16_t)job->port;
 			job->q[i].profile = job->profile;
 		}
-		status = ask_all(c, e, job);
+		status = route_ask(c, e, job);
 	}
 	c->dv->close(e);
 	return status;
@@ -402,11 +402,11 @@ route_run(struct cli *c, void *arg)
 static int
 route_option(struct cli *c, void *arg, int id, const char *value)
 {
-	struct job *job = arg;
+	struct route_job *job = arg;
 
 	switch (id) {
 	case O_HOST:
-		return add_question(c, job, DANEVIRKE_RELAY, value);
+		return route_add(c, job, DANEVIRKE_RELAY, value);
 	case O_PORT:
 		return opt_number(c, "port", value, 1, 65535, &job->port);
 	case O_LIMIT:
@@ -415,13 +415,13 @@ route_option(struct cli *c, void *arg, int id, const char *value)
 		job->profile = value;
 		return 0;
 	}
-	return add_question(c, job, DANEVIRKE_DOMAIN, value);
+	return route_add(c, job, DANEVIRKE_DOMAIN, value);
 }
 
 int
 cmd_route(struct cli *c)
 {
-	struct job job = { .port = 25, .limit = 120 };
+	struct route_job job = { .port = 25, .limit = 120 };
 	int status = opt_run(c, opts, route_option, route_run, &job);
 
 	free(job.q);

@@ -16,13 +16,13 @@
 struct servers {
 	const struct exam_options *o;
 	struct ub_ctx *ctx;
-	struct job *jobs;
+	struct servers_job *jobs;
 	size_t n_talk;
 };
 
 struct lookup {
 	struct lookup *next, **prev;
-	struct job *job;
+	struct servers_job *job;
 	struct wire name;
 	int type;
 	lookup_got *got;
@@ -33,8 +33,8 @@ struct lookup {
 	struct reply reply;
 };
 
-static void step(struct job *);
-static void talk_to_others(struct servers *, const struct job *);
+static void servers_step(struct servers_job *);
+static void talk_to_others(struct servers *, const struct servers_job *);
 
 /* ---------------------------------------------------------------- lookups */
 
@@ -113,18 +113,18 @@ static void
 on_lookup(int fd, short what, void *arg)
 {
 	struct lookup *l = arg;
-	struct job *job = l->job;
+	struct servers_job *job = l->job;
 
 	(void)fd;
 	(void)what;
 	l->got(job, l->arg, l->good ? &l->reply : NULL);
 	lookup_free(l);
 	job->pending--;
-	step(job);
+	servers_step(job);
 }
 
 void
-servers_lookup(struct job *job, const struct wire *name, int type,
+servers_lookup(struct servers_job *job, const struct wire *name, int type,
     lookup_got *got, void *arg)
 {
 	struct lookup *l = calloc(1, sizeof *l);
@@ -162,7 +162,7 @@ servers_lookup(struct job *job, const struct wire *name, int type,
 /* ------------------------------------------------------- their addresses */
 
 static void
-server_add(struct job *job, struct group *g, struct ns *ns,
+server_add(struct servers_job *job, struct group *g, struct ns *ns,
     const struct danevirke_addr *addr)
 {
 	struct server *s;
@@ -185,7 +185,7 @@ server_add(struct job *job, struct group *g, struct ns *ns,
 }
 
 static void
-ns_known(struct job *job, struct group *g, struct ns *ns)
+ns_known(struct servers_job *job, struct group *g, struct ns *ns)
 {
 	size_t i;
 
@@ -194,7 +194,7 @@ ns_known(struct job *job, struct group *g, struct ns *ns)
 }
 
 static bool
-listed(const struct group *g, const struct ns *ns)
+ns_listed(const struct group *g, const struct ns *ns)
 {
 	size_t i;
 
@@ -205,7 +205,8 @@ listed(const struct group *g, const struct ns *ns)
 }
 
 static void
-address_add(struct job *job, struct ns *ns, int family, const struct rdata *rr)
+address_add(
+    struct servers_job *job, struct ns *ns, int family, const struct rdata *rr)
 {
 	struct danevirke_addr *a = &ns->addr[ns->n_addr];
 	char text[INET6_ADDRSTRLEN];
@@ -231,7 +232,7 @@ address_add(struct job *job, struct ns *ns, int family, const struct rdata *rr)
 }
 
 static void
-got_address(struct job *job, void *arg, const struct reply *reply)
+got_address(struct servers_job *job, void *arg, const struct reply *reply)
 {
 	struct ns *ns = arg;
 	struct zone *z;
@@ -246,15 +247,15 @@ got_address(struct job *job, void *arg, const struct reply *reply)
 	if (--ns->pending > 0)
 		return;
 	for (z = job->zone; z != NULL; z = z->after) {
-		if (listed(&z->own, ns))
+		if (ns_listed(&z->own, ns))
 			ns_known(job, &z->own, ns);
-		if (listed(&z->parent, ns))
+		if (ns_listed(&z->parent, ns))
 			ns_known(job, &z->parent, ns);
 	}
 }
 
 static struct ns *
-ns_get(struct job *job, const struct rdata *rr)
+ns_get(struct servers_job *job, const struct rdata *rr)
 {
 	struct wire name = { .len = rr->len };
 	struct ns *ns, **end = &job->ns;
@@ -286,13 +287,14 @@ ns_get(struct job *job, const struct rdata *rr)
 
 /* These are servers of the group. */
 static void
-group_add(struct job *job, struct group *g, const struct rrset *names)
+group_add(struct servers_job *job, struct group *g, const struct rrset *names)
 {
 	struct ns *ns;
 	size_t i;
 
 	for (i = 0; i < names->n; i++) {
-		if ((ns = ns_get(job, &names->rr[i])) == NULL || listed(g, ns))
+		if ((ns = ns_get(job, &names->rr[i])) == NULL ||
+		    ns_listed(g, ns))
 			continue;
 		if (g->n_ns == NAMES_MAX) {
 			job->cut = true;
@@ -320,7 +322,7 @@ static void
 on_talk(void *arg)
 {
 	struct server *s = arg;
-	struct job *job = s->job;
+	struct servers_job *job = s->job;
 	const struct reply *r = &s->ask[Q_NS].reply;
 	struct zone *z = s->group->zone;
 	size_t i;
@@ -338,11 +340,11 @@ on_talk(void *arg)
 	    r->below.n > 0 && wire_equal(&r->below.owner, &z->name))
 		group_add(job, &z->own, &r->below);
 	talk_to_others(job->servers, job);
-	step(job);
+	servers_step(job);
 }
 
 static bool
-server_begin(struct job *job, struct server *s)
+server_begin(struct servers_job *job, struct server *s)
 {
 	struct talk_options t = { .base = job->o->base,
 		.arena = &job->arena,
@@ -363,7 +365,7 @@ server_begin(struct job *job, struct server *s)
 }
 
 static void
-talk_to_more(struct job *job)
+talk_to_more(struct servers_job *job)
 {
 	struct servers *all = job->servers;
 
@@ -383,9 +385,9 @@ talk_to_more(struct job *job)
 
 /* There is room again, which other domains may wait for. */
 static void
-talk_to_others(struct servers *all, const struct job *but)
+talk_to_others(struct servers *all, const struct servers_job *but)
 {
-	struct job *job;
+	struct servers_job *job;
 
 	for (job = all->jobs; job != NULL; job = job->after)
 		if (job != but && job->asking)
@@ -395,9 +397,9 @@ talk_to_others(struct servers *all, const struct job *but)
 /* ---------------------------------------------------------------- the stage */
 
 void
-servers_cancel(struct job *job)
+servers_cancel(struct servers_job *job)
 {
-	struct job **at;
+	struct servers_job **at;
 	size_t i;
 
 	if (job == NULL)
@@ -418,7 +420,7 @@ servers_cancel(struct job *job)
 }
 
 static void
-finish(struct job *job)
+servers_end(struct servers_job *job)
 {
 	void (*done)(void *) = job->done;
 	void *arg = job->arg;
@@ -433,7 +435,7 @@ finish(struct job *job)
 }
 
 static void
-begin_asking(struct job *job)
+begin_asking(struct servers_job *job)
 {
 	struct zone *z;
 
@@ -450,7 +452,7 @@ begin_asking(struct job *job)
 
 /* What there is to do next.  The job may be gone behind it. */
 static void
-step(struct job *job)
+servers_step(struct servers_job *job)
 {
 	if (!job->asking && job->pending == 0)
 		begin_asking(job);
@@ -458,27 +460,27 @@ step(struct job *job)
 		talk_to_more(job);
 	if (job->pending == 0 && job->n_talk == 0 &&
 	    job->at_queue == job->n_queue)
-		finish(job);
+		servers_end(job);
 }
 
 /* Out of time, or there is nothing to ask. */
 static void
 on_limit(int fd, short what, void *arg)
 {
-	struct job *job = arg;
+	struct servers_job *job = arg;
 
 	(void)fd;
 	(void)what;
 	job->cut |= job->pending > 0 || job->n_talk > 0;
-	finish(job);
+	servers_end(job);
 }
 
-struct job *
+struct servers_job *
 servers_start(
     struct servers *s, struct report *r, void (*done)(void *arg), void *arg)
 {
 	struct timeval tv = { .tv_sec = STAGE_TIME };
-	struct job *job = calloc(1, sizeof *job);
+	struct servers_job *job = calloc(1, sizeof *job);
 
 	if (job == NULL)
 		return NULL;

@@ -34,7 +34,7 @@
 #define VERIFY_MAX 1000 /* signatures: some 0.1 s */
 #define STAGE_TIME 20   /* seconds */
 
-struct job;
+struct servers_job;
 struct zone;
 
 /* The zone of a name: of this one, or of the name that next is for. */
@@ -59,7 +59,7 @@ struct ns {
 };
 
 struct server {
-	struct job *job;
+	struct servers_job *job;
 	struct group *group;
 	struct ns *ns;
 	const struct danevirke_addr *addr;
@@ -106,11 +106,11 @@ struct zone {
 };
 
 struct lookup;
-typedef void lookup_got(struct job *, void *arg, const struct reply *);
+typedef void lookup_got(struct servers_job *, void *arg, const struct reply *);
 
-struct job {
+struct servers_job {
 	struct servers *servers;
-	struct job *after; /* in the list of those under way */
+	struct servers_job *after; /* in the list of those under way */
 	const struct exam_options *o;
 	const struct danevirke_settings *settings;
 	struct report *report;
@@ -148,17 +148,17 @@ struct servers *servers_new(const struct exam_options *);
 void servers_free(struct servers *);
 /* Adds findings and facts to the report, then done(), from the loop.  NULL:
  * out of memory. */
-struct job *servers_start(
+struct servers_job *servers_start(
     struct servers *, struct report *, void (*done)(void *arg), void *arg);
-void servers_cancel(struct job *); /* no done(); NULL is allowed */
+void servers_cancel(struct servers_job *); /* no done(); NULL is allowed */
 /* Asks the resolver; got() runs from the loop, reply NULL: no answer. */
-void servers_lookup(
-    struct job *, const struct wire *name, int type, lookup_got *, void *arg);
+void servers_lookup(struct servers_job *, const struct wire *name, int type,
+    lookup_got *, void *arg);
 
 /* zones.c: names and their zones, by lookups; job->pending tells how long.
  * Then, job->zone has their parents and questions. */
-void zones_find(struct job *);
-void zones_ready(struct job *);
+void zones_find(struct servers_job *);
+void zones_ready(struct servers_job *);
 
 /* replies.c: each server by itself.  An answer to its question i that is the
  * zone's: of who serves it, or delegates it. */
@@ -171,7 +171,7 @@ void reply_say(struct server *, const char *advice, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* compare.c */
-void compare_zone(struct job *, struct zone *);
-void compare_end(struct job *);
+void compare_zone(struct servers_job *, struct zone *);
+void compare_end(struct servers_job *);
 
 #endif

@@ -40,7 +40,7 @@ state_free(struct state *s)
 }
 
 static struct seen *
-find(struct state *st, const struct danevirke_tlsa *t)
+state_find(struct state *st, const struct danevirke_tlsa *t)
 {
 	struct seen *s;
 
@@ -61,11 +61,11 @@ struct reader {
 	int line;
 };
 
-static int bad(const struct reader *, const char *fmt, ...)
+static int state_bad(const struct reader *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 static int
-bad(const struct reader *r, const char *fmt, ...)
+state_bad(const struct reader *r, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -82,7 +82,7 @@ bad(const struct reader *r, const char *fmt, ...)
 
 /* The next line, without its end; NULL: none, or cut short. */
 static char *
-take_line(struct reader *r)
+state_line(struct reader *r)
 {
 	char *line = r->next, *end = strchr(line, '\n');
 
@@ -96,7 +96,7 @@ take_line(struct reader *r)
 
 /* The word in front, which ends with a blank or the line; *s moves behind. */
 static char *
-take_word(char **s)
+state_word(char **s)
 {
 	char *word = *s, *end = strchr(word, ' ');
 
@@ -108,44 +108,44 @@ take_word(char **s)
 
 /* As time_text() writes it, and nothing else */
 static int
-take_time(const struct reader *r, char **s, time_t *t)
+state_time(const struct reader *r, char **s, time_t *t)
 {
-	char *word = take_word(s), again[32];
+	char *word = state_word(s), again[32];
 
 	if (time_parse(word, t) == 0 && *t > 0) {
 		time_text(*t, again);
 		if (strcmp(word, again) == 0)
 			return 0;
 	}
-	return bad(
+	return state_bad(
 	    r, "\"%.64s\": want a time as in 2026-01-31T12:00:00Z", word);
 }
 
 static int
-take_number(
+state_number(
     const struct reader *r, char **s, unsigned long max, unsigned long *out)
 {
-	char *word = take_word(s), again[32];
+	char *word = state_word(s), again[32];
 
 	errno = 0;
 	*out = strtoul(word, NULL, 10);
 	snprintf(again, sizeof again, "%lu", *out);
 	if (errno == 0 && *out <= max && strcmp(word, again) == 0)
 		return 0;
-	return bad(r, "\"%.64s\": want a number, 0 to %lu", word, max);
+	return state_bad(r, "\"%.64s\": want a number, 0 to %lu", word, max);
 }
 
 static int
-read_host(struct reader *r, char *s, const struct state *st)
+state_read_host(struct reader *r, char *s, const struct state *st)
 {
 	unsigned long port;
-	char *name = take_word(&s);
+	char *name = state_word(&s);
 
-	if (take_number(r, &s, 65535, &port) != 0)
+	if (state_number(r, &s, 65535, &port) != 0)
 		return -1;
 	if (strcmp(name, st->host) == 0 && port == st->port && *s == '\0')
 		return 0;
-	return bad(r,
+	return state_bad(r,
 	    "of host \"%.255s\", port %lu: want %s, port %lu: each "
 	    "host and port has a file of its own",
 	    name, port, st->host, st->port);
@@ -153,7 +153,7 @@ read_host(struct reader *r, char *s, const struct state *st)
 
 /* Nothing that was seen then is held for longer. */
 static time_t
-within(const struct state *st, time_t t)
+state_within(const struct state *st, time_t t)
 {
 	time_t most = st->asked + 2 * (time_t)TTL_WEEK;
 
@@ -161,28 +161,28 @@ within(const struct state *st, time_t t)
 }
 
 static int
-read_record(struct reader *r, char *s, bool gone, struct state *st)
+state_read_record(struct reader *r, char *s, bool gone, struct state *st)
 {
 	struct danevirke_tlsa t;
 	struct seen *p, new = { .gone = gone };
 	char why[256];
 
-	if (take_time(r, &s, &new.since) != 0 ||
-	    take_time(r, &s, &new.ready) != 0)
+	if (state_time(r, &s, &new.since) != 0 ||
+	    state_time(r, &s, &new.ready) != 0)
 		return -1;
 	if (new.since > st->asked || new.ready < new.since)
-		return bad(r, "times out of order");
-	new.ready = within(st, new.ready);
+		return state_bad(r, "times out of order");
+	new.ready = state_within(st, new.ready);
 	if (record_parse(s, &t, why, sizeof why) != 0)
-		return bad(r, "%s", why);
+		return state_bad(r, "%s", why);
 	new.kind[0] = t.usage;
 	new.kind[1] = t.selector;
 	new.kind[2] = t.matching;
 	new.data.data = (uint8_t *)(uintptr_t)t.data;
 	new.data.len = t.len;
-	if (find(st, &t) != NULL) {
+	if (state_find(st, &t) != NULL) {
 		blob_free(&new.data);
-		return bad(r, "a record for the second time");
+		return state_bad(r, "a record for the second time");
 	}
 	if ((p = reallocarray(st->seen, st->n + 1, sizeof *p)) == NULL) {
 		blob_free(&new.data);
@@ -195,64 +195,64 @@ read_record(struct reader *r, char *s, bool gone, struct state *st)
 }
 
 static int
-read_head(struct reader *r, struct state *st)
+state_read_head(struct reader *r, struct state *st)
 {
 	unsigned long ttl;
 	char *s;
 
-	if ((s = take_line(r)) == NULL || strcmp(s, MAGIC) != 0)
-		return bad(r,
+	if ((s = state_line(r)) == NULL || strcmp(s, MAGIC) != 0)
+		return state_bad(r,
 		    "want \"%s\": not a state file of this "
 		    "version",
 		    MAGIC);
-	if ((s = take_line(r)) == NULL || strcmp(take_word(&s), "host") != 0)
-		return bad(r, "want \"host NAME PORT\"");
-	if (read_host(r, s, st) != 0)
+	if ((s = state_line(r)) == NULL || strcmp(state_word(&s), "host") != 0)
+		return state_bad(r, "want \"host NAME PORT\"");
+	if (state_read_host(r, s, st) != 0)
 		return -1;
-	if ((s = take_line(r)) == NULL || strcmp(take_word(&s), "asked") != 0)
-		return bad(r, "want \"asked TIME TTL\"");
-	if (take_time(r, &s, &st->asked) != 0 ||
-	    take_number(r, &s, INT32_MAX, &ttl) != 0)
+	if ((s = state_line(r)) == NULL || strcmp(state_word(&s), "asked") != 0)
+		return state_bad(r, "want \"asked TIME TTL\"");
+	if (state_time(r, &s, &st->asked) != 0 ||
+	    state_number(r, &s, INT32_MAX, &ttl) != 0)
 		return -1;
 	if (*s != '\0')
-		return bad(r, "\"%.64s\": unexpected", s);
+		return state_bad(r, "\"%.64s\": unexpected", s);
 	st->ttl = ttl < TTL_WEEK ? (uint32_t)ttl : TTL_WEEK;
 	return 0;
 }
 
 static int
-read_text(struct reader *r, time_t now, struct state *st)
+state_read_text(struct reader *r, time_t now, struct state *st)
 {
 	char *s, *word, then[32], here[32];
 
-	if (read_head(r, st) != 0)
+	if (state_read_head(r, st) != 0)
 		return -1;
 	if (st->asked > now) {
 		time_text(st->asked, then);
 		time_text(now, here);
-		return bad(r,
+		return state_bad(r,
 		    "asked at %s, and now it is %s: is the clock "
 		    "right?",
 		    then, here);
 	}
 	while (*r->next != '\0') {
-		if ((s = take_line(r)) == NULL)
-			return bad(r, "cut short");
-		word = take_word(&s);
+		if ((s = state_line(r)) == NULL)
+			return state_bad(r, "cut short");
+		word = state_word(&s);
 		if (strcmp(word, "cached") == 0) {
 			if (st->cached != 0)
-				return bad(r, "a second \"cached\"");
-			if (take_time(r, &s, &st->cached) != 0)
+				return state_bad(r, "a second \"cached\"");
+			if (state_time(r, &s, &st->cached) != 0)
 				return -1;
-			st->cached = within(st, st->cached);
+			st->cached = state_within(st, st->cached);
 			if (*s != '\0')
-				return bad(r, "\"%.64s\": unexpected", s);
+				return state_bad(r, "\"%.64s\": unexpected", s);
 		} else if (strcmp(word, "seen") == 0 ||
 		    strcmp(word, "gone") == 0) {
-			if (read_record(r, s, word[0] == 'g', st) != 0)
+			if (state_read_record(r, s, word[0] == 'g', st) != 0)
 				return -1;
 		} else
-			return bad(
+			return state_bad(
 			    r, "\"%.64s\": want cached, seen or gone", word);
 	}
 	return 0;
@@ -260,7 +260,7 @@ read_text(struct reader *r, time_t now, struct state *st)
 
 /* All of a regular file that nobody else can write; 1: there is none. */
 static int
-read_file(struct cli *c, const char *path, struct blob *b)
+state_read_file(struct cli *c, const char *path, struct blob *b)
 {
 	struct stat st;
 	const char *what = NULL;
@@ -315,10 +315,10 @@ state_read(struct cli *c, const char *path, time_t now, struct state *st)
 	struct blob b = { NULL, 0 };
 	int ret;
 
-	if ((ret = read_file(c, path, &b)) != 0)
+	if ((ret = state_read_file(c, path, &b)) != 0)
 		return ret < 0 ? -1 : 0;
 	r.next = (char *)b.data;
-	ret = read_text(&r, now, st);
+	ret = state_read_text(&r, now, st);
 	blob_free(&b);
 	return ret;
 }
@@ -326,7 +326,7 @@ state_read(struct cli *c, const char *path, time_t now, struct state *st)
 /* ---------------------------------------------------------------- writing */
 
 static int
-write_text(FILE *f, const struct state *st)
+state_write_text(FILE *f, const struct state *st)
 {
 	const struct seen *s;
 	char since[32], ready[32], *hex;
@@ -352,7 +352,7 @@ write_text(FILE *f, const struct state *st)
 
 /* The new name survives a crash only if the directory does. */
 static int
-sync_directory(const char *path)
+state_sync(const char *path)
 {
 	char dir[PATH_MAX];
 	int fd, ret;
@@ -387,14 +387,14 @@ state_write(struct cli *c, const char *path, const struct state *st)
 		return -1;
 	}
 	errno = 0;
-	good = (f = fdopen(fd, "w")) != NULL && write_text(f, st) == 0 &&
+	good = (f = fdopen(fd, "w")) != NULL && state_write_text(f, st) == 0 &&
 	    fflush(f) == 0 && !ferror(f) && fsync(fd) == 0;
 	e = errno;
 	if ((f == NULL ? close(fd) : fclose(f)) != 0 && good) {
 		e = errno;
 		good = false;
 	}
-	if (good && rename(tmp, path) == 0 && sync_directory(path) == 0)
+	if (good && rename(tmp, path) == 0 && state_sync(path) == 0)
 		return 0;
 	if (good)
 		e = errno;
@@ -407,9 +407,10 @@ state_write(struct cli *c, const char *path, const struct state *st)
 /* --------------------------------------------------------------- updating */
 
 static int
-add(struct state *st, const struct danevirke_tlsa *t, time_t now, time_t ready)
+state_add(
+    struct state *st, const struct danevirke_tlsa *t, time_t now, time_t ready)
 {
-	struct seen *s = find(st, t);
+	struct seen *s = state_find(st, t);
 
 	if (s == NULL) {
 		s = reallocarray(st->seen, st->n + 1, sizeof *s);
@@ -435,7 +436,7 @@ add(struct state *st, const struct danevirke_tlsa *t, time_t now, time_t ready)
 }
 
 static bool
-shown(const struct seen *s, const struct danevirke_tlsa *t, size_t n)
+state_shown(const struct seen *s, const struct danevirke_tlsa *t, size_t n)
 {
 	size_t i;
 
@@ -465,19 +466,19 @@ state_update(struct state *st, const struct danevirke_tlsa *t, size_t n,
 	for (i = 0; i < st->n; i++) {
 		struct seen *s = &st->seen[i];
 
-		if (!s->gone && !shown(s, t, n)) {
+		if (!s->gone && !state_shown(s, t, n)) {
 			s->gone = true;
 			s->since = now;
 			s->ready = new;
 		}
-		if (s->gone && s->ready <= now && !shown(s, t, n))
+		if (s->gone && s->ready <= now && !state_shown(s, t, n))
 			blob_free(&s->data);
 		else
 			st->seen[kept++] = *s;
 	}
 	st->n = kept;
 	for (i = 0; i < n; i++)
-		if (t[i].usable == 1 && add(st, &t[i], now, new) != 0)
+		if (t[i].usable == 1 && state_add(st, &t[i], now, new) != 0)
 			return -1;
 	st->asked = now;
 	st->ttl = ttl;

@@ -30,7 +30,7 @@ enum { O_USER = 1, O_ALL };
 static const struct opt opts[] = { { O_USER, "user", OPT_ONE },
 	{ O_ALL, "all", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
-struct line {
+struct store_line {
 	char *name;
 	int type;
 	enum danevirke_dnssec state;
@@ -38,15 +38,15 @@ struct line {
 	size_t len;
 };
 
-struct list {
+struct store_lines {
 	const char *below; /* A-labels, or NULL: all */
-	struct line *line;
+	struct store_line *line;
 	size_t n, cap;
 	bool no_memory;
 };
 
 static bool
-is_below(const char *name, const char *domain)
+store_is_below(const char *name, const char *domain)
 {
 	size_t n = strlen(name), d = strlen(domain);
 
@@ -59,10 +59,10 @@ static void
 on_entry(void *arg, const char *name, int type, enum danevirke_dnssec state,
     uint32_t ttl, size_t len)
 {
-	struct list *l = arg;
-	struct line *p;
+	struct store_lines *l = arg;
+	struct store_line *p;
 
-	if (l->below != NULL && !is_below(name, l->below))
+	if (l->below != NULL && !store_is_below(name, l->below))
 		return;
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 256 : l->cap * 2;
@@ -86,19 +86,19 @@ on_entry(void *arg, const char *name, int type, enum danevirke_dnssec state,
 }
 
 static int
-line_cmp(const void *va, const void *vb)
+store_cmp(const void *va, const void *vb)
 {
-	const struct line *a = va, *b = vb;
+	const struct store_line *a = va, *b = vb;
 	int c = strcmp(a->name, b->name);
 
 	return c != 0 ? c : a->type - b->type;
 }
 
 static void
-list_print(struct cli *c, const struct list *l)
+store_print(struct cli *c, const struct store_lines *l)
 {
 	struct json j = { 0 };
-	const struct line *p;
+	const struct store_line *p;
 	size_t octets = 0;
 	char type[16];
 
@@ -133,10 +133,10 @@ list_print(struct cli *c, const struct list *l)
 }
 
 static int
-list(struct cli *c, struct danevirke *e, const char *domain)
+store_list(struct cli *c, struct danevirke *e, const char *domain)
 {
 	struct danevirke_error err = { 0, "" };
-	struct list l = { 0 };
+	struct store_lines l = { 0 };
 	char ascii[256];
 	int status = EXIT_GOOD;
 
@@ -151,8 +151,8 @@ list(struct cli *c, struct danevirke *e, const char *domain)
 		status = cli_error(c, "out of memory");
 	else {
 		if (l.n > 1)
-			qsort(l.line, l.n, sizeof *l.line, line_cmp);
-		list_print(c, &l);
+			qsort(l.line, l.n, sizeof *l.line, store_cmp);
+		store_print(c, &l);
 	}
 	while (l.n > 0)
 		free(l.line[--l.n].name);
@@ -161,7 +161,7 @@ list(struct cli *c, struct danevirke *e, const char *domain)
 }
 
 static int
-flush(struct cli *c, struct danevirke *e, const char *domain)
+store_clear(struct cli *c, struct danevirke *e, const char *domain)
 {
 	struct danevirke_error err = { 0, "" };
 	struct json j = { 0 };
@@ -184,7 +184,7 @@ flush(struct cli *c, struct danevirke *e, const char *domain)
 
 /* Root opens no store: it becomes the user first, for good. */
 static int
-become(struct cli *c, const char *user)
+store_become(struct cli *c, const char *user)
 {
 	struct passwd *pw;
 
@@ -235,10 +235,10 @@ store_run(struct cli *c, void *arg)
 		return EXIT_UNTESTED;
 	if (user == NULL && geteuid() == 0)
 		user = c->dv->settings(e)->exim_user;
-	status = user != NULL ? become(c, user) : EXIT_GOOD;
+	status = user != NULL ? store_become(c, user) : EXIT_GOOD;
 	if (status == EXIT_GOOD)
-		status = *verb == 'l' ? list(c, e, domain) :
-					flush(c, e, domain);
+		status = *verb == 'l' ? store_list(c, e, domain) :
+					store_clear(c, e, domain);
 	c->dv->close(e);
 	return status;
 }

@@ -98,7 +98,7 @@ line_number(const char *line, size_t len)
 
 /* Eight octets for each line of RESULTS: a million in 8 MB. */
 static int
-read_results(struct survey *s)
+survey_read(struct survey *s)
 {
 	unsigned long n, *p;
 	size_t cap = 0, len = 0, line = 0;
@@ -149,7 +149,7 @@ read_results(struct survey *s)
 }
 
 static bool
-is_done(struct survey *s, unsigned long n)
+survey_is_done(struct survey *s, unsigned long n)
 {
 	while (s->at_done < s->n_done && s->done[s->at_done] < n)
 		s->at_done++;
@@ -159,7 +159,7 @@ is_done(struct survey *s, unsigned long n)
 /* ----------------------------------------------------------------- input */
 
 static void
-begin(struct survey *s)
+survey_begin(struct survey *s)
 {
 	char *name = s->line;
 
@@ -170,7 +170,7 @@ begin(struct survey *s)
 	s->len = 0;
 	name += strspn(name, " \t");
 	name[strcspn(name, " \t")] = '\0';
-	if (*name == '\0' || *name == '#' || is_done(s, s->n))
+	if (*name == '\0' || *name == '#' || survey_is_done(s, s->n))
 		return;
 	if (exam_add(s->exam, name, s->n))
 		s->busy++;
@@ -182,7 +182,7 @@ begin(struct survey *s)
 
 /* Takes names from the buffer while there is room. */
 static void
-take(struct survey *s)
+survey_take(struct survey *s)
 {
 	char ch;
 
@@ -190,7 +190,7 @@ take(struct survey *s)
 		ch = s->buf[s->at_buf++];
 		if (ch == '\n') {
 			s->skip = false;
-			begin(s);
+			survey_begin(s);
 		} else if (s->len == sizeof s->line - 1)
 			s->skip = true; /* too long for a name as it is */
 		else if (!s->skip)
@@ -199,7 +199,7 @@ take(struct survey *s)
 	}
 	if (s->ended && s->at_buf == s->n_buf && s->len > 0 &&
 	    s->busy < s->o.parallel)
-		begin(s); /* a last line without its end */
+		survey_begin(s); /* a last line without its end */
 }
 
 static void on_input(int, short, void *);
@@ -207,9 +207,9 @@ static void on_input(int, short, void *);
 /* Asks for input when there is room for it.  A file is always ready, and
  * epoll(7) takes none: then it is read at once. */
 static void
-more(struct survey *s)
+survey_more(struct survey *s)
 {
-	take(s);
+	survey_take(s);
 	while (!s->stop && !s->ended && s->at_buf == s->n_buf &&
 	    s->busy < s->o.parallel) {
 		struct pollfd p = { STDIN_FILENO, POLLIN, 0 };
@@ -236,14 +236,14 @@ on_input(int fd, short what, void *arg)
 			s->status = EXIT_UNTESTED;
 		}
 		s->ended = true;
-		take(s);
+		survey_take(s);
 		return;
 	}
 	s->at_buf = 0;
 	s->n_buf = (size_t)n;
-	take(s);
+	survey_take(s);
 	if (what != EV_TIMEOUT)
-		more(s);
+		survey_more(s);
 }
 
 static void
@@ -269,13 +269,13 @@ on_report(void *arg, struct report *r)
 	report_json(&j, r);
 	report_free(r);
 	if (!out_flush())
-		return; /* nor does work() go on */
+		return; /* nor does survey_work() go on */
 	s->written++;
-	more(s);
+	survey_more(s);
 }
 
 static int
-work(struct survey *s)
+survey_work(struct survey *s)
 {
 	static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
 	static char buffer[LINE_BUFFER];
@@ -296,7 +296,7 @@ work(struct survey *s)
 		if (s->sig[i] == NULL || event_add(s->sig[i], NULL) != 0)
 			return cli_error(s->cli, "out of memory");
 	}
-	more(s);
+	survey_more(s);
 	while (!s->stop && out_flush() &&
 	    (s->busy > 0 || !s->ended || s->at_buf < s->n_buf) &&
 	    event_base_loop(s->o.base, EVLOOP_ONCE) >= 0)
@@ -317,10 +317,10 @@ survey_run(struct cli *c, void *arg)
 	struct survey *s = arg;
 
 	(void)c;
-	if ((s->resume != NULL && read_results(s) != EXIT_GOOD) ||
+	if ((s->resume != NULL && survey_read(s) != EXIT_GOOD) ||
 	    exam_open(&s->o) != EXIT_GOOD)
 		return EXIT_UNTESTED;
-	return work(s);
+	return survey_work(s);
 }
 
 static int

@@ -40,14 +40,14 @@ static const struct opt opts[] = { { O_CERT, "cert", OPT_MANY },
 #define KINDS_MAX 36 /* all there are: 4 * 2 * 3, and some twice */
 enum update { UPDATE_NOT, UPDATE_ADD, UPDATE_REPLACE };
 
-struct record {
+struct tlsa_record {
 	uint8_t kind[3];
 	struct blob data;
 	const struct item *item;
 	bool next; /* of --next-key */
 };
 
-struct job {
+struct tlsa_job {
 	struct items items, next;
 	uint8_t kind[KINDS_MAX][3];
 	size_t n_kind;
@@ -58,14 +58,14 @@ struct job {
 	unsigned long port, ttl;
 	bool ttl_set;
 	enum update update;
-	struct record *rec;
+	struct tlsa_record *rec;
 	size_t n_rec;
 };
 
 static int
 tlsa_option(struct cli *c, void *arg, int id, const char *value)
 {
-	struct job *job = arg;
+	struct tlsa_job *job = arg;
 	char why[128];
 
 	switch (id) {
@@ -115,7 +115,7 @@ tlsa_option(struct cli *c, void *arg, int id, const char *value)
 /* What is published must be what a mail server accepts: the module itself is
  * asked, for a certificate that may stand as the leaf. */
 static int
-confirm(struct cli *c, const struct record *r)
+tlsa_confirm(struct cli *c, const struct tlsa_record *r)
 {
 	struct danevirke_tlsa t = { .usage = DANEVIRKE_DANE_EE };
 	struct danevirke_host h = { .size = sizeof h, .tlsa = &t, .n_tlsa = 1 };
@@ -146,10 +146,10 @@ confirm(struct cli *c, const struct record *r)
 }
 
 static int
-add_record(struct cli *c, struct job *job, const struct item *it,
+tlsa_add(struct cli *c, struct tlsa_job *job, const struct item *it,
     const uint8_t kind[3], bool next)
 {
-	struct record *r;
+	struct tlsa_record *r;
 	size_t i;
 
 	if (kind[1] == DANEVIRKE_CERT && it->type != ITEM_CERT)
@@ -167,7 +167,7 @@ add_record(struct cli *c, struct job *job, const struct item *it,
 	memcpy(r->kind, kind, 3);
 	r->item = it;
 	r->next = next;
-	if (item_data(c, it, kind, &r->data) != 0 || confirm(c, r) != 0) {
+	if (item_data(c, it, kind, &r->data) != 0 || tlsa_confirm(c, r) != 0) {
 		blob_free(&r->data);
 		return EXIT_UNTESTED;
 	}
@@ -184,7 +184,7 @@ add_record(struct cli *c, struct job *job, const struct item *it,
 }
 
 static bool
-is_issuer(const uint8_t kind[3])
+tlsa_is_issuer(const uint8_t kind[3])
 {
 	return kind[0] == DANEVIRKE_PKIX_TA || kind[0] == DANEVIRKE_DANE_TA;
 }
@@ -193,12 +193,13 @@ is_issuer(const uint8_t kind[3])
  * the server's own; usages 2 and 0 are for the CA certificates behind it, for
  * a CA certificate that is alone (U09: never a leaf), and for a bare key. */
 static bool
-applies(const struct items *s, const struct item *it, const uint8_t kind[3])
+tlsa_applies(
+    const struct items *s, const struct item *it, const uint8_t kind[3])
 {
 	bool alone = it->place == 0 &&
 	    (it + 1 == s->item + s->n || it[1].place == 0);
 
-	if (!is_issuer(kind))
+	if (!tlsa_is_issuer(kind))
 		return it->place == 0;
 	return it->type == ITEM_CERT ? it->ca && (it->place > 0 || alone) :
 				       it->place == 0;
@@ -207,11 +208,12 @@ applies(const struct items *s, const struct item *it, const uint8_t kind[3])
 /* A bare key that comes next is a CA's only if --cert had that CA's own: beside
  * a server's chain it is the server's, which no record of a CA names (U09). */
 static bool
-next_of_ca(const struct job *job, const struct item *it, const uint8_t kind[3])
+tlsa_next_of_ca(
+    const struct tlsa_job *job, const struct item *it, const uint8_t kind[3])
 {
 	size_t i;
 
-	if (it->type == ITEM_CERT || !is_issuer(kind))
+	if (it->type == ITEM_CERT || !tlsa_is_issuer(kind))
 		return true;
 	for (i = 0; i < job->n_rec; i++)
 		if (memcmp(job->rec[i].kind, kind, 3) == 0 &&
@@ -221,7 +223,7 @@ next_of_ca(const struct job *job, const struct item *it, const uint8_t kind[3])
 }
 
 static int
-make_records(struct cli *c, struct job *job, const struct items *s, bool next)
+tlsa_make(struct cli *c, struct tlsa_job *job, const struct items *s, bool next)
 {
 	static const uint8_t defaults[2][3] = {
 		{ DANEVIRKE_DANE_EE, DANEVIRKE_SPKI, DANEVIRKE_SHA2_256 },
@@ -236,7 +238,7 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 	for (it = s->item; job->n_kind == 0 && it < s->item + s->n; it++) {
 		if (it->place > 0 && (!it->ca || next))
 			continue;
-		if (add_record(c, job, it, defaults[it->place > 0], next) != 0)
+		if (tlsa_add(c, job, it, defaults[it->place > 0], next) != 0)
 			return EXIT_UNTESTED;
 		if (it->place == 0 && it->ca)
 			cli_warn(c,
@@ -248,11 +250,11 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 	for (k = 0; k < job->n_kind; k++) {
 		found = 0;
 		for (it = s->item; it < s->item + s->n; it++) {
-			if (!applies(s, it, job->kind[k]) ||
-			    (next && !next_of_ca(job, it, job->kind[k])))
+			if (!tlsa_applies(s, it, job->kind[k]) ||
+			    (next && !tlsa_next_of_ca(job, it, job->kind[k])))
 				continue;
 			found++;
-			if (add_record(c, job, it, job->kind[k], next) != 0)
+			if (tlsa_add(c, job, it, job->kind[k], next) != 0)
 				return EXIT_UNTESTED;
 		}
 		record_name(job->kind[k], name, sizeof name);
@@ -272,7 +274,7 @@ make_records(struct cli *c, struct job *job, const struct items *s, bool next)
 
 /* The publisher's rules of which this command sees the cause */
 static void
-lint(struct cli *c, const struct job *job)
+tlsa_lint(struct cli *c, const struct tlsa_job *job)
 {
 	bool pkix = false, full = false;
 	size_t i;
@@ -301,7 +303,8 @@ lint(struct cli *c, const struct job *job)
 }
 
 static int
-print_record(struct cli *c, const struct job *job, const struct record *r)
+tlsa_print_record(
+    struct cli *c, const struct tlsa_job *job, const struct tlsa_record *r)
 {
 	char *hex;
 
@@ -321,14 +324,14 @@ print_record(struct cli *c, const struct job *job, const struct record *r)
 }
 
 static int
-print_text(struct cli *c, const struct job *job)
+tlsa_print_text(struct cli *c, const struct tlsa_job *job)
 {
 	size_t i;
 
 	if (job->update == UPDATE_REPLACE)
 		out_print("update delete %s TLSA\n", job->owner);
 	for (i = 0; i < job->n_rec; i++)
-		if (print_record(c, job, &job->rec[i]) != 0)
+		if (tlsa_print_record(c, job, &job->rec[i]) != 0)
 			return EXIT_UNTESTED;
 	if (job->update != UPDATE_NOT)
 		out_print("send\n");
@@ -336,10 +339,10 @@ print_text(struct cli *c, const struct job *job)
 }
 
 static int
-print_json(const struct job *job)
+tlsa_print_json(const struct tlsa_job *job)
 {
 	struct json j = { 0 };
-	const struct record *r;
+	const struct tlsa_record *r;
 	char name[64];
 
 	json_object(&j, NULL);
@@ -367,7 +370,7 @@ print_json(const struct job *job)
 
 /* Q01: _port._tcp.base, absolute */
 static int
-make_owner(struct cli *c, struct job *job)
+tlsa_owner(struct cli *c, struct tlsa_job *job)
 {
 	struct in_addr ip;
 	char name[256];
@@ -398,14 +401,14 @@ make_owner(struct cli *c, struct job *job)
 static int
 tlsa_run(struct cli *c, void *arg)
 {
-	struct job *job = arg;
+	struct tlsa_job *job = arg;
 	size_t i;
 
 	if (job->n_cert == 0)
 		return cli_error(c,
 		    "no file: want --cert FILE, a certificate, "
 		    "request or key");
-	if (cli_load(c) != 0 || make_owner(c, job) != 0)
+	if (cli_load(c) != 0 || tlsa_owner(c, job) != 0)
 		return EXIT_UNTESTED;
 	for (i = 0; i < job->n_cert; i++)
 		if (item_read(c, job->cert[i], &job->items) != 0)
@@ -413,17 +416,17 @@ tlsa_run(struct cli *c, void *arg)
 	if (job->next_path != NULL &&
 	    item_read(c, job->next_path, &job->next) != 0)
 		return EXIT_UNTESTED;
-	if (make_records(c, job, &job->items, false) != 0 ||
-	    make_records(c, job, &job->next, true) != 0)
+	if (tlsa_make(c, job, &job->items, false) != 0 ||
+	    tlsa_make(c, job, &job->next, true) != 0)
 		return EXIT_UNTESTED;
-	lint(c, job);
-	return c->json ? print_json(job) : print_text(c, job);
+	tlsa_lint(c, job);
+	return c->json ? tlsa_print_json(job) : tlsa_print_text(c, job);
 }
 
 int
 cmd_tlsa(struct cli *c)
 {
-	struct job job = { .port = 25, .ttl = 3600 };
+	struct tlsa_job job = { .port = 25, .ttl = 3600 };
 	int status;
 	size_t i;
 

@@ -30,7 +30,7 @@ static const struct opt opts[] = { { O_TLSA, "tlsa", OPT_MANY },
 	{ O_USAGES, "usages", OPT_ONE }, { O_CA, "ca", OPT_ONE },
 	{ 0, NULL, OPT_NONE } };
 
-struct job {
+struct verify_job {
 	struct danevirke_tlsa *tlsa;
 	size_t n_tlsa;
 	char **names;
@@ -45,7 +45,7 @@ struct job {
 };
 
 static int
-add_record(struct cli *c, struct job *job, const char *text)
+verify_add_record(struct cli *c, struct verify_job *job, const char *text)
 {
 	struct danevirke_tlsa *p;
 	char why[256];
@@ -61,7 +61,7 @@ add_record(struct cli *c, struct job *job, const char *text)
 }
 
 static int
-add_name(struct cli *c, struct job *job, const char *name)
+verify_add_name(struct cli *c, struct verify_job *job, const char *name)
 {
 	char **p;
 
@@ -78,13 +78,13 @@ add_name(struct cli *c, struct job *job, const char *name)
 static int
 verify_option(struct cli *c, void *arg, int id, const char *value)
 {
-	struct job *job = arg;
+	struct verify_job *job = arg;
 
 	switch (id) {
 	case O_TLSA:
-		return add_record(c, job, value);
+		return verify_add_record(c, job, value);
 	case O_NAME:
-		return add_name(c, job, value);
+		return verify_add_name(c, job, value);
 	case O_AT:
 		return opt_time(c, "at", value, &job->at);
 	case O_USAGES:
@@ -110,7 +110,7 @@ verify_option(struct cli *c, void *arg, int id, const char *value)
 
 /* The names as A-labels, once, at the door (D14) */
 static int
-names_to_ascii(struct cli *c, struct job *job)
+verify_names(struct cli *c, struct verify_job *job)
 {
 	struct danevirke_error err = { 0, "" };
 	char buf[256], *p;
@@ -130,7 +130,7 @@ names_to_ascii(struct cli *c, struct job *job)
 
 /* PEM certificates of a file; other blocks, such as keys, are passed over. */
 static int
-read_certs(struct cli *c, const char *path, struct pem **pem, size_t *n_pem,
+verify_read(struct cli *c, const char *path, struct pem **pem, size_t *n_pem,
     size_t *n_certs)
 {
 	struct blob file;
@@ -170,11 +170,11 @@ read_certs(struct cli *c, const char *path, struct pem **pem, size_t *n_pem,
 }
 
 static int
-read_chain(struct cli *c, struct job *job)
+verify_read_chain(struct cli *c, struct verify_job *job)
 {
 	size_t i, n;
 
-	if (read_certs(c, job->chain_path, &job->pem, &job->n_pem, &n) != 0)
+	if (verify_read(c, job->chain_path, &job->pem, &job->n_pem, &n) != 0)
 		return EXIT_UNTESTED;
 	if ((job->certs = calloc(n, sizeof *job->certs)) == NULL)
 		return cli_error(c, "out of memory");
@@ -188,7 +188,7 @@ read_chain(struct cli *c, struct job *job)
 }
 
 static int
-check_ca(struct cli *c, const struct job *job)
+verify_ca(struct cli *c, const struct verify_job *job)
 {
 	struct pem *pem = NULL;
 	size_t n = 0, n_certs;
@@ -196,14 +196,14 @@ check_ca(struct cli *c, const struct job *job)
 
 	if (job->ca == NULL)
 		return 0;
-	status = read_certs(c, job->ca, &pem, &n, &n_certs);
+	status = verify_read(c, job->ca, &pem, &n, &n_certs);
 	pem_free(pem, n);
 	return status;
 }
 
 static void
-print_json(
-    struct cli *c, const struct job *job, const struct danevirke_verdict *v)
+verify_json(struct cli *c, const struct verify_job *job,
+    const struct danevirke_verdict *v)
 {
 	struct json j = { 0 };
 	char name[64];
@@ -244,8 +244,8 @@ print_json(
 }
 
 static void
-print_text(
-    struct cli *c, const struct job *job, const struct danevirke_verdict *v)
+verify_text(struct cli *c, const struct verify_job *job,
+    const struct danevirke_verdict *v)
 {
 	char name[64];
 	size_t i;
@@ -269,7 +269,7 @@ print_text(
 
 /* N02: a usage that checks names cannot be satisfied without one. */
 static void
-note_names(struct cli *c, const struct job *job)
+verify_note(struct cli *c, const struct verify_job *job)
 {
 	size_t i;
 
@@ -287,7 +287,7 @@ note_names(struct cli *c, const struct job *job)
 }
 
 static int
-judge(struct cli *c, struct job *job)
+verify_judge(struct cli *c, struct verify_job *job)
 {
 	struct danevirke_host host = { .size = sizeof host };
 	struct danevirke_chain chain = { job->certs, job->n_certs };
@@ -324,19 +324,19 @@ judge(struct cli *c, struct job *job)
 		if (code != DANEVIRKE_OK)
 			v.verified = 0;
 		if (v.verified != 1)
-			note_names(c, job);
+			verify_note(c, job);
 	}
 	if (c->json)
-		print_json(c, job, &v);
+		verify_json(c, job, &v);
 	else
-		print_text(c, job, &v);
+		verify_text(c, job, &v);
 	return v.verified == 1 ? EXIT_GOOD : EXIT_PROBLEM;
 }
 
 static int
 verify_run(struct cli *c, void *arg)
 {
-	struct job *job = arg;
+	struct verify_job *job = arg;
 
 	if (job->n_tlsa == 0)
 		return cli_error(c, "no record: want --tlsa \"U S M HEX\"");
@@ -344,16 +344,16 @@ verify_run(struct cli *c, void *arg)
 		return cli_error(c,
 		    "no file: want CHAIN.pem, the chain with "
 		    "the leaf first");
-	if (cli_load(c) != 0 || names_to_ascii(c, job) != 0 ||
-	    read_chain(c, job) != 0 || check_ca(c, job) != 0)
+	if (cli_load(c) != 0 || verify_names(c, job) != 0 ||
+	    verify_read_chain(c, job) != 0 || verify_ca(c, job) != 0)
 		return EXIT_UNTESTED;
-	return judge(c, job);
+	return verify_judge(c, job);
 }
 
 int
 cmd_verify(struct cli *c)
 {
-	struct job job = { 0 };
+	struct verify_job job = { 0 };
 	int status;
 	size_t i;
 

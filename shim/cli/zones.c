@@ -9,11 +9,11 @@
 
 /* ------------------------------------------------------- names to zones */
 
-static struct node *node_get(struct job *, const struct wire *);
+static struct node *node_get(struct servers_job *, const struct wire *);
 
 /* The name without its first label, unless that is a top-level domain. */
 static struct node *
-node_above(struct job *job, const struct wire *name)
+node_above(struct servers_job *job, const struct wire *name)
 {
 	struct wire up;
 
@@ -24,7 +24,7 @@ node_above(struct job *job, const struct wire *name)
 }
 
 static struct zone *
-zone_new(struct job *job, const struct wire *name)
+zone_new(struct servers_job *job, const struct wire *name)
 {
 	struct zone *z, **end = &job->zone;
 
@@ -48,7 +48,7 @@ zone_new(struct job *job, const struct wire *name)
 }
 
 static void
-got_zone(struct job *job, void *arg, const struct reply *reply)
+got_zone(struct servers_job *job, void *arg, const struct reply *reply)
 {
 	struct node *n = arg;
 
@@ -68,7 +68,7 @@ got_zone(struct job *job, void *arg, const struct reply *reply)
 }
 
 static struct node *
-node_get(struct job *job, const struct wire *name)
+node_get(struct servers_job *job, const struct wire *name)
 {
 	struct node *n, **end = &job->node;
 
@@ -106,7 +106,7 @@ zone_of(const struct node *n)
 /* Below a zone that the configuration sends to servers of its own, what the
  * world sees does not matter. */
 static bool
-forwarded(const struct job *job, const struct wire *w)
+forwarded(const struct servers_job *job, const struct wire *w)
 {
 	const struct danevirke_settings *t = job->settings;
 	struct wire zone;
@@ -121,7 +121,7 @@ forwarded(const struct job *job, const struct wire *w)
 }
 
 static void
-want_name(struct job *job, const char *name, int type)
+want_name(struct servers_job *job, const char *name, int type)
 {
 	struct want_name *q = &job->name[job->n_name];
 	size_t i;
@@ -141,7 +141,7 @@ want_name(struct job *job, const char *name, int type)
 }
 
 static void
-want_host(struct job *job, const struct danevirke_host *h)
+want_host(struct servers_job *job, const struct danevirke_host *h)
 {
 	const char *base[2] = { h->target, h->name };
 	char owner[NAME_LEN + 16];
@@ -169,7 +169,7 @@ want_host(struct job *job, const struct danevirke_host *h)
 }
 
 void
-zones_find(struct job *job)
+zones_find(struct servers_job *job)
 {
 	const struct danevirke_answer *a = job->report->answer;
 	size_t i;
@@ -186,7 +186,7 @@ zones_find(struct job *job)
 
 static void
 question_add(
-    struct job *job, struct group *g, const struct wire *name, int type)
+    struct servers_job *job, struct group *g, const struct wire *name, int type)
 {
 	if (g->n_q == QUESTIONS_MAX) {
 		job->cut = true;
@@ -199,7 +199,7 @@ question_add(
 /* Where the resolver got no answer below a top-level domain, the zone's name
  * is a guess: right below it.  Its parent will say. */
 static void
-guess(struct job *job, struct node *n)
+guess(struct servers_job *job, struct node *n)
 {
 	struct zone *up = zone_of(n), *z;
 	struct wire name = n->name;
@@ -217,7 +217,7 @@ guess(struct job *job, struct node *n)
 }
 
 void
-zones_ready(struct job *job)
+zones_ready(struct servers_job *job)
 {
 	struct node *n;
 	struct zone *z;

@@ -42,11 +42,11 @@ on_log(void *arg, int level, const char *text)
 {
 	(void)arg;
 	if (level <= 4 && !quiet) /* warnings and worse */
-		say("%s", text);
+		exim_say("%s", text);
 }
 
 const struct danevirke_api *
-api(char *why)
+exim_api(char *why)
 {
 	struct danevirke_error err;
 
@@ -64,7 +64,7 @@ engine_get(char *why)
 
 	if (engine != NULL && engine_pid == getpid())
 		return engine;
-	if (api(why) == NULL)
+	if (exim_api(why) == NULL)
 		return NULL;
 	shim.dv->close(engine);
 	engine_pid = getpid();
@@ -145,7 +145,7 @@ ask(const struct hop *h, uint32_t flags, int *code, char *why)
 }
 
 static bool
-write_all(int fd, const char *p, size_t len)
+ask_write(int fd, const char *p, size_t len)
 {
 	ssize_t n;
 
@@ -163,7 +163,7 @@ write_all(int fd, const char *p, size_t len)
 
 /* For good: no way back to root. */
 static bool
-become(const struct passwd *pw)
+ask_become(const struct passwd *pw)
 {
 	/* a real root with another effective uid is root all the same */
 	return (geteuid() == 0 || seteuid(0) == 0) && setgroups(0, NULL) == 0 &&
@@ -195,7 +195,8 @@ child_limits(unsigned seconds)
 /* In the child: 'A' and an answer, or 'E' and a text.  pw: whom to become, or
  * NULL. */
 static void
-child(const struct hop *h, const struct passwd *pw, unsigned limit, int fd)
+ask_in_child(
+    const struct hop *h, const struct passwd *pw, unsigned limit, int fd)
 {
 	const struct danevirke_answer *a = NULL;
 	char why[TEXT_LEN] = "", *buf = NULL;
@@ -203,7 +204,7 @@ child(const struct hop *h, const struct passwd *pw, unsigned limit, int fd)
 
 	child_limits(limit);
 	quiet = pw == NULL;
-	if (pw != NULL && !become(pw))
+	if (pw != NULL && !ask_become(pw))
 		snprintf(why, sizeof why, "cannot become %s: %s", pw->pw_name,
 		    strerror(errno));
 	else if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
@@ -216,14 +217,14 @@ child(const struct hop *h, const struct passwd *pw, unsigned limit, int fd)
 		}
 	}
 	if (a != NULL)
-		_exit(write_all(fd, "A", 1) && write_all(fd, buf, len) ? 0 : 1);
-	write_all(fd, "E", 1);
-	write_all(fd, why, strlen(why));
+		_exit(ask_write(fd, "A", 1) && ask_write(fd, buf, len) ? 0 : 1);
+	ask_write(fd, "E", 1);
+	ask_write(fd, why, strlen(why));
 	_exit(1);
 }
 
 time_t
-ticks(void)
+exim_ticks(void)
 {
 	struct timespec ts = { 0, 0 };
 
@@ -233,15 +234,15 @@ ticks(void)
 
 /* All that the child says, at most max, for so many seconds; or -1. */
 static ssize_t
-read_all(int fd, char *buf, size_t max, unsigned seconds, bool *late)
+ask_read(int fd, char *buf, size_t max, unsigned seconds, bool *late)
 {
 	struct pollfd p = { fd, POLLIN, 0 };
-	time_t end = ticks() + (time_t)seconds, now;
+	time_t end = exim_ticks() + (time_t)seconds, now;
 	size_t len = 0;
 	ssize_t n;
 
 	for (;;) {
-		if ((*late = (now = ticks()) >= end) || len == max)
+		if ((*late = (now = exim_ticks()) >= end) || len == max)
 			return -1;
 		n = poll(&p, 1, (int)(end - now) * 1000);
 		if (n == 0 || (n == -1 && errno == EINTR))
@@ -259,7 +260,7 @@ read_all(int fd, char *buf, size_t max, unsigned seconds, bool *late)
 
 /* status: as waitpid() tells */
 static const struct danevirke_answer *
-take(const char *buf, ssize_t len, int status, char *why)
+ask_take(const char *buf, ssize_t len, int status, char *why)
 {
 	const struct danevirke_answer *a = NULL;
 	struct danevirke_error err;
@@ -277,7 +278,7 @@ take(const char *buf, ssize_t len, int status, char *why)
 
 /* The child's answer; there is no child afterwards. */
 static const struct danevirke_answer *
-collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
+ask_collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
 {
 	const struct danevirke_answer *a = NULL;
 	char *buf = malloc(MAX_PACKED + 2);
@@ -285,7 +286,7 @@ collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
 	int status = 0, signal_no;
 
 	if (buf != NULL)
-		len = read_all(fd, buf, MAX_PACKED + 2, limit + 1, given_up);
+		len = ask_read(fd, buf, MAX_PACKED + 2, limit + 1, given_up);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
@@ -300,7 +301,7 @@ collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
 		snprintf(why, TEXT_LEN,
 		    "the lookups took more than %u s: given up", limit);
 	else
-		a = take(buf, len, status, why);
+		a = ask_take(buf, len, status, why);
 	free(buf);
 	return a;
 }
@@ -327,13 +328,13 @@ ask_child(const struct hop *h, const struct passwd *pw, bool hurry,
 	sigprocmask(SIG_BLOCK, &block, &old);
 	if ((pid = fork()) == 0) {
 		close(fd[0]);
-		child(h, pw, limit, fd[1]);
+		ask_in_child(h, pw, limit, fd[1]);
 	}
 	close(fd[1]);
 	if (pid == -1)
 		snprintf(why, TEXT_LEN, "fork: %s", strerror(errno));
 	else
-		a = collect(pid, fd[0], limit, given_up, why);
+		a = ask_collect(pid, fd[0], limit, given_up, why);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(fd[0]);
 	return a;

@@ -29,7 +29,7 @@ int danevirke_auth(uschar **, int, uschar **);
 extern void log_write(unsigned, int, const char *, ...) __attribute__((weak));
 
 void
-say(const char *fmt, ...)
+exim_say(const char *fmt, ...)
 {
 	char line[TEXT_LEN + 600];
 	va_list ap;
@@ -57,7 +57,7 @@ hand_over(uschar **yield, int code, char *text)
 }
 
 int
-give(uschar **yield, int code, const char *fmt, ...)
+exim_give(uschar **yield, int code, const char *fmt, ...)
 {
 	static char none[] = "danevirke: out of memory";
 	va_list ap;
@@ -75,7 +75,7 @@ give(uschar **yield, int code, const char *fmt, ...)
 
 /* argv[i], "" where there is none. */
 const char *
-arg(int argc, uschar **argv, int i)
+exim_arg(int argc, uschar **argv, int i)
 {
 	return i < argc && argv[i] != NULL ? (const char *)argv[i] : "";
 }
@@ -84,7 +84,7 @@ arg(int argc, uschar **argv, int i)
 const char *
 hop_text(int argc, uschar **argv)
 {
-	const char *name = arg(argc, argv, 1);
+	const char *name = exim_arg(argc, argv, 1);
 
 	return strncmp(name, "host=", 5) == 0 ? name + 5 : name;
 }
@@ -96,7 +96,8 @@ hop_args(struct hop *h, int argc, uschar **argv, char *why)
 		snprintf(why, TEXT_LEN, "want at least profile and domain");
 		return false;
 	}
-	return hop_parse(h, arg(argc, argv, 0), arg(argc, argv, 1), why);
+	return hop_parse(
+	    h, exim_arg(argc, argv, 0), exim_arg(argc, argv, 1), why);
 }
 
 /* ------------------------------------------------------------- routing */
@@ -124,7 +125,7 @@ host_at(const struct danevirke_answer *a, const char *address)
 }
 
 void
-say_verdict(const struct hop *h, const struct danevirke_answer *a,
+exim_verdict(const struct hop *h, const struct danevirke_answer *a,
     const struct danevirke_host *host, bool tls, bool verified,
     const char *verdict, const char *reason)
 {
@@ -132,10 +133,10 @@ say_verdict(const struct hop *h, const struct danevirke_answer *a,
 
 	api(why)->log_beside(a, host, tls, verified, beside, sizeof beside);
 	if (host == NULL)
-		say("%s: %s%s: %s", h->host, verdict, beside, reason);
+		exim_say("%s: %s%s: %s", h->host, verdict, beside, reason);
 	else
-		say("%s via %s:%u: %s%s: %s", h->host, host->name, host->port,
-		    verdict, beside, reason);
+		exim_say("%s via %s:%u: %s%s: %s", h->host, host->name,
+		    host->port, verdict, beside, reason);
 }
 
 /* Hosts that may not be used are left out, and each is logged (P04). */
@@ -150,7 +151,7 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 		const struct danevirke_host *host = a->hosts[i];
 
 		if (host->action == DANEVIRKE_HOST_DEFER) {
-			say_verdict(
+			exim_verdict(
 			    h, a, host, false, false, "deferred", host->reason);
 			continue;
 		}
@@ -169,12 +170,12 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 			    item);
 			free(list);
 			if (n == -1)
-				return give(yield, FAIL, "out of memory");
+				return exim_give(yield, FAIL, "out of memory");
 			list = more;
 		}
 	}
 	if (list == NULL)
-		return give(
+		return exim_give(
 		    yield, FAIL, "451 4.7.5 %s: %s", h->host, a->reason);
 	return hand_over(yield, OK, list);
 }
@@ -186,7 +187,7 @@ hop_answer(struct hop *h, int argc, uschar **argv, char *why)
 	const struct danevirke_answer *a = NULL;
 
 	if (!hop_args(h, argc, argv, why) || (a = answer_route(h, why)) == NULL)
-		say("%s: deferred: %s", hop_text(argc, argv), why);
+		exim_say("%s: deferred: %s", hop_text(argc, argv), why);
 	return a;
 }
 
@@ -201,26 +202,26 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 
 	*yield = (uschar *)(uintptr_t) "";
 	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
-		return give(yield, FAIL, "451 4.4.3 %s", why);
+		return exim_give(yield, FAIL, "451 4.4.3 %s", why);
 	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
 		return FORCED;
 	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
-		say_verdict(
+		exim_verdict(
 		    &h, a, NULL, false, false, "opportunistic-tls", a->reason);
 		return FORCED;
 	}
 	/* S06: cutthrough and held callouts send RCPT for a second domain over
 	 * a session that was judged for the first. */
-	if (*arg(argc, argv, 2) != '\0' &&
+	if (*exim_arg(argc, argv, 2) != '\0' &&
 	    (other = answer_conflict(&h, a)) != NULL)
-		return give(yield, FAIL,
+		return exim_give(yield, FAIL,
 		    "451 4.7.5 %s shares a host with %s: "
 		    "not verified in one session",
 		    h.host, other);
 	if (a->outcome == DANEVIRKE_ROUTE)
 		return host_list(yield, &h, a);
-	say_verdict(&h, a, NULL, false, false, "deferred", a->reason);
-	return give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
+	exim_verdict(&h, a, NULL, false, false, "deferred", a->reason);
+	return exim_give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
 }
 
 /* {profile}{domain}: text for ":fail:"; forced failure where there is none. */
@@ -233,19 +234,22 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 
 	*yield = (uschar *)(uintptr_t) "";
 	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
-		return give(yield, FAIL, "%s", why);
+		return exim_give(yield, FAIL, "%s", why);
 	if (a->level == DANEVIRKE_LEVEL_OFF)
 		return FORCED;
 	switch (a->outcome) {
 	case DANEVIRKE_NULL_MX: /* Z02 */
-		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
-		return give(yield, OK, "556 5.1.10 %s: %s", h.host, a->reason);
+		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		return exim_give(
+		    yield, OK, "556 5.1.10 %s: %s", h.host, a->reason);
 	case DANEVIRKE_NO_DOMAIN:
-		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
-		return give(yield, OK, "550 5.1.2 %s: %s", h.host, a->reason);
+		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		return exim_give(
+		    yield, OK, "550 5.1.2 %s: %s", h.host, a->reason);
 	case DANEVIRKE_LOOP: /* M10 */
-		say_verdict(&h, a, NULL, false, false, "bounced", a->reason);
-		return give(yield, OK, "554 5.4.6 %s: %s", h.host, a->reason);
+		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		return exim_give(
+		    yield, OK, "554 5.4.6 %s: %s", h.host, a->reason);
 	case DANEVIRKE_DEFER:
 	case DANEVIRKE_ROUTE:
 		break;
@@ -278,13 +282,13 @@ hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
 		snprintf(why, TEXT_LEN, "%.900s", (*a)->reason);
 		return NULL;
 	}
-	host = host_at(*a, arg(argc, argv, 2));
+	host = host_at(*a, exim_arg(argc, argv, 2));
 	if (host == NULL ||
-	    strtoul(arg(argc, argv, 3), NULL, 10) != host->port) {
+	    strtoul(exim_arg(argc, argv, 3), NULL, 10) != host->port) {
 		snprintf(why, TEXT_LEN,
 		    "[%.60s]:%.6s is not a host of the "
 		    "validated answer for %.300s",
-		    arg(argc, argv, 2), arg(argc, argv, 3), h->name);
+		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), h->name);
 		return NULL;
 	}
 	return host;
@@ -309,7 +313,7 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	*yield = (uschar *)(uintptr_t) "*";
 	/* Exim asks only where there is no TLS: this host is done with (T02) */
 	if (host != NULL)
-		session_no_tls(&h, a, host, arg(argc, argv, 2), NULL);
+		session_no_tls(&h, a, host, exim_arg(argc, argv, 2), NULL);
 	return OK;
 }
 
@@ -325,7 +329,7 @@ hook_told(
 	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, a, argc, argv, false, why);
 	if (host == NULL)
-		give(yield, FAIL, "%s", why);
+		exim_give(yield, FAIL, "%s", why);
 	return host;
 }
 
@@ -340,7 +344,7 @@ danevirke_sni(uschar **yield, int argc, uschar **argv)
 	if (host == NULL)
 		return FAIL;
 	session_handshake();
-	return give(yield, OK, "%s", host->base != NULL ? host->base : "");
+	return exim_give(yield, OK, "%s", host->base != NULL ? host->base : "");
 }
 
 /* {profile}{domain}{host_address}{host_port}: S03, S04; "" is Exim's own */
@@ -352,7 +356,7 @@ danevirke_priority(uschar **yield, int argc, uschar **argv)
 
 	if (host == NULL)
 		return FAIL;
-	return give(yield, OK, "%s",
+	return exim_give(yield, OK, "%s",
 	    host->action == DANEVIRKE_OPPORTUNISTIC || a->tls_priority == NULL ?
 		"" :
 		a->tls_priority);
@@ -363,11 +367,11 @@ danevirke_priority(uschar **yield, int argc, uschar **argv)
 /* Does the live session satisfy what this host demands?  S08, S05.  A refusal
  * is logged; consent at MAIL only, so once for a message. */
 static bool
-passes(const struct hop *h, const struct danevirke_answer *a,
+gate_passes(const struct hop *h, const struct danevirke_answer *a,
     const struct danevirke_host *host, int argc, uschar **argv, bool auth,
     char *why)
 {
-	const char *cipher = arg(argc, argv, 4), *how = "", *verdict;
+	const char *cipher = exim_arg(argc, argv, 4), *how = "", *verdict;
 	bool tls = *cipher != '\0', verified = false;
 	char text[TEXT_LEN];
 
@@ -383,14 +387,14 @@ passes(const struct hop *h, const struct danevirke_answer *a,
 			verified ? "this host must not be used" :
 				   "no verdict for this session",
 		    host->reason);
-		say_verdict(h, a, host, tls, verified, "deferred", why);
+		exim_verdict(h, a, host, tls, verified, "deferred", why);
 		return false;
 	}
 	if (auth)
 		return true;
 	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ? how : "",
 	    verified ? ", " : "", host->reason, tls ? ", " : "", cipher);
-	say_verdict(h, a, host, tls, verified, verdict, text);
+	exim_verdict(h, a, host, tls, verified, verdict, text);
 	return true;
 }
 
@@ -405,21 +409,21 @@ gate(uschar **yield, int argc, uschar **argv, bool auth)
 	*yield = (uschar *)(uintptr_t) "";
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL) {
-		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
-		    arg(argc, argv, 2), arg(argc, argv, 3), why);
-		return give(yield, FAIL, "%s", why);
+		exim_say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
+		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), why);
+		return exim_give(yield, FAIL, "%s", why);
 	}
-	if (!passes(&h, a, host, argc, argv, auth, why))
-		return give(yield, FAIL, "%s", why);
+	if (!gate_passes(&h, a, host, argc, argv, auth, why))
+		return exim_give(yield, FAIL, "%s", why);
 	/* also where the message itself may go in the clear */
-	if (auth && *arg(argc, argv, 4) == '\0') {
-		say("%s via %s:%u: no password is sent in the clear", h.host,
-		    host->name, host->port);
-		return give(yield, OK, "no");
+	if (auth && *exim_arg(argc, argv, 4) == '\0') {
+		exim_say("%s via %s:%u: no password is sent in the clear",
+		    h.host, host->name, host->port);
+		return exim_give(yield, OK, "no");
 	}
-	if (!answer_used(&h, arg(argc, argv, 2)))
-		return give(yield, FAIL, "out of memory");
-	return give(yield, OK, "%s", auth ? "yes" : "");
+	if (!answer_used(&h, exim_arg(argc, argv, 2)))
+		return exim_give(yield, FAIL, "out of memory");
+	return exim_give(yield, OK, "%s", auth ? "yes" : "");
 }
 
 /* {profile}{domain}{host_address}{host_port}{tls_out_cipher}{cert}: for

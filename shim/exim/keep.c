@@ -21,7 +21,7 @@ struct known {
 	char *profile, *name;
 	const struct danevirke_answer *answer; /* NULL: it failed, why */
 	size_t len;                            /* octets of answer */
-	time_t again;                          /* ticks(): a failure counts */
+	time_t again; /* exim_ticks(): a failure counts */
 	char *why;
 	struct known *next;
 };
@@ -40,7 +40,7 @@ static struct used {
 } * used;
 
 static struct known **
-bucket(const char *name)
+known_bucket(const char *name)
 {
 	size_t n = 0;
 
@@ -50,11 +50,11 @@ bucket(const char *name)
 }
 
 static struct known *
-find(const struct hop *h)
+known_find(const struct hop *h)
 {
 	struct known *k;
 
-	for (k = *bucket(h->name); k != NULL; k = k->next)
+	for (k = *known_bucket(h->name); k != NULL; k = k->next)
 		if (strcmp(k->name, h->name) == 0 &&
 		    strcmp(k->profile, h->profile) == 0)
 			break;
@@ -64,7 +64,7 @@ find(const struct hop *h)
 const struct danevirke_answer *
 answer_known(const struct hop *h)
 {
-	const struct known *k = find(h);
+	const struct known *k = known_find(h);
 
 	return k == NULL ? NULL : k->answer;
 }
@@ -76,7 +76,7 @@ is_fresh(const struct known *k)
 {
 	struct timespec now;
 
-	return ticks() < k->again ||
+	return exim_ticks() < k->again ||
 	    (k->answer != NULL && clock_gettime(CLOCK_BOOTTIME, &now) == 0 &&
 		(uint64_t)now.tv_sec <= k->answer->expires);
 }
@@ -96,8 +96,8 @@ known_new(const struct hop *h)
 		free(k);
 		return NULL;
 	}
-	k->next = *bucket(k->name);
-	*bucket(k->name) = k;
+	k->next = *known_bucket(k->name);
+	*known_bucket(k->name) = k;
 	n_known++;
 	return k;
 }
@@ -123,7 +123,7 @@ known_set(struct known *k, const struct danevirke_answer *a, size_t len,
 	k->len = len;
 	k->why = a == NULL ? strdup(why) : NULL;
 	k->again = slow && (a == NULL || a->outcome == DANEVIRKE_DEFER) ?
-	    ticks() + took :
+	    exim_ticks() + took :
 	    0;
 	wasted += slow ? took : 0;
 }
@@ -131,10 +131,10 @@ known_set(struct known *k, const struct danevirke_answer *a, size_t len,
 const struct danevirke_answer *
 answer_route(const struct hop *h, char *why)
 {
-	const struct danevirke_api *dv = api(why);
+	const struct danevirke_api *dv = exim_api(why);
 	const struct danevirke_answer *a;
-	struct known *k = find(h);
-	time_t began = ticks(), took;
+	struct known *k = known_find(h);
+	time_t began = exim_ticks(), took;
 	bool slow = false;
 	size_t len;
 
@@ -156,7 +156,7 @@ answer_route(const struct hop *h, char *why)
 		return NULL;
 	}
 	a = answer_ask(h, wasted >= PATIENCE, &slow, why);
-	took = ticks() - began;
+	took = exim_ticks() - began;
 	len = a == NULL ? 0 : dv->pack(a, NULL, 0);
 	if (!known_fits(k, len)) {
 		dv->release(a);
@@ -173,7 +173,7 @@ answer_route(const struct hop *h, char *why)
 const struct danevirke_answer *
 answer_fresh(const struct hop *h, char *why)
 {
-	if (h->kind != DANEVIRKE_RELAY && find(h) == NULL) {
+	if (h->kind != DANEVIRKE_RELAY && known_find(h) == NULL) {
 		snprintf(why, TEXT_LEN,
 		    "not routed by danevirke_route in "
 		    "this process");

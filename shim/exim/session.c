@@ -65,7 +65,7 @@ session_end(bool refused)
 /* The certificate in base64, as Exim gives it; NULL unless it is exactly one
  * DER SEQUENCE.  "No certificate" reaches us as other text, or none. */
 static uint8_t *
-decode(const char *b64, size_t *len)
+session_decode(const char *b64, size_t *len)
 {
 	gnutls_datum_t in = { (unsigned char *)(uintptr_t)b64,
 		(unsigned)strnlen(b64, MAX_B64 + 1) },
@@ -89,8 +89,8 @@ same_session(const struct hop *h, int argc, uschar **argv)
 {
 	return strcmp(live.profile, h->profile) == 0 &&
 	    strcmp(live.name, h->name) == 0 &&
-	    strcmp(live.address, arg(argc, argv, 2)) == 0 &&
-	    strcmp(live.port, arg(argc, argv, 3)) == 0;
+	    strcmp(live.address, exim_arg(argc, argv, 2)) == 0 &&
+	    strcmp(live.port, exim_arg(argc, argv, 3)) == 0;
 }
 
 static bool
@@ -99,13 +99,13 @@ session_begin(const struct hop *h, int argc, uschar **argv)
 	live_clear();
 	if (strlen(h->profile) >= sizeof live.profile ||
 	    strlen(h->name) >= sizeof live.name ||
-	    strlen(arg(argc, argv, 2)) >= sizeof live.address ||
-	    strlen(arg(argc, argv, 3)) >= sizeof live.port)
+	    strlen(exim_arg(argc, argv, 2)) >= sizeof live.address ||
+	    strlen(exim_arg(argc, argv, 3)) >= sizeof live.port)
 		return false;
 	strncpy(live.profile, h->profile, sizeof live.profile - 1);
 	strncpy(live.name, h->name, sizeof live.name - 1);
-	strncpy(live.address, arg(argc, argv, 2), sizeof live.address - 1);
-	strncpy(live.port, arg(argc, argv, 3), sizeof live.port - 1);
+	strncpy(live.address, exim_arg(argc, argv, 2), sizeof live.address - 1);
+	strncpy(live.port, exim_arg(argc, argv, 3), sizeof live.port - 1);
 	return true;
 }
 
@@ -119,7 +119,7 @@ session_handshake(void)
 
 /* Does Exim speak of a reply to STARTTLS? */
 static bool
-is_reply(const char *detail, const char **reply)
+session_is_reply(const char *detail, const char **reply)
 {
 	static const char error[] = "SMTP error from remote mail server ",
 			  after[] = "after STARTTLS: ";
@@ -148,7 +148,7 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 		return;
 	if (live.stage == OFFERED && detail == NULL)
 		colon = " refused";
-	else if (live.stage == OFFERED && is_reply(detail, &reply)) {
+	else if (live.stage == OFFERED && session_is_reply(detail, &reply)) {
 		colon = " refused: ";
 		detail = reply;
 	} else if (live.stage >= OFFERED) {
@@ -161,7 +161,7 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 	    words[live.stage], colon, detail != NULL ? detail : "",
 	    host->reason, address, result);
 	text_line(text);
-	say_verdict(h, a, host, false, false, "deferred", text);
+	exim_verdict(h, a, host, false, false, "deferred", text);
 	live.refused = true;
 }
 
@@ -172,7 +172,7 @@ session_cert(const struct hop *h, int argc, uschar **argv, const char **how)
 	size_t len = 0;
 
 	*how = NULL;
-	if ((der = decode(arg(argc, argv, 5), &len)) == NULL)
+	if ((der = session_decode(exim_arg(argc, argv, 5), &len)) == NULL)
 		return false;
 	if (live.judged && same_session(h, argc, argv) &&
 	    gnutls_hash_fast(GNUTLS_DIG_SHA256, der, len, leaf) == 0 &&
@@ -196,23 +196,23 @@ on_connect(uschar **yield, int argc, uschar **argv)
 	live_clear(); /* a verdict never outlives its session */
 	host = hook_host(&h, &a, argc, argv, true, why);
 	if (host == NULL) {
-		say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
-		    arg(argc, argv, 2), arg(argc, argv, 3), why);
-		return give(yield, OK, "%s", why);
+		exim_say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
+		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), why);
+		return exim_give(yield, OK, "%s", why);
 	}
 	if (host->action == DANEVIRKE_HOST_DEFER) {
-		say_verdict(
+		exim_verdict(
 		    &h, a, host, false, false, "deferred", host->reason);
-		return give(yield, OK, "%s", host->reason);
+		return exim_give(yield, OK, "%s", host->reason);
 	}
 	if (!session_begin(&h, argc, argv))
-		return give(yield, OK, "a name is too long");
+		return exim_give(yield, OK, "a name is too long");
 	return OK;
 }
 
 static int
-judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
-    const struct danevirke_host *host)
+session_judge(uschar **yield, const struct hop *h,
+    const struct danevirke_answer *a, const struct danevirke_host *host)
 {
 	struct danevirke_cert certs[MAX_CHAIN];
 	struct danevirke_chain chain = { certs, (size_t)live.n };
@@ -226,7 +226,7 @@ judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
 	}
 	if (host->would != DANEVIRKE_AUTHENTICATE)
 		return OK;
-	code = api(why)->verify(host, &chain, NULL, &v);
+	code = exim_api(why)->verify(host, &chain, NULL, &v);
 	if (code == 0 && v.verified == 1 &&
 	    gnutls_hash_fast(
 		GNUTLS_DIG_SHA256, live.der[0], live.len[0], live.leaf) == 0) {
@@ -235,15 +235,15 @@ judge(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
 		return OK;
 	}
 	snprintf(text, sizeof text, "%.500s: %.400s (%.60s) [%s]", v.text,
-	    host->reason, live.address, api(why)->result_name(v.result));
-	say_verdict(h, a, host, true, false,
+	    host->reason, live.address, exim_api(why)->result_name(v.result));
+	exim_verdict(h, a, host, true, false,
 	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
 						     "opportunistic-tls",
 	    text);
 	if (host->action != DANEVIRKE_AUTHENTICATE)
 		return OK; /* audit */
 	live.refused = true;
-	return give(yield, OK, "%s", v.text);
+	return exim_give(yield, OK, "%s", v.text);
 }
 
 /* tls:cert: one call a certificate, depth N-1 down to 0, no gaps. */
@@ -252,7 +252,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 {
 	const struct danevirke_answer *a = NULL;
 	const struct danevirke_host *host;
-	const char *depth_text = arg(argc, argv, 5);
+	const char *depth_text = exim_arg(argc, argv, 5);
 	char why[TEXT_LEN] = "", *end;
 	struct hop h;
 	size_t len;
@@ -260,9 +260,9 @@ on_cert(uschar **yield, int argc, uschar **argv)
 
 	host = hook_host(&h, &a, argc, argv, false, why);
 	if (host == NULL)
-		return give(yield, OK, "%s", why);
+		return exim_give(yield, OK, "%s", why);
 	if (!same_session(&h, argc, argv))
-		return give(yield, OK,
+		return exim_give(yield, OK,
 		    "certificate of a session that was "
 		    "not begun");
 	depth = strtol(depth_text, &end, 10);
@@ -270,7 +270,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	    depth >= MAX_CHAIN || live.judged ||
 	    (live.n != 0 && depth != live.next)) {
 		session_end(false); /* no verdict, whatever comes behind it */
-		return give(yield, OK,
+		return exim_give(yield, OK,
 		    "certificate of depth \"%.10s\" out of "
 		    "order",
 		    depth_text);
@@ -280,17 +280,17 @@ on_cert(uschar **yield, int argc, uschar **argv)
 		live.next = (int)depth;
 	}
 	free(live.der[depth]);
-	live.der[depth] = decode(arg(argc, argv, 6), &len);
+	live.der[depth] = session_decode(exim_arg(argc, argv, 6), &len);
 	live.len[depth] = len = live.der[depth] == NULL ? 0 : len;
 	if (len == 0) {
 		session_end(false);
-		return give(yield, OK,
+		return exim_give(yield, OK,
 		    "certificate of depth %ld cannot be "
 		    "read",
 		    depth);
 	}
 	live.next--;
-	return depth > 0 ? OK : judge(yield, &h, a, host);
+	return depth > 0 ? OK : session_judge(yield, &h, a, host);
 }
 
 /* smtp:ehlo: the whole reply.  What comes after the handshake is no news. */
@@ -298,7 +298,7 @@ static void
 on_ehlo(int argc, uschar **argv)
 {
 	static const char keyword[] = "STARTTLS";
-	const char *line = arg(argc, argv, 5), *word;
+	const char *line = exim_arg(argc, argv, 5), *word;
 	size_t len = sizeof keyword - 1;
 
 	if (live.stage == HANDSHAKE)
@@ -323,7 +323,7 @@ on_defer(int argc, uschar **argv)
 	static const char tls[] = "TLS session: ";
 	const struct danevirke_answer *a = NULL;
 	const struct danevirke_host *host;
-	const char *text = arg(argc, argv, 5), *end;
+	const char *text = exim_arg(argc, argv, 5), *end;
 	bool broke_off = strncmp(text, tls, sizeof tls - 1) == 0;
 	char why[TEXT_LEN] = "";
 	struct hop h;
@@ -336,7 +336,7 @@ on_defer(int argc, uschar **argv)
 		text += sizeof tls - 1;
 	if (*text == '(' && (end = strstr(text, "): ")) != NULL)
 		text = end + 3;
-	session_no_tls(&h, a, host, arg(argc, argv, 2), text);
+	session_no_tls(&h, a, host, exim_arg(argc, argv, 2), text);
 }
 
 /* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}:
@@ -344,11 +344,11 @@ on_defer(int argc, uschar **argv)
 int
 danevirke_event(uschar **yield, int argc, uschar **argv)
 {
-	const char *name = arg(argc, argv, 4);
+	const char *name = exim_arg(argc, argv, 4);
 
 	*yield = (uschar *)(uintptr_t) "";
 	if (argc < 7)
-		give(yield, OK, "danevirke_event: want 7 arguments");
+		exim_give(yield, OK, "danevirke_event: want 7 arguments");
 	else if (strcmp(name, "tcp:connect") == 0)
 		on_connect(yield, argc, argv);
 	else if (strcmp(name, "tls:cert") == 0)

@@ -44,13 +44,13 @@ struct hop {
 };
 
 /* exim.c: one line in Exim's main log */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void say_verdict(const struct hop *, const struct danevirke_answer *,
+void exim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void exim_verdict(const struct hop *, const struct danevirke_answer *,
     const struct danevirke_host *, bool tls, bool verified, const char *verdict,
     const char *reason);
-int give(uschar **yield, int code, const char *fmt, ...)
+int exim_give(uschar **yield, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-const char *arg(int argc, uschar **argv, int i);
+const char *exim_arg(int argc, uschar **argv, int i);
 const char *hop_text(int argc, uschar **argv);
 const struct danevirke_host *
 hook_host(struct hop *, const struct danevirke_answer **, int argc,
@@ -67,13 +67,13 @@ bool
 session_cert(const struct hop *, int argc, uschar **argv, const char **how);
 
 /* ask.c */
-const struct danevirke_api *api(char *why); /* NULL: why (TEXT_LEN) */
+const struct danevirke_api *exim_api(char *why); /* NULL: why (TEXT_LEN) */
 bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
 /* Within resolver.timeout, or in a hurry within a few seconds; *given_up: it
  * took longer (D16).  NULL: why */
 const struct danevirke_answer *
 answer_ask(const struct hop *, bool hurry, bool *given_up, char *why);
-time_t ticks(void); /* seconds; who sets the clock does not change them */
+time_t exim_ticks(void); /* seconds; who sets the clock does not change them */
 
 /* keep.c */
 /* For the router: the kept one within its TTL, else asked and kept.  NULL: why */
