@@ -40,13 +40,13 @@ struct worker {
 	struct resolver *resolver;
 	enum worker_kind kind;
 	uint32_t id;            /* 0: no process yet */
-	struct bufferevent *io; /* NULL: likewise */
+	struct bufferevent *io; /* NULL: no process yet */
 	bool ready;             /* it has opened what it needs */
 	bool killed;
 	bool over;         /* to be freed by the loop */
 	size_t given;      /* questions, in all */
-	uint64_t heard;    /* seconds, when it last said something, */
-	uint64_t patience; /* and how long to wait for the next word */
+	uint64_t heard;    /* when it last said something, in seconds */
+	uint64_t patience; /* seconds to wait for its next word */
 	struct queries queries;
 };
 

@@ -47,8 +47,7 @@ rollover_reason(struct rollover *job)
 		    "nothing to match");
 	else
 		snprintf(job->reason, sizeof job->reason,
-		    "every group of TLSA records matches, and has for two "
-		    "TTLs");
+		    "every group of TLSA records matches, and has for two TTLs");
 }
 
 static const char *

@@ -27,7 +27,7 @@ struct finding {
 	const char *row;    /* of the conformance table, "L01" */
 	char *host;         /* NULL: the domain as a whole */
 	char *server;       /* a name server, or NULL */
-	char *addr;         /* of it; NULL: the host as a whole */
+	char *addr;         /* NULL: the host or server as a whole */
 	char *text;         /* what was found */
 	const char *advice; /* what to do; constant, may be NULL */
 };
@@ -38,11 +38,11 @@ struct address_report {
 	const struct danevirke_addr *addr;
 	bool tested;   /* an SMTP session was there */
 	bool tls;      /* the handshake was done */
-	bool ready;    /* and SMTP went on in it */
+	bool ready;    /* SMTP went on inside of TLS */
 	bool verified; /* its chain satisfies the records */
 	char version[16], cipher[32];
 	int usage;        /* of the record that matched, -1: none */
-	uint8_t kind[3];  /* usage, selector, matching type of it */
+	uint8_t kind[3];  /* usage, selector, matching type of that record */
 	time_t not_after; /* of the leaf; 0: no certificate */
 	uint8_t leaf[32]; /* SHA2-256 of it */
 	char text[512];   /* what failed, or what matched */
@@ -80,14 +80,14 @@ struct report {
 	size_t n_zone;
 	int servers;        /* addresses of name servers asked; -1: it was
 				 * not done */
-	int servers_faulty; /* of them, those that something was said of */
+	int servers_faulty; /* addresses that something was said of */
 	time_t when;        /* begin, seconds since 1970 */
-	double seconds;     /* it took */
+	double seconds;     /* that the test took */
 	enum check_verdict verdict;
 	const char *dane; /* "full", "partial", "none" */
 	bool dns_only;    /* nothing was connected to, by wish */
 	bool own_dns;     /* DNS fails here for other names too: UNTESTED */
-	bool no_memory;   /* or descriptors: a finding was lost, the verdict
+	bool no_memory;   /* nor descriptors: a finding was lost, the verdict
 					 * is UNTESTED */
 };
 
@@ -160,7 +160,7 @@ struct exam_options {
 	struct event *reader;      /* of standard output, if it is a pipe */
 	const char *profile;
 	const char *helo;          /* NULL: this machine's name */
-	char own[256];             /* it */
+	char own[256];             /* this machine's name */
 	unsigned long port;        /* 25 */
 	unsigned long parallel;    /* domains at once: the feeder's */
 	unsigned long connections; /* at most, over all */

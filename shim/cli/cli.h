@@ -54,7 +54,7 @@ struct cli {
 	int unheard;     /* exit status if standard output is not taken;
 					 * 0: EXIT_UNTESTED */
 	bool failed;     /* cli_error() has spoken */
-	char error[512]; /* what it said first */
+	char error[512]; /* what cli_error() said first */
 	bool opened;     /* cli_open() has worked */
 	bool colour;
 	const char *module; /* NULL: the installed one */
@@ -63,8 +63,8 @@ struct cli {
 	char *module_abs;   /* module, made absolute */
 	struct shim shim;
 	const struct danevirke_api *dv; /* NULL until cli_load() */
-	struct event_base *base;        /* of cli_ask(); NULL until then */
-	struct resolver *resolver;      /* likewise */
+	struct event_base *base;        /* NULL until cli_ask() */
+	struct resolver *resolver;      /* NULL until cli_ask() */
 };
 
 int cmd_check(struct cli *);

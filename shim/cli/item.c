@@ -169,9 +169,7 @@ item_read_der(
 	    item_public(file, it) == 0 ||
 	    item_private(&d, GNUTLS_X509_FMT_DER, it) == 0)
 		return 0;
-	cli_error(c,
-	    "%s: neither PEM nor a certificate, request or key in "
-	    "DER",
+	cli_error(c, "%s: neither PEM nor a certificate, request or key in DER",
 	    path);
 	return -1;
 }
@@ -259,8 +257,7 @@ item_read_blocks(struct cli *c, const char *path, const struct blob *file,
 				    pem_is(&pem[i], "ENCRYPTED PRIVATE KEY") ?
 				"an encrypted key: give its public key or its "
 				"certificate" :
-				"damaged, or of a kind that is not "
-				"supported");
+				"damaged, or of a kind that is not supported");
 			return -1;
 		}
 		s->n--; /* nothing was allocated for it */

@@ -142,8 +142,7 @@ lint_ttl(struct report *r, const struct danevirke_host *h)
 		lint_add(r, SEV_WARNING, "L02", h->name, NULL,
 		    "an hour is usual: every message has to wait for this "
 		    "answer, and is delayed when it fails",
-		    "the TLSA records have a TTL of 0: no resolver keeps "
-		    "them");
+		    "the TLSA records have a TTL of 0: no resolver keeps them");
 }
 
 /* L12: until: as in struct danevirke_host, 0: there is none. */
@@ -309,8 +308,7 @@ lint_anchor(struct report *r, const struct address_report *ar,
 		time_text(first, date);
 		lint_add(r, SEV_WARNING, "U11", ar->host->name, ar->addr->text,
 		    "renew it: usage 2 depends on its date",
-		    "a certificate of the chain that %s vouches for ends on "
-		    "%s",
+		    "a certificate of the chain that %s vouches for ends on %s",
 		    name, date);
 	}
 }

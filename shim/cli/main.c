@@ -244,9 +244,8 @@ main_run(struct cli *c, int argc, char **argv)
 	int at;
 
 	if (argc < 2)
-		return cli_error(c,
-		    "which subcommand?  danevirke --help "
-		    "lists them");
+		return cli_error(
+		    c, "which subcommand?  danevirke --help lists them");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		main_usage();
@@ -265,8 +264,7 @@ main_run(struct cli *c, int argc, char **argv)
 			break;
 	if (i == N_COMMANDS)
 		return cli_error(c,
-		    "%s: no such subcommand; danevirke --help "
-		    "lists them",
+		    "%s: no such subcommand; danevirke --help lists them",
 		    argv[1]);
 	c->cmd = &commands[i];
 	c->argc = argc - 1;

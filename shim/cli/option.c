@@ -95,9 +95,8 @@ opt_next(struct optparse *p)
 		return option_common(p, COMMON_HELP);
 	if (arg[1] != '-') {
 		cli_error(c,
-		    "%s: no such option; danevirke %s --help lists "
-		    "them",
-		    arg, c->cmd->name);
+		    "%s: no such option; danevirke %s --help lists them", arg,
+		    c->cmd->name);
 		return OPT_BAD;
 	}
 	eq = strchr(arg, '=');
@@ -105,9 +104,8 @@ opt_next(struct optparse *p)
 	if ((o = option_find(p->opts, arg + 2, len)) == NULL &&
 	    (o = option_find(option_commons, arg + 2, len)) == NULL) {
 		cli_error(c,
-		    "%s: no such option; danevirke %s --help lists "
-		    "them",
-		    arg, c->cmd->name);
+		    "%s: no such option; danevirke %s --help lists them", arg,
+		    c->cmd->name);
 		return OPT_BAD;
 	}
 	if (option_value(p, o, eq == NULL ? NULL : eq + 1) != 0)

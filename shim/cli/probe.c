@@ -122,8 +122,7 @@ explain(const struct way *w, const struct ub_result *r, char *text, size_t len)
 		    whom, w->tcp ? "TCP port" : "UDP port");
 	else
 		snprintf(text, len,
-		    "answer without DNSSEC (rcode %d): %s "
-		    "strip signatures",
+		    "answer without DNSSEC (rcode %d): %s strip signatures",
 		    r->rcode, whom);
 }
 
@@ -188,9 +187,7 @@ probe_clock(const struct way *way, bool keys, struct probe *p)
 		    now);
 	else
 		snprintf(p->text, sizeof p->text,
-		    "cannot be told without the "
-		    "root keys; now = %s",
-		    now);
+		    "cannot be told without the root keys; now = %s", now);
 }
 
 /* Does a DS line with this tag, or a DNSKEY line with this key, stand in the
@@ -239,8 +236,7 @@ probe_anchor(const struct way *w, struct probe *p)
 		0 ||
 	    !r->secure)
 		snprintf(p->text, sizeof p->text,
-		    "cannot be told without the "
-		    "root keys");
+		    "cannot be told without the root keys");
 	else if ((f = fopen(w->settings->resolver_anchor, "re")) == NULL)
 		snprintf(p->text, sizeof p->text, "%s: %s",
 		    w->settings->resolver_anchor, strerror(errno));

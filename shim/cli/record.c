@@ -93,9 +93,7 @@ hex_parse(const char *s, struct danevirke_tlsa *r, char *why, size_t len)
 	}
 	if (n == 0 || n % 2 != 0 || n / 2 > DATA_MAX) {
 		snprintf(why, len,
-		    "%zu hexadecimal digits of association "
-		    "data: want %s",
-		    n,
+		    "%zu hexadecimal digits of association data: want %s", n,
 		    n == 0         ? "some" :
 			n % 2 != 0 ? "an even number" :
 				     "131064 at most");
@@ -122,8 +120,7 @@ record_parse(const char *text, struct danevirke_tlsa *r, char *why, size_t len)
 			s++;
 		if ((v = octet(&s)) < 0 || !(blank(*s) || *s == '\0')) {
 			snprintf(why, len,
-			    "%s: want a number, 0 to 255, as in "
-			    "\"3 1 1 HEX\"",
+			    "%s: want a number, 0 to 255, as in \"3 1 1 HEX\"",
 			    fields[i]);
 			return -1;
 		}
@@ -162,9 +159,8 @@ record_kind(const char *text, uint8_t kind[3], char *why, size_t len)
 	kind[1] = DANEVIRKE_SPKI;
 	kind[2] = DANEVIRKE_SHA2_256;
 	if (strlen(text) >= sizeof buf) {
-		snprintf(why, len,
-		    "too long: want \"USAGE [SELECTOR "
-		    "MATCHING]\"");
+		snprintf(
+		    why, len, "too long: want \"USAGE [SELECTOR MATCHING]\"");
 		return -1;
 	}
 	strncpy(buf, text, sizeof buf);
@@ -180,15 +176,12 @@ record_kind(const char *text, uint8_t kind[3], char *why, size_t len)
 	}
 	if (n != 1 && n != 3) {
 		snprintf(why, len,
-		    "%d words: want 1 or 3: \"USAGE [SELECTOR "
-		    "MATCHING]\"",
-		    n);
+		    "%d words: want 1 or 3: \"USAGE [SELECTOR MATCHING]\"", n);
 		return -1;
 	}
 	if (kind[0] > 3 || kind[1] > 1 || kind[2] > 2) {
 		snprintf(why, len,
-		    "want usage 0 to 3, selector 0 or 1, "
-		    "matching type 0 to 2");
+		    "want usage 0 to 3, selector 0 or 1, matching type 0 to 2");
 		return -1;
 	}
 	return 0;

@@ -173,8 +173,7 @@ reply_refusing(struct server *s, int rcode)
 		return;
 	if (reply_count(g, hit) == replies)
 		reply_say(s, advice_lame,
-		    "answers %s to every question: it does not serve %s "
-		    "(lame)",
+		    "answers %s to every question: it does not serve %s (lame)",
 		    rcode_name(rcode, name), g->zone->text);
 	else
 		reply_say(s, advice_answer, "answers %s to %s",

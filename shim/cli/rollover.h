@@ -10,7 +10,7 @@ struct rollover_group {
 	uint8_t kind[3];
 	bool match;   /* one of them is of the new certificate */
 	time_t ready; /* when this group is no hindrance; only if match */
-	char *line;   /* to publish, if not; NULL: none would do */
+	char *line;   /* to publish if none matches; NULL: none would do */
 	char why[512];
 };
 
@@ -31,7 +31,7 @@ struct rollover {
 	struct rollover_group *group;
 	size_t n_group;
 	bool publish;  /* a group does not match */
-	size_t n_line; /* of those, how many could */
+	size_t n_line; /* records to publish, of all groups */
 	time_t ready;  /* of all groups, the last */
 	char reason[1024];
 };

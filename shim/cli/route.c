@@ -378,9 +378,8 @@ route_run(struct cli *c, void *arg)
 	int status;
 
 	if (job->n == 0)
-		return cli_error(c,
-		    "no name: want a mail domain, or --host "
-		    "NAME");
+		return cli_error(
+		    c, "no name: want a mail domain, or --host NAME");
 	if (!route_one_kind(c, job))
 		return EXIT_UNTESTED;
 	if ((e = cli_open(c, NULL)) == NULL)

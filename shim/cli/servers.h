@@ -55,7 +55,7 @@ struct ns {
 	size_t n_addr;
 	unsigned pending; /* lookups of its addresses */
 	bool forbidden;   /* M12: an address that is not talked to */
-	bool said;        /* that something is wrong with its addresses */
+	bool said;        /* a finding tells of its addresses */
 };
 
 struct server {

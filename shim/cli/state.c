@@ -201,10 +201,8 @@ state_read_head(struct reader *r, struct state *st)
 	char *s;
 
 	if ((s = state_line(r)) == NULL || strcmp(s, MAGIC) != 0)
-		return state_bad(r,
-		    "want \"%s\": not a state file of this "
-		    "version",
-		    MAGIC);
+		return state_bad(
+		    r, "want \"%s\": not a state file of this version", MAGIC);
 	if ((s = state_line(r)) == NULL || strcmp(state_word(&s), "host") != 0)
 		return state_bad(r, "want \"host NAME PORT\"");
 	if (state_read_host(r, s, st) != 0)
@@ -231,9 +229,8 @@ state_read_text(struct reader *r, time_t now, struct state *st)
 		time_text(st->asked, then);
 		time_text(now, here);
 		return state_bad(r,
-		    "asked at %s, and now it is %s: is the clock "
-		    "right?",
-		    then, here);
+		    "asked at %s, and now it is %s: is the clock right?", then,
+		    here);
 	}
 	while (*r->next != '\0') {
 		if ((s = state_line(r)) == NULL)

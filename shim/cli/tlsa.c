@@ -101,15 +101,12 @@ tlsa_option(struct cli *c, void *arg, int id, const char *value)
 			job->update = UPDATE_REPLACE;
 		else
 			return cli_error(c,
-			    "--nsupdate=%s: want \"add\" or "
-			    "\"replace\"",
+			    "--nsupdate=%s: want \"add\" or \"replace\"",
 			    value);
 		return 0;
 	}
-	return cli_error(c,
-	    "\"%s\": unexpected; files are given with --cert "
-	    "FILE",
-	    value);
+	return cli_error(
+	    c, "\"%s\": unexpected; files are given with --cert FILE", value);
 }
 
 /* What is published must be what a mail server accepts: the module itself is
@@ -134,8 +131,7 @@ tlsa_confirm(struct cli *c, const struct tlsa_record *r)
 	cert.len = r->item->cert.len;
 	if (c->dv->classify(&t, 1, 0, NULL, NULL) != 0 || t.use != 1)
 		return cli_error(c,
-		    "%s: the module does not accept the "
-		    "record: %s",
+		    "%s: the module does not accept the record: %s",
 		    r->item->file, t.why);
 	if (c->dv->verify(&h, &chain, NULL, &v) != 0 || v.verified != 1)
 		return cli_error(c,
@@ -285,16 +281,14 @@ tlsa_lint(struct cli *c, const struct tlsa_job *job)
 	}
 	if (pkix) /* L09 */
 		cli_warn(c,
-		    "note: mail servers ignore usages 0 and 1 (RFC "
-		    "7672 3.1.3)");
+		    "note: mail servers ignore usages 0 and 1 (RFC 7672 3.1.3)");
 	if (full) /* L08 */
 		cli_warn(c,
 		    "note: full data makes large answers; a digest "
 		    "says the same (RFC 7671 10.1.1)");
 	if (job->n_rec > 12) /* L08 */
 		cli_warn(c,
-		    "note: %zu records; more than 12 make large "
-		    "answers",
+		    "note: %zu records; more than 12 make large answers",
 		    job->n_rec);
 	if (job->update == UPDATE_REPLACE && job->next_path == NULL) /* L02 */
 		cli_warn(c,
@@ -392,8 +386,7 @@ tlsa_owner(struct cli *c, struct tlsa_job *job)
 	    job->owner, sizeof job->owner, "_%lu._tcp.%s.", job->port, name);
 	if (strlen(job->owner) > 254) /* RFC 1035 2.3.4, with the dot */
 		return cli_error(c,
-		    "--host \"%s\": too long with _%lu._tcp "
-		    "before it",
+		    "--host \"%s\": too long with _%lu._tcp before it",
 		    job->host, job->port);
 	return 0;
 }
@@ -406,8 +399,7 @@ tlsa_run(struct cli *c, void *arg)
 
 	if (job->n_cert == 0)
 		return cli_error(c,
-		    "no file: want --cert FILE, a certificate, "
-		    "request or key");
+		    "no file: want --cert FILE, a certificate, request or key");
 	if (cli_load(c) != 0 || tlsa_owner(c, job) != 0)
 		return EXIT_UNTESTED;
 	for (i = 0; i < job->n_cert; i++)

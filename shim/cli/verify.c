@@ -342,8 +342,7 @@ verify_run(struct cli *c, void *arg)
 		return cli_error(c, "no record: want --tlsa \"U S M HEX\"");
 	if (job->chain_path == NULL)
 		return cli_error(c,
-		    "no file: want CHAIN.pem, the chain with "
-		    "the leaf first");
+		    "no file: want CHAIN.pem, the chain with the leaf first");
 	if (cli_load(c) != 0 || verify_names(c, job) != 0 ||
 	    verify_read_chain(c, job) != 0 || verify_ca(c, job) != 0)
 		return EXIT_UNTESTED;

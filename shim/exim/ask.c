@@ -86,8 +86,7 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 	if (*name == '\0') {
 		/* two domains in one transaction, or none at all */
 		snprintf(why, TEXT_LEN,
-		    "no domain: the transport needs "
-		    "multi_domain = false");
+		    "no domain: the transport needs multi_domain = false");
 		return false;
 	}
 	if (strncmp(name, "host=", 5) == 0) {
@@ -100,18 +99,14 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 		if (*end != '\0' || end == colon + 1 || port == 0 ||
 		    port > 65535) {
 			snprintf(why, TEXT_LEN,
-			    "\"%.256s\": want "
-			    "host=NAME:PORT",
-			    name);
+			    "\"%.256s\": want host=NAME:PORT", name);
 			return false;
 		}
 	} else
 		colon = name + strlen(name);
 	if ((size_t)(colon - name) >= sizeof h->host || colon == name) {
 		snprintf(why, TEXT_LEN,
-		    "\"%.256s\": want a host or domain "
-		    "name",
-		    name);
+		    "\"%.256s\": want a host or domain name", name);
 		return false;
 	}
 	memcpy(h->host, name, (size_t)(colon - name));
@@ -267,8 +262,7 @@ ask_take(const char *buf, ssize_t len, int status, char *why)
 
 	if (WIFSIGNALED(status) || len < 2 || (buf[0] != 'A' && buf[0] != 'E'))
 		snprintf(why, TEXT_LEN,
-		    "the process that asks DNS died or "
-		    "gave no answer");
+		    "the process that asks DNS died or gave no answer");
 	else if (buf[0] == 'E')
 		snprintf(why, TEXT_LEN, "%.*s", (int)(len - 1), buf + 1);
 	else if ((a = shim.dv->unpack(buf + 1, (size_t)len - 1, &err)) == NULL)

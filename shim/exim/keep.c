@@ -175,8 +175,7 @@ answer_fresh(const struct hop *h, char *why)
 {
 	if (h->kind != DANEVIRKE_RELAY && known_find(h) == NULL) {
 		snprintf(why, TEXT_LEN,
-		    "not routed by danevirke_route in "
-		    "this process");
+		    "not routed by danevirke_route in this process");
 		return NULL;
 	}
 	return answer_route(h, why);

@@ -29,13 +29,13 @@ static struct {
 	int n;            /* certificates announced, 0: none yet */
 	int next;         /* depth that must come next */
 	bool judged;      /* verify() said yes to leaf */
-	uint8_t leaf[32]; /* its SHA-256 */
+	uint8_t leaf[32]; /* SHA-256 of the leaf that was judged */
 	char text[600];   /* how it was satisfied */
-	bool refused;     /* and the log says why */
+	bool refused;     /* no session with TLS, and the log says why */
 	enum stage {
 		UNTOLD = 0, /* an Exim without smtp:ehlo, or not that far */
 		ABSENT,     /* EHLO was answered without STARTTLS */
-		LOWER,      /* with it, written so that Exim does not see it */
+		LOWER, /* STARTTLS is there, written so that Exim does not see it */
 		OFFERED,
 		HANDSHAKE
 	} stage;
@@ -262,18 +262,15 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	if (host == NULL)
 		return exim_give(yield, OK, "%s", why);
 	if (!same_session(&h, argc, argv))
-		return exim_give(yield, OK,
-		    "certificate of a session that was "
-		    "not begun");
+		return exim_give(
+		    yield, OK, "certificate of a session that was not begun");
 	depth = strtol(depth_text, &end, 10);
 	if (*depth_text == '\0' || *end != '\0' || depth < 0 ||
 	    depth >= MAX_CHAIN || live.judged ||
 	    (live.n != 0 && depth != live.next)) {
 		session_end(false); /* no verdict, whatever comes behind it */
 		return exim_give(yield, OK,
-		    "certificate of depth \"%.10s\" out of "
-		    "order",
-		    depth_text);
+		    "certificate of depth \"%.10s\" out of order", depth_text);
 	}
 	if (live.n == 0) {
 		live.n = (int)depth + 1;
@@ -285,9 +282,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	if (len == 0) {
 		session_end(false);
 		return exim_give(yield, OK,
-		    "certificate of depth %ld cannot be "
-		    "read",
-		    depth);
+		    "certificate of depth %ld cannot be read", depth);
 	}
 	live.next--;
 	return depth > 0 ? OK : session_judge(yield, &h, a, host);
