@@ -126,8 +126,8 @@ query_find(const struct worker *w, uint64_t id)
 	struct resolver_query *q;
 
 	TAILQ_FOREACH(q, &w->queries, entry)
-	if (q->id == id)
-		break;
+		if (q->id == id)
+			break;
 	return q;
 }
 
@@ -302,8 +302,8 @@ worker_begin(struct worker *w)
 	if (worker_spawn(w) != 0)
 		return false;
 	TAILQ_FOREACH(q, &w->queries, entry)
-	if (!query_send(q, FRAME_ASK))
-		worker_kill(w, "out of memory");
+		if (!query_send(q, FRAME_ASK))
+			worker_kill(w, "out of memory");
 	return true;
 }
 
@@ -316,12 +316,12 @@ workers_begin(struct resolver *r)
 	struct worker *w;
 
 	TAILQ_FOREACH(w, &r->workers, entry)
-	if (w->id != 0 && !w->over)
-		busy[w->kind]++;
+		if (w->id != 0 && !w->over)
+			busy[w->kind]++;
 	TAILQ_FOREACH(w, &r->workers, entry)
-	if (w->id == 0 && !w->over && busy[w->kind] < most[w->kind] &&
-	    worker_begin(w))
-		busy[w->kind]++;
+		if (w->id == 0 && !w->over && busy[w->kind] < most[w->kind] &&
+		    worker_begin(w))
+			busy[w->kind]++;
 }
 
 static void
@@ -482,8 +482,7 @@ crew_watch(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	TAILQ_FOREACH(w, &r->workers, entry)
-	{
+	TAILQ_FOREACH(w, &r->workers, entry) {
 		if (w->over || TAILQ_EMPTY(&w->queries))
 			continue;
 		busy = true;

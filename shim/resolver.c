@@ -187,8 +187,7 @@ resolver_lost(struct resolver *r)
 	resolver_fail(
 	    &err, DANEVIRKE_EDNS, "resolver: its processes have ended");
 	resolver_say(r, LOG_ERR, "%s", err.text);
-	TAILQ_FOREACH(w, &r->workers, entry)
-	{
+	TAILQ_FOREACH(w, &r->workers, entry) {
 		if (w->over)
 			continue;
 		queries_fail(w, &err);
@@ -211,10 +210,10 @@ on_control(int fd, short what, void *arg)
 	while ((n = recv(fd, &msg, sizeof msg, MSG_DONTWAIT)) ==
 	    (ssize_t)sizeof msg)
 		TAILQ_FOREACH(w, &r->workers, entry)
-	if (w->id == msg.id && !w->over) {
-		worker_ended(w, msg.status);
-		break;
-	}
+			if (w->id == msg.id && !w->over) {
+				worker_ended(w, msg.status);
+				break;
+			}
 	if (n != -1 || (errno != EAGAIN && errno != EINTR))
 		resolver_lost(r);
 }

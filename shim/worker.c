@@ -161,11 +161,11 @@ work_cancel(struct work *w, uint64_t id)
 	struct task *t;
 
 	TAILQ_FOREACH(t, &w->tasks, entry)
-	if (t->id == id) {
-		w->dv->cancel(t->query);
-		task_free(t);
-		return;
-	}
+		if (t->id == id) {
+			w->dv->cancel(t->query);
+			task_free(t);
+			return;
+		}
 }
 
 static void

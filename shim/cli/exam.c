@@ -335,8 +335,8 @@ on_pump(int fd, short what, void *arg)
 	     t != NULL && x->n_running < x->o.connections; t = next) {
 		next = TAILQ_NEXT(t, entry);
 		TAILQ_FOREACH(busy, &x->running, entry)
-		if (same_addr(busy, t))
-			break;
+			if (same_addr(busy, t))
+				break;
 		if (busy != NULL)
 			continue;
 		if (!task_start(x, t))
