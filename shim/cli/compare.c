@@ -341,11 +341,12 @@ compare_end(struct servers_job *job)
 	const struct zone *z;
 
 	count_servers(job);
-	for (z = job->zone; z != NULL && z->own.n_q == 0; z = z->after)
-		;
+	STAILQ_FOREACH(z, &job->zones, entry)
+		if (z->own.n_q > 0)
+			break;
 	/* all of it is asked elsewhere, by resolver.zones, or is a top-level
 	 * domain's */
-	if (job->n_name == 0 || (z == NULL && job->zone != NULL))
+	if (job->n_name == 0 || (z == NULL && !STAILQ_EMPTY(&job->zones)))
 		return;
 	if (job->heard == 0)
 		lint_add(r, forward ? SEV_NOTE : SEV_WARNING, "L14", NULL, NULL,

@@ -16,12 +16,12 @@
 struct servers {
 	const struct exam_options *o;
 	struct ub_ctx *ctx;
-	struct servers_job *jobs;
+	LIST_HEAD(, servers_job) jobs;
 	size_t n_talk;
 };
 
 struct lookup {
-	struct lookup *next, **prev;
+	LIST_ENTRY(lookup) entry;
 	struct servers_job *job;
 	struct wire name;
 	int type;
@@ -78,9 +78,7 @@ servers_free(struct servers *s)
 static void
 lookup_free(struct lookup *l)
 {
-	*l->prev = l->next;
-	if (l->next != NULL)
-		l->next->prev = l->prev;
+	LIST_REMOVE(l, entry);
 	if (l->asked && !l->answered)
 		ub_cancel(l->job->servers->ctx, l->id);
 	if (l->event != NULL)
@@ -134,10 +132,7 @@ servers_lookup(struct servers_job *job, const struct wire *name, int type,
 		job->report->no_memory = true;
 		return;
 	}
-	if ((l->next = job->lookups) != NULL)
-		l->next->prev = &l->next;
-	l->prev = &job->lookups;
-	job->lookups = l;
+	LIST_INSERT_HEAD(&job->lookups, l, entry);
 	job->pending++;
 	l->job = job;
 	l->name = *name;
@@ -246,7 +241,7 @@ got_address(struct servers_job *job, void *arg, const struct reply *reply)
 			    &reply->answer.rr[i]);
 	if (--ns->pending > 0)
 		return;
-	for (z = job->zone; z != NULL; z = z->after) {
+	STAILQ_FOREACH(z, &job->zones, entry) {
 		if (ns_listed(&z->own, ns))
 			ns_known(job, &z->own, ns);
 		if (ns_listed(&z->parent, ns))
@@ -258,14 +253,14 @@ static struct ns *
 ns_get(struct servers_job *job, const struct rdata *rr)
 {
 	struct wire name = { .len = rr->len };
-	struct ns *ns, **end = &job->ns;
+	struct ns *ns;
 
 	if (rr->len > WIRE_LEN)
 		return NULL;
 	memcpy(name.data, rr->data, rr->len);
-	for (; *end != NULL; end = &(*end)->after)
-		if (wire_equal(&(*end)->name, &name))
-			return *end;
+	STAILQ_FOREACH(ns, &job->ns, entry)
+		if (wire_equal(&ns->name, &name))
+			return ns;
 	if (job->n_ns == NS_MAX) {
 		job->cut = true;
 		return NULL;
@@ -278,7 +273,7 @@ ns_get(struct servers_job *job, const struct rdata *rr)
 		return NULL;
 	job->n_ns++;
 	ns->name = name;
-	*end = ns;
+	STAILQ_INSERT_TAIL(&job->ns, ns, entry);
 	ns->pending = 2;
 	servers_lookup(job, &name, TYPE_A, got_address, ns);
 	servers_lookup(job, &name, TYPE_AAAA, got_address, ns);
@@ -389,7 +384,7 @@ talk_to_others(struct servers *all, const struct servers_job *but)
 {
 	struct servers_job *job;
 
-	for (job = all->jobs; job != NULL; job = job->after)
+	LIST_FOREACH(job, &all->jobs, entry)
 		if (job != but && job->asking)
 			talk_to_more(job);
 }
@@ -399,17 +394,15 @@ talk_to_others(struct servers *all, const struct servers_job *but)
 void
 servers_cancel(struct servers_job *job)
 {
-	struct servers_job **at;
+	struct lookup *l;
 	size_t i;
 
 	if (job == NULL)
 		return;
-	for (at = &job->servers->jobs; *at != job; at = &(*at)->after)
-		;
-	*at = job->after;
+	LIST_REMOVE(job, entry);
 	job->servers->n_talk -= job->n_talk;
-	while (job->lookups != NULL)
-		lookup_free(job->lookups);
+	while ((l = LIST_FIRST(&job->lookups)) != NULL)
+		lookup_free(l);
 	for (i = 0; i < job->n_queue; i++)
 		talk_cancel(job->queue[i]->talk);
 	talk_to_others(job->servers, NULL);
@@ -426,7 +419,7 @@ servers_end(struct servers_job *job)
 	void *arg = job->arg;
 	struct zone *z;
 
-	for (z = job->zone; z != NULL; z = z->after)
+	STAILQ_FOREACH(z, &job->zones, entry)
 		if (z->own.n_q > 0)
 			compare_zone(job, z);
 	compare_end(job);
@@ -441,7 +434,7 @@ begin_asking(struct servers_job *job)
 
 	job->asking = true;
 	zones_ready(job);
-	for (z = job->zone; z != NULL; z = z->after) {
+	STAILQ_FOREACH(z, &job->zones, entry) {
 		if (z->own.n_q == 0)
 			continue;
 		group_add(job, &z->own, &z->ns);
@@ -497,8 +490,10 @@ servers_start(
 		free(job);
 		return NULL;
 	}
-	job->after = s->jobs;
-	s->jobs = job;
+	STAILQ_INIT(&job->nodes);
+	STAILQ_INIT(&job->zones);
+	STAILQ_INIT(&job->ns);
+	LIST_INSERT_HEAD(&s->jobs, job, entry);
 	zones_find(job);
 	if (job->pending == 0)
 		tv.tv_sec = 0;

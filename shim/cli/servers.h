@@ -16,6 +16,8 @@
 #ifndef SERVERS_H
 #define SERVERS_H
 
+#include <sys/queue.h>
+
 #include "ask.h"
 #include "check.h"
 #include "signature.h"
@@ -39,7 +41,7 @@ struct zone;
 
 /* The zone of a name: of this one, or of the name that next is for. */
 struct node {
-	struct node *after; /* in the list */
+	STAILQ_ENTRY(node) entry;
 	struct wire name;
 	struct zone *zone; /* NULL: this is not a zone's name */
 	struct node *next; /* NULL: none is known */
@@ -48,7 +50,7 @@ struct node {
 
 /* A name server. */
 struct ns {
-	struct ns *after;
+	STAILQ_ENTRY(ns) entry;
 	struct wire name;
 	char text[NAME_LEN];
 	struct danevirke_addr addr[ADDRS_MAX];
@@ -92,7 +94,7 @@ enum { Q_NS = 0, Q_SOA, Q_DNSKEY, Q_OWN };
 enum { Q_DS = 1 };
 
 struct zone {
-	struct zone *after;
+	STAILQ_ENTRY(zone) entry;
 	struct wire name;
 	char text[NAME_LEN];
 	struct node *above; /* of the name without its first label, or NULL */
@@ -110,15 +112,15 @@ typedef void lookup_got(struct servers_job *, void *arg, const struct reply *);
 
 struct servers_job {
 	struct servers *servers;
-	struct servers_job *after; /* in the list of those under way */
+	LIST_ENTRY(servers_job) entry; /* of those under way */
 	const struct exam_options *o;
 	const struct danevirke_settings *settings;
 	struct report *report;
 	struct arena arena;
-	struct lookup *lookups;
-	struct node *node;
-	struct zone *zone;
-	struct ns *ns;
+	LIST_HEAD(, lookup) lookups;
+	STAILQ_HEAD(, node) nodes;
+	STAILQ_HEAD(, zone) zones;
+	STAILQ_HEAD(, ns) ns;
 	size_t n_node, n_zone, n_ns;
 	struct want_name {
 		struct wire name;
@@ -156,7 +158,7 @@ void servers_lookup(struct servers_job *, const struct wire *name, int type,
     lookup_got *, void *arg);
 
 /* zones.c: names and their zones, by lookups; job->pending tells how long.
- * Then, job->zone has their parents and questions. */
+ * Then, job->zones have their parents and questions. */
 void zones_find(struct servers_job *);
 void zones_ready(struct servers_job *);
 

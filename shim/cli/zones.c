@@ -26,7 +26,7 @@ node_above(struct servers_job *job, const struct wire *name)
 static struct zone *
 zone_new(struct servers_job *job, const struct wire *name)
 {
-	struct zone *z, **end = &job->zone;
+	struct zone *z;
 
 	if (job->n_zone == ZONES_MAX) {
 		job->cut = true;
@@ -41,9 +41,7 @@ zone_new(struct servers_job *job, const struct wire *name)
 	z->name = *name;
 	z->own.zone = z->parent.zone = z;
 	z->parent.delegation = true;
-	while (*end != NULL)
-		end = &(*end)->after;
-	*end = z;
+	STAILQ_INSERT_TAIL(&job->zones, z, entry);
 	return z;
 }
 
@@ -70,11 +68,11 @@ got_zone(struct servers_job *job, void *arg, const struct reply *reply)
 static struct node *
 node_get(struct servers_job *job, const struct wire *name)
 {
-	struct node *n, **end = &job->node;
+	struct node *n;
 
-	for (; *end != NULL; end = &(*end)->after)
-		if (wire_equal(&(*end)->name, name))
-			return *end;
+	STAILQ_FOREACH(n, &job->nodes, entry)
+		if (wire_equal(&n->name, name))
+			return n;
 	if (job->n_node == NODES_MAX) {
 		job->cut = true;
 		return NULL;
@@ -85,7 +83,7 @@ node_get(struct servers_job *job, const struct wire *name)
 	}
 	job->n_node++;
 	n->name = *name;
-	*end = n;
+	STAILQ_INSERT_TAIL(&job->nodes, n, entry);
 	servers_lookup(job, name, TYPE_NS, got_zone, n);
 	return n;
 }
@@ -208,7 +206,7 @@ guess(struct servers_job *job, struct node *n)
 		return;
 	while (wire_labels(&name) > wire_labels(&up->name) + 1)
 		name = wire_up(&name);
-	for (z = job->zone; z != NULL; z = z->after)
+	STAILQ_FOREACH(z, &job->zones, entry)
 		if (wire_equal(&z->name, &name))
 			break;
 	if (z == NULL && (z = zone_new(job, &name)) != NULL)
@@ -223,12 +221,12 @@ zones_ready(struct servers_job *job)
 	struct zone *z;
 	size_t i;
 
-	for (z = job->zone; z != NULL; z = z->after)
+	STAILQ_FOREACH(z, &job->zones, entry)
 		z->up = zone_of(z->above);
-	for (n = job->node; n != NULL; n = n->after)
+	STAILQ_FOREACH(n, &job->nodes, entry)
 		if (n->zone == NULL)
 			guess(job, n);
-	for (z = job->zone; z != NULL; z = z->after) {
+	STAILQ_FOREACH(z, &job->zones, entry) {
 		if (wire_labels(&z->name) < 2 || forwarded(job, &z->name))
 			continue;
 		question_add(job, &z->own, &z->name, TYPE_NS);
