@@ -18,18 +18,6 @@ struct ub_ctx;
 struct ub_ctx *context_new(const struct conf *, struct event_base *, bool many,
     struct danevirke_error *err);
 
-static inline uint16_t
-get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t
-get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
 #define WIRE_LEN 255 /* RFC 1035 2.3.4 */
 
 /* An uncompressed name, root label included. */

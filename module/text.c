@@ -10,14 +10,6 @@ text_line(char *s)
 			*s = '?';
 }
 
-void
-text_ascii(char *s)
-{
-	for (; *s != '\0'; s++)
-		if (*s < ' ' || *s > '~')
-			*s = '?';
-}
-
 size_t
 utf8_len(const char *text)
 {

@@ -9,8 +9,6 @@
 
 /* In place: one line.  Controls become "?", the rest stays, UTF-8 too. */
 void text_line(char *);
-/* In place: one line of printable ASCII; all else becomes "?". */
-void text_ascii(char *);
 /* Octets of the UTF-8 character at s, 0 if there is none (RFC 3629 4). */
 size_t utf8_len(const char *s);
 /* The same, 0 for a control too: some terminals obey those of C1. */

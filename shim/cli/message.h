@@ -22,6 +22,18 @@ enum {
 
 #define QUERY_MAX 512 /* octets that message_query() may need */
 
+static inline uint16_t
+get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t
+get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
 struct rdata {
 	const uint8_t *data;
 	size_t len;
