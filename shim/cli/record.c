@@ -226,48 +226,30 @@ record_hex(const uint8_t *data, size_t n)
 	return s;
 }
 
-/* n digits at *s, and *s behind them and the mark that follows (if not 0) */
-static int
-digits(const char **s, int n, char mark, int *out)
-{
-	*out = 0;
-	for (; n > 0; n--, (*s)++) {
-		if (**s < '0' || **s > '9')
-			return -1;
-		*out = *out * 10 + (**s - '0');
-	}
-	if (mark != 0 && *(*s)++ != mark)
-		return -1;
-	return 0;
-}
-
+/* Does s begin so?  A 0 stands for any digit. */
 static bool
-day_exists(int year, int month, int day)
+time_form(const char *s, const char *form)
 {
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
-		31 };
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return month >= 1 && month <= 12 && day >= 1 &&
-	    day <= days[month - 1] + (month == 2 && leap);
+	for (; *form != '\0'; s++, form++)
+		if (*form == '0' ? *s < '0' || *s > '9' : *s != *form)
+			return false;
+	return true;
 }
 
 /* "Z", "+01:00" to seconds east; -1: not one */
 static int
-zone(const char *s, long *east)
+time_zone(const char *s, long *east)
 {
-	int sign, h, m;
+	int h, m;
 
 	*east = 0;
-	if ((*s == 'Z' || *s == 'z') && s[1] == '\0')
+	if (strcasecmp(s, "Z") == 0)
 		return 0;
-	if (*s != '+' && *s != '-')
+	if ((!time_form(s, "+00:00") && !time_form(s, "-00:00")) ||
+	    s[6] != '\0' || sscanf(s + 1, "%2d:%2d", &h, &m) != 2 || h > 23 ||
+	    m > 59)
 		return -1;
-	sign = *s++ == '-' ? -1 : 1;
-	if (digits(&s, 2, ':', &h) != 0 || digits(&s, 2, 0, &m) != 0 ||
-	    *s != '\0' || h > 23 || m > 59)
-		return -1;
-	*east = sign * (h * 3600L + m * 60L);
+	*east = (*s == '-' ? -1 : 1) * (h * 3600L + m * 60L);
 	return 0;
 }
 
@@ -275,33 +257,26 @@ zone(const char *s, long *east)
 int
 time_parse(const char *s, time_t *out)
 {
-	struct tm tm = { 0 };
-	char t;
+	struct tm day = { 0 };
+	int year, month, mday, h, m, sec;
 	long east;
-	int year;
 
-	if (digits(&s, 4, '-', &year) != 0 ||
-	    digits(&s, 2, '-', &tm.tm_mon) != 0 ||
-	    digits(&s, 2, 0, &tm.tm_mday) != 0)
+	if ((!time_form(s, "0000-00-00T00:00:00") &&
+		!time_form(s, "0000-00-00t00:00:00")) ||
+	    sscanf(s, "%4d-%2d-%2d%*c%2d:%2d:%2d", &year, &month, &mday, &h, &m,
+		&sec) != 6)
 		return -1;
-	t = *s++;
-	if ((t != 'T' && t != 't') || digits(&s, 2, ':', &tm.tm_hour) != 0 ||
-	    digits(&s, 2, ':', &tm.tm_min) != 0 ||
-	    digits(&s, 2, 0, &tm.tm_sec) != 0)
+	s += strlen("0000-00-00T00:00:00");
+	if (time_form(s, ".0"))
+		s += 1 + strspn(s + 1, "0123456789");
+	if (h > 23 || m > 59 || sec > 60 || time_zone(s, &east) != 0)
 		return -1;
-	if (*s == '.') {
-		if (*++s < '0' || *s > '9')
-			return -1;
-		while (*s >= '0' && *s <= '9')
-			s++;
-	}
-	if (!day_exists(year, tm.tm_mon, tm.tm_mday) || tm.tm_hour > 23 ||
-	    tm.tm_min > 59 || tm.tm_sec > 60 || zone(s, &east) != 0)
-		return -1;
-	tm.tm_year = year - 1900;
-	tm.tm_mon--;
-	*out = timegm(&tm) - east;
-	return 0;
+	day.tm_year = year - 1900;
+	day.tm_mon = month - 1;
+	day.tm_mday = mday;
+	*out = timegm(&day) + h * 3600L + m * 60L + sec - east;
+	/* a day that does not exist became another one */
+	return day.tm_mon == month - 1 && day.tm_mday == mday ? 0 : -1;
 }
 
 void
