@@ -131,7 +131,8 @@ exim_verdict(const struct hop *h, const struct danevirke_answer *a,
 {
 	char beside[300], why[TEXT_LEN];
 
-	api(why)->log_beside(a, host, tls, verified, beside, sizeof beside);
+	exim_api(why)->log_beside(
+	    a, host, tls, verified, beside, sizeof beside);
 	if (host == NULL)
 		exim_say("%s: %s%s: %s", h->host, verdict, beside, reason);
 	else
@@ -380,7 +381,7 @@ gate_passes(const struct hop *h, const struct danevirke_answer *a,
 	    host->action != DANEVIRKE_OPPORTUNISTIC)
 		tls = false;
 	verified = tls && how != NULL;
-	verdict = api(why)->log_word(a, host, tls, verified);
+	verdict = exim_api(why)->log_word(a, host, tls, verified);
 	if (strcmp(verdict, "deferred") == 0) {
 		snprintf(why, TEXT_LEN, "%s: %.700s",
 		    !tls         ? "this session is not encrypted" :
