@@ -80,8 +80,7 @@ set_digests(
 		return;
 	if (config_setting_length(s) == 0)
 		setting_error(w, s, NULL, "empty",
-		    "at least one of "
-		    "\"sha2-512\", \"sha2-256\"");
+		    "at least one of \"sha2-512\", \"sha2-256\"");
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *el = config_setting_get_elem(s, i);
 		const struct word *v = setting_word(w, el, words);

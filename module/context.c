@@ -100,10 +100,8 @@ hints_loopback(const char *path, bool *loopback, struct danevirke_error *err)
 	FILE *f;
 
 	if ((f = fopen(path, "re")) == NULL)
-		return fail(err, DANEVIRKE_ECONF,
-		    "%s: resolver.root_hints: "
-		    "%m",
-		    path);
+		return fail(
+		    err, DANEVIRKE_ECONF, "%s: resolver.root_hints: %m", path);
 	while (fgets(line, sizeof line, f) != NULL) {
 		line[strcspn(line, ";\r\n")] = '\0';
 		for (word = strtok_r(line, " \t", &last); word != NULL;
@@ -146,9 +144,7 @@ set_text(struct ub_ctx *ctx, const char *text, size_t len,
 	close(fd);
 	if (rc != 0)
 		return fail(err, DANEVIRKE_EDNS,
-		    "resolver.zones: %s "
-		    "(is /proc there?)",
-		    ub_strerror(rc));
+		    "resolver.zones: %s (is /proc there?)", ub_strerror(rc));
 	return DANEVIRKE_OK;
 }
 
@@ -179,16 +175,13 @@ set_zone(
 		return code;
 	if (!safe(z->name))
 		return fail(err, DANEVIRKE_EDNS,
-		    "resolver.zones: \"%s\": "
-		    "want a domain name",
-		    z->name);
+		    "resolver.zones: \"%s\": want a domain name", z->name);
 	text = arena_printf(&arena, "forward-zone:\n name: \"%s\"\n", z->name);
 	for (i = 0; i < z->n_forward && text != NULL; i++) {
 		if (!safe(z->forward[i])) {
 			arena_free(&arena);
 			return fail(err, DANEVIRKE_EDNS,
-			    "resolver.zones: "
-			    "\"%s\": want address@port",
+			    "resolver.zones: \"%s\": want address@port",
 			    z->forward[i]);
 		}
 		text = arena_printf(
@@ -213,9 +206,8 @@ set_servers(
 	for (i = 0; i < conf->n_forward; i++)
 		if ((rc = ub_ctx_set_fwd(ctx, conf->forward[i])) != 0)
 			return fail(err, DANEVIRKE_EDNS,
-			    "resolver.forward: "
-			    "\"%s\": %s",
-			    conf->forward[i], ub_strerror(rc));
+			    "resolver.forward: \"%s\": %s", conf->forward[i],
+			    ub_strerror(rc));
 	for (i = 0; i < conf->n_zones; i++) {
 		loopback |= any_loopback(
 		    conf->zones[i].forward, conf->zones[i].n_forward);
@@ -261,9 +253,8 @@ configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
 	for (i = 0; i < sizeof builtin / sizeof *builtin; i++)
 		if ((rc = ub_ctx_zone_remove(ctx, builtin[i])) != 0)
 			return fail(err, DANEVIRKE_EDNS,
-			    "resolver: %s "
-			    "(trust anchor %s)",
-			    ub_strerror(rc), conf->trust_anchor);
+			    "resolver: %s (trust anchor %s)", ub_strerror(rc),
+			    conf->trust_anchor);
 	return DANEVIRKE_OK;
 }
 
@@ -275,8 +266,7 @@ context_new(const struct conf *conf, struct event_base *base, bool many,
 
 	if ((ctx = ub_ctx_create_event(base)) == NULL) {
 		fail(err, DANEVIRKE_EDNS,
-		    "resolver: cannot be made: "
-		    "out of memory or descriptors");
+		    "resolver: cannot be made: out of memory or descriptors");
 		return NULL;
 	}
 	/* before anything that may have something to say: no stderr */

@@ -222,7 +222,6 @@ path_search(struct path *p)
 	if (pool_crt(&p->pool, 0) == NULL)
 		return pool_fail(&p->pool, NOT_TRUSTED,
 		    DANEVIRKE_CERTIFICATE_NOT_TRUSTED,
-		    "the server's certificate cannot be read, or is "
-		    "overladen");
+		    "the server's certificate cannot be read, or is overladen");
 	return path_extend(p, 0);
 }

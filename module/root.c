@@ -58,9 +58,8 @@ root_explain(const struct conf *conf, const char *why, char buf[WHY_LEN])
 		    why, conf->trust_anchor);
 	else
 		snprintf(buf, WHY_LEN,
-		    "%.300s; the root's keys do not match "
-		    "%.250s",
-		    why, conf->trust_anchor);
+		    "%.300s; the root's keys do not match %.250s", why,
+		    conf->trust_anchor);
 	return buf;
 }
 

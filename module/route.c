@@ -403,8 +403,7 @@ set_level(struct route *q, uint32_t flags)
 		f->level = f->exception->level;
 	if (expired != NULL)
 		say(q, 4,
-		    "destinations: the rule for %s ended on %s and is "
-		    "ignored",
+		    "destinations: the rule for %s ended on %s and is ignored",
 		    expired->domain, expired->until);
 }
 
@@ -466,8 +465,7 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 		q->facts.failed = "level off, nothing looked up";
 	if (!local_addrs(q)) {
 		fail(err, DANEVIRKE_ENOMEM,
-		    "addresses of local interfaces: "
-		    "cannot be read");
+		    "addresses of local interfaces: cannot be read");
 		goto bad;
 	}
 	q->timer = event_new(base, -1, 0, on_start, q);

@@ -220,15 +220,13 @@ trustworthy(const struct stat *st, const char *path, int code,
 		    S_ISDIR(st->st_mode) ? "a directory" : "a special file");
 	if (st->st_uid != 0 && st->st_uid != me)
 		return fail(err, code,
-		    "%s: owned by uid %lu: want a file of "
-		    "root%s",
-		    path, (unsigned long)st->st_uid,
+		    "%s: owned by uid %lu: want a file of root%s", path,
+		    (unsigned long)st->st_uid,
 		    me == 0 ? "" : " or of the user who reads it");
 	if ((st->st_mode & S_IWOTH) != 0 ||
 	    ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && !own_group))
 		return fail(err, code,
-		    "%s: mode %04o: want a file that no "
-		    "other user can write",
+		    "%s: mode %04o: want a file that no other user can write",
 		    path, (unsigned)(st->st_mode & 07777));
 	return DANEVIRKE_OK;
 }

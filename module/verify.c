@@ -176,8 +176,7 @@ verify_tell_limits(const struct path *p)
 		{ LIMIT_CERTS,
 		    "only the first 16 certificates were looked at" },
 		{ LIMIT_DEPTH,
-		    "no path of more than 10 certificates was looked "
-		    "at" },
+		    "no path of more than 10 certificates was looked at" },
 		{ LIMIT_NAMES, "more than 1024 names: the rest was not read" },
 		{ LIMIT_STEPS, "the search was given up after 64 steps" },
 		{ LIMIT_WORK, "the search was given up: it takes too long" },
