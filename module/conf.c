@@ -26,8 +26,8 @@
 /* --------------------------------------------------------- log, and root */
 
 static void
-set_log_level(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_log_level(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	static const struct word words[] = { /* as syslog(3) counts */
 		{ "error", 3 }, { "warning", 4 }, { "notice", 5 },
@@ -41,8 +41,8 @@ set_log_level(
 }
 
 static void
-set_facility(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_facility(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	static const struct word words[] = {
 		{ "mail", 0 },
@@ -93,7 +93,7 @@ static const struct key root_keys[] = {
 /* ---------------------------------------------------------------- loading */
 
 static bool
-conf_defaults(struct walk *w)
+conf_defaults(struct conf_walk *w)
 {
 	struct conf *c = w->conf;
 	struct danevirke_settings *t = &c->settings;
@@ -142,7 +142,7 @@ conf_defaults(struct walk *w)
 
 /* What needs more than one setting */
 static void
-conf_finish(struct walk *w, const config_t *cfg)
+conf_finish(struct conf_walk *w, const config_t *cfg)
 {
 	struct conf *c = w->conf;
 	struct danevirke_settings *t = &c->settings;
@@ -152,15 +152,15 @@ conf_finish(struct walk *w, const config_t *cfg)
 	if (c->query_timeout > c->timeout) {
 		s = config_lookup(cfg, "resolver.query_timeout");
 		if (s != NULL && config_lookup(cfg, "resolver.timeout") != NULL)
-			wrong(w, s, "seconds, 1 to resolver.timeout, %u",
-			    c->timeout);
+			setting_wrong(w, s,
+			    "seconds, 1 to resolver.timeout, %u", c->timeout);
 		c->query_timeout = c->timeout;
 	}
 	t->resolver_timeout = c->timeout;
 	if (t->relay_max_domains > range) {
 		s = config_lookup(cfg, "relay.limits.domains");
 		if (s != NULL)
-			wrong(w, s,
+			setting_wrong(w, s,
 			    "domains, 1 to the %u addresses of relay.aliases",
 			    range);
 		t->relay_max_domains = range;
@@ -168,11 +168,11 @@ conf_finish(struct walk *w, const config_t *cfg)
 	s = config_lookup(cfg, "relay.profile");
 	if (s != NULL && config_setting_type(s) == CONFIG_TYPE_STRING &&
 	    conf_profile(c, t->relay_profile) == NULL)
-		wrong(w, s, "the name of a profile of this file");
+		setting_wrong(w, s, "the name of a profile of this file");
 }
 
 static void
-conf_read(struct walk *w)
+conf_read(struct conf_walk *w)
 {
 	config_t cfg;
 	char what[128];
@@ -199,7 +199,9 @@ conf_load(const char *path, danevirke_log *log, void *arg,
     struct danevirke_error *err)
 {
 	struct danevirke_error e;
-	struct walk w = { .path = path, .log = log, .arg = arg, .err = err };
+	struct conf_walk w = {
+		.path = path, .log = log, .arg = arg, .err = err
+	};
 	char *text = NULL;
 	size_t len;
 

@@ -31,7 +31,7 @@ int value_file(const char *path, size_t max, int code, char **text, size_t *len,
 
 /* ---------------------------------------------------------------- setting */
 
-struct walk {
+struct conf_walk {
 	struct conf *conf;
 	const char *path;
 	const char *text; /* the file */
@@ -42,8 +42,8 @@ struct walk {
 };
 
 struct key;
-typedef void
-setter(struct walk *, const config_setting_t *, const struct key *, void *to);
+typedef void setter(
+    struct conf_walk *, const config_setting_t *, const struct key *, void *to);
 
 /* One setting.  to points at the struct that its group fills, plus at. */
 struct key {
@@ -62,36 +62,36 @@ struct word {
 };
 
 /* setting.c.  Every error is counted, logged, and the first one kept. */
-void setting_report(struct walk *, const struct danevirke_error *);
-bool setting_nomem(struct walk *); /* reports it; false */
+void setting_report(struct conf_walk *, const struct danevirke_error *);
+bool setting_nomem(struct conf_walk *); /* reports it; false */
 /* "file:line: setting: found: want ..."; sub: a setting missing in the group
  * s, found: instead of the value of s; both may be NULL */
-void setting_error(struct walk *, const config_setting_t *, const char *sub,
-    const char *found, const char *fmt, ...)
+void setting_error(struct conf_walk *, const config_setting_t *,
+    const char *sub, const char *found, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-#define wrong(w, s, ...) setting_error(w, s, NULL, NULL, __VA_ARGS__)
+#define setting_wrong(w, s, ...) setting_error(w, s, NULL, NULL, __VA_ARGS__)
 
 /* Every member of g, by the table; unknown and missing ones are errors. */
-void setting_group(
-    struct walk *, const config_setting_t *g, const struct key *keys, void *to);
+void setting_group(struct conf_walk *, const config_setting_t *g,
+    const struct key *keys, void *to);
 
 /* NULL or false: reported */
 const char *
-setting_string(struct walk *, const config_setting_t *, const char *want);
-const struct word *
-setting_word(struct walk *, const config_setting_t *, const struct word *words);
+setting_string(struct conf_walk *, const config_setting_t *, const char *want);
+const struct word *setting_word(
+    struct conf_walk *, const config_setting_t *, const struct word *words);
 /* A copy that lives as long as the struct conf. */
-char *setting_keep(struct walk *, const char *);
-bool setting_domain(struct walk *, const config_setting_t *, const char *v,
+char *setting_keep(struct conf_walk *, const char *);
+bool setting_domain(struct conf_walk *, const config_setting_t *, const char *v,
     char buf[NAME_LEN], const char *want);
-bool setting_prefix(struct walk *, const config_setting_t *, const char *v,
+bool setting_prefix(struct conf_walk *, const config_setting_t *, const char *v,
     const char *want, struct conf_prefix *);
 bool setting_list(
-    struct walk *, const config_setting_t *, int max, const char *what);
-void *setting_array(struct walk *, const config_setting_t *, size_t size);
+    struct conf_walk *, const config_setting_t *, int max, const char *what);
+void *setting_array(struct conf_walk *, const config_setting_t *, size_t size);
 
-bool setting_number(
-    struct walk *, const config_setting_t *, const struct key *, unsigned *out);
+bool setting_number(struct conf_walk *, const config_setting_t *,
+    const struct key *, unsigned *out);
 
 setter set_number, set_bool, set_user, set_group;
 /* for tables; AT is the file's */
@@ -107,13 +107,13 @@ extern const struct key conf_resolver_keys[], conf_relay_keys[];
 setter set_profiles, set_destinations;
 
 /* The resolver's settings, for others.  False: out of memory. */
-bool conf_resolver_show(struct walk *);
+bool conf_resolver_show(struct conf_walk *);
 
 /* conf_text.c: "file:line: what: want ..." */
 void conf_text_error(
-    struct walk *, unsigned line, const char *what, const char *want);
+    struct conf_walk *, unsigned line, const char *what, const char *want);
 /* What libconfig would do and we do not want, in w->text. */
-void conf_text_check(struct walk *);
+void conf_text_check(struct conf_walk *);
 
 /* ----------------------------------------------------------------- anchor */
 

@@ -3,8 +3,8 @@
 #include "conf.h"
 
 static void /* M12 */
-set_aliases(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_aliases(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] =
 	    "an IPv4 prefix inside 127.0.0.0/8, "
@@ -18,7 +18,7 @@ set_aliases(
 	if (v == NULL || !setting_prefix(w, s, v, want, &p))
 		return;
 	if (p.family != 4 || p.bits < 8 || p.ip[0] != 127) {
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 		return;
 	}
 	first = (uint32_t)p.ip[0] << 24 | (uint32_t)p.ip[1] << 16 |
@@ -26,7 +26,7 @@ set_aliases(
 	last = first | (uint32_t)(0xffffffffULL >> p.bits);
 	/* the first and last are broadcast addresses of the loopback */
 	if (first <= 0x7f000001 || last == 0x7fffffff) {
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 		return;
 	}
 	t->relay_first = first;
@@ -34,8 +34,8 @@ set_aliases(
 }
 
 static void
-set_helo(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_helo(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "a host name";
 	char name[NAME_LEN];
@@ -47,8 +47,8 @@ set_helo(
 }
 
 static void
-set_source(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_source(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "an address of this machine";
 	struct danevirke_settings *t = to;
@@ -64,20 +64,21 @@ set_source(
 		if ((v = setting_string(w, el, want)) == NULL)
 			continue;
 		if (!value_address(v, &p) || value_any(&p)) {
-			wrong(w, el, want);
+			setting_wrong(w, el, want);
 			continue;
 		}
 		slot = p.family == 4 ? &t->relay_source4 : &t->relay_source6;
 		if (*slot != NULL)
-			wrong(w, el, "one address for IPv4 and one for IPv6");
+			setting_wrong(
+			    w, el, "one address for IPv4 and one for IPv6");
 		else
 			*slot = setting_keep(w, v);
 	}
 }
 
 static void
-set_profile_name(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_profile_name(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	const char *v = setting_string(w, s, "the name of a profile");
 
@@ -87,8 +88,8 @@ set_profile_name(
 }
 
 static void
-set_port(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_port(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	unsigned v;
 

@@ -14,22 +14,22 @@
 /* ------------------------------------------------------------------ files */
 
 static const char *
-resolver_path(struct walk *w, const config_setting_t *s)
+resolver_path(struct conf_walk *w, const config_setting_t *s)
 {
 	static const char want[] = "an absolute path";
 	const char *v = setting_string(w, s, want);
 
 	if (v != NULL &&
 	    (*v != '/' || !value_utf8(v) || strlen(v) > MAX_PATH)) {
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 		return NULL;
 	}
 	return v;
 }
 
 static void
-set_path(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_path(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	const char *v = resolver_path(w, s);
 
@@ -70,8 +70,8 @@ resolver_hints(char *text)
 
 /* Without its hints the resolver would fail at every name, hours later. */
 static void
-set_hints(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_hints(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	struct danevirke_error e;
 	const char *v = resolver_path(w, s);
@@ -82,11 +82,11 @@ set_hints(
 	if (v == NULL)
 		return;
 	if (value_file(v, MAX_HINTS, DANEVIRKE_ECONF, &text, &len, &e) != 0) {
-		wrong(w, s, "a file with root hints: %s", e.text);
+		setting_wrong(w, s, "a file with root hints: %s", e.text);
 		return;
 	}
 	if (!resolver_hints(text))
-		wrong(w, s,
+		setting_wrong(w, s,
 		    "a file with root hints: NS records of \".\" and behind "
 		    "them the addresses");
 	else
@@ -98,7 +98,7 @@ set_hints(
 
 static bool
 resolver_servers(
-    struct walk *w, const config_setting_t *s, char ***list, size_t *n)
+    struct conf_walk *w, const config_setting_t *s, char ***list, size_t *n)
 {
 	static const char want[] = "an address or address@port";
 	const char *v;
@@ -113,7 +113,7 @@ resolver_servers(
 		if ((v = setting_string(w, el, want)) == NULL)
 			continue;
 		if (!value_server(v, buf, sizeof buf))
-			wrong(w, el, want);
+			setting_wrong(w, el, want);
 		else if (((*list)[*n] = setting_keep(w, buf)) != NULL)
 			++*n;
 	}
@@ -121,8 +121,8 @@ resolver_servers(
 }
 
 static void
-set_forward(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_forward(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	struct conf *c = to;
 
@@ -131,8 +131,8 @@ set_forward(
 }
 
 static void
-set_zone_forward(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_zone_forward(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	struct conf_zone *z = to;
 
@@ -141,8 +141,8 @@ set_zone_forward(
 }
 
 static void
-set_zone_name(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_zone_name(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	char name[NAME_LEN];
 	const char *v = setting_string(w, s, k->what);
@@ -152,8 +152,8 @@ set_zone_name(
 }
 
 static void
-set_zones(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_zones(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	struct conf *c = to;
 
@@ -185,8 +185,8 @@ set_zones(
 /* -------------------------------------------------------------- addresses */
 
 static void /* M12 */
-set_allow(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_allow(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "an address or prefix";
 	struct conf *c = to;
@@ -206,8 +206,8 @@ set_allow(
 }
 
 static void /* M10 */
-set_self(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_self(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "a host name, address or prefix";
 	struct conf *c = to;
@@ -281,7 +281,7 @@ const struct key conf_resolver_keys[] = {
 
 /* The resolver's part, for others. */
 bool
-conf_resolver_show(struct walk *w)
+conf_resolver_show(struct conf_walk *w)
 {
 	struct conf *c = w->conf;
 	struct danevirke_settings *t = &c->settings;

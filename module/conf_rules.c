@@ -9,8 +9,8 @@
 /* --------------------------------------------------------------- profiles */
 
 static void
-set_level(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_level(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const struct word words[] = {
 		{ "off", DANEVIRKE_LEVEL_OFF },
@@ -27,8 +27,8 @@ set_level(
 }
 
 static void /* M04 */
-set_insecure_mx(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_insecure_mx(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	static const struct word words[] = {
 		{ "may", DANEVIRKE_OPPORTUNISTIC },
@@ -44,8 +44,8 @@ set_insecure_mx(
 }
 
 static void
-set_priority(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_priority(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	static const char want[] = "a GnuTLS priority string";
 	const char *v = setting_string(w, s, want), *why;
@@ -55,16 +55,16 @@ set_priority(
 	if (v == NULL)
 		return;
 	if (!value_utf8(v))
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 	else if ((why = value_priority(v, buf, sizeof buf)) != NULL)
-		wrong(w, s, "%s: %s", want, why);
+		setting_wrong(w, s, "%s: %s", want, why);
 	else
 		*(const char **)to = setting_keep(w, v);
 }
 
 static void /* A01: an order */
-set_digests(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_digests(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const struct word words[] = {
 		{ "sha2-256", DANEVIRKE_SHA2_256 },
@@ -88,7 +88,7 @@ set_digests(
 		if (v == NULL)
 			continue;
 		if (memchr(found, v->value, n) != NULL)
-			wrong(w, el, "each digest only once");
+			setting_wrong(w, el, "each digest only once");
 		else
 			found[n++] = (uint8_t)v->value;
 	}
@@ -114,8 +114,8 @@ static const struct key profile_keys[] = {
 
 /* What a profile does not say is as in "default". */
 void
-set_profiles(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_profiles(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	struct conf *c = to;
 	const config_setting_t *first, *el;
@@ -123,7 +123,7 @@ set_profiles(
 
 	(void)k;
 	if (!config_setting_is_group(s)) {
-		wrong(w, s, "a group, { default: { ... }; }");
+		setting_wrong(w, s, "a group, { default: { ... }; }");
 		return;
 	}
 	if (config_setting_length(s) > 256) {
@@ -170,8 +170,8 @@ struct rule {
 };
 
 static void
-set_domain(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_domain(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	char name[NAME_LEN + 1] = ".";
 	const char *v = setting_string(w, s, k->what);
@@ -185,8 +185,8 @@ set_domain(
 }
 
 static void
-set_reason(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_reason(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "one line of text, at most 200 octets";
 	const char *v = setting_string(w, s, want);
@@ -195,14 +195,14 @@ set_reason(
 	if (v == NULL)
 		return;
 	if (*v == '\0' || strlen(v) > 200 || !value_utf8(v))
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 	else
 		*(char **)to = setting_keep(w, v);
 }
 
 static void /* P01 */
-set_until(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_until(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "a date, \"YYYY-MM-DD\", the last day";
 	struct conf_destination *d = to;
@@ -212,7 +212,7 @@ set_until(
 	if (v == NULL)
 		return;
 	if (!value_until(v, &d->ends))
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 	else
 		d->until = setting_keep(w, v);
 }
@@ -249,8 +249,8 @@ rule_cmp(const void *va, const void *vb)
 
 /* Sorted by name, for conf_destination() */
 void
-set_destinations(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_destinations(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
 {
 	struct conf *c = to;
 	struct rule *r;

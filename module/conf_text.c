@@ -11,7 +11,7 @@
 
 void
 conf_text_error(
-    struct walk *w, unsigned line, const char *what, const char *want)
+    struct conf_walk *w, unsigned line, const char *what, const char *want)
 {
 	struct danevirke_error e;
 
@@ -41,7 +41,7 @@ text_opaque(const char *p)
 
 /* libconfig 1.5 reads 4294967297 as 1. */
 static void
-text_number(struct walk *w, const char *p, size_t n, unsigned line)
+text_number(struct conf_walk *w, const char *p, size_t n, unsigned line)
 {
 	char what[64];
 	size_t digits = n, max = 9;
@@ -63,7 +63,7 @@ text_number(struct walk *w, const char *p, size_t n, unsigned line)
  * @include is refused wherever a line begins with it, even in a comment, so
  * that this does not depend on both reading comments alike. */
 void
-conf_text_check(struct walk *w)
+conf_text_check(struct conf_walk *w)
 {
 	static const char alnum[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

@@ -9,7 +9,7 @@
 /* ----------------------------------------------------------------- errors */
 
 void
-setting_report(struct walk *w, const struct danevirke_error *e)
+setting_report(struct conf_walk *w, const struct danevirke_error *e)
 {
 	if (w->errors++ == 0 && w->err != NULL)
 		*w->err = *e;
@@ -18,7 +18,7 @@ setting_report(struct walk *w, const struct danevirke_error *e)
 }
 
 bool
-setting_nomem(struct walk *w)
+setting_nomem(struct conf_walk *w)
 {
 	struct danevirke_error e;
 
@@ -106,7 +106,7 @@ setting_text(const char *text, unsigned n, size_t *len)
 /* libconfig gives a string in a list the line of the token behind it, so the
  * last one of a list often has the line of the bracket: look above. */
 static unsigned
-setting_line(const struct walk *w, const config_setting_t *s)
+setting_line(const struct conf_walk *w, const config_setting_t *s)
 {
 	const config_setting_t *parent = config_setting_parent(s);
 	unsigned line = config_setting_source_line(s), first;
@@ -127,7 +127,7 @@ setting_line(const struct walk *w, const config_setting_t *s)
 }
 
 void
-setting_error(struct walk *w, const config_setting_t *s, const char *sub,
+setting_error(struct conf_walk *w, const config_setting_t *s, const char *sub,
     const char *found, const char *fmt, ...)
 {
 	struct danevirke_error e;
@@ -148,16 +148,16 @@ setting_error(struct walk *w, const config_setting_t *s, const char *sub,
 /* ------------------------------------------------------------ plain values */
 
 const char *
-setting_string(struct walk *w, const config_setting_t *s, const char *want)
+setting_string(struct conf_walk *w, const config_setting_t *s, const char *want)
 {
 	if (config_setting_type(s) == CONFIG_TYPE_STRING)
 		return config_setting_get_string(s);
-	wrong(w, s, "%s", want);
+	setting_wrong(w, s, "%s", want);
 	return NULL;
 }
 
 char *
-setting_keep(struct walk *w, const char *v)
+setting_keep(struct conf_walk *w, const char *v)
 {
 	char *p = arena_str(&w->conf->arena, v);
 
@@ -167,8 +167,8 @@ setting_keep(struct walk *w, const char *v)
 }
 
 bool
-setting_number(struct walk *w, const config_setting_t *s, const struct key *k,
-    unsigned *out)
+setting_number(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, unsigned *out)
 {
 	long long v = -1;
 
@@ -177,7 +177,7 @@ setting_number(struct walk *w, const config_setting_t *s, const struct key *k,
 	else if (config_setting_type(s) == CONFIG_TYPE_INT64)
 		v = config_setting_get_int64(s);
 	if (v < (long long)k->min || v > (long long)k->max) {
-		wrong(w, s, "%s, %u to %u", k->what, k->min, k->max);
+		setting_wrong(w, s, "%s, %u to %u", k->what, k->min, k->max);
 		return false;
 	}
 	*out = (unsigned)v;
@@ -185,26 +185,26 @@ setting_number(struct walk *w, const config_setting_t *s, const struct key *k,
 }
 
 void
-set_number(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_number(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	setting_number(w, s, k, to);
 }
 
 void
-set_bool(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_bool(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	(void)k;
 	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
 		*(bool *)to = config_setting_get_bool(s) == CONFIG_TRUE;
 	else
-		wrong(w, s, "true or false");
+		setting_wrong(w, s, "true or false");
 }
 
 const struct word *
 setting_word(
-    struct walk *w, const config_setting_t *s, const struct word *words)
+    struct conf_walk *w, const config_setting_t *s, const struct word *words)
 {
 	char want[256] = "one of";
 	size_t n;
@@ -218,14 +218,14 @@ setting_word(
 		snprintf(want + n, sizeof want - n, "%s \"%s\"",
 		    t == words ? "" : ",", t->name);
 	}
-	wrong(w, s, "%s", want);
+	setting_wrong(w, s, "%s", want);
 	return NULL;
 }
 
 /* min: may it be root? */
 void
-set_user(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_user(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	static const char want[] = "the name of a user";
 	const char *v = setting_string(w, s, want);
@@ -233,9 +233,9 @@ set_user(
 	if (v == NULL)
 		return;
 	if (!value_user(v))
-		wrong(w, s, want);
+		setting_wrong(w, s, want);
 	else if (k->min == 0 && strcmp(v, "root") == 0)
-		wrong(w, s, "the name of a user other than root");
+		setting_wrong(w, s, "the name of a user other than root");
 	else
 		*(const char **)to = setting_keep(w, v);
 }
@@ -245,12 +245,12 @@ set_user(
 /* [ ... ] or ( ... ); for lists of groups libconfig has ( ... ) only */
 bool
 setting_list(
-    struct walk *w, const config_setting_t *s, int max, const char *what)
+    struct conf_walk *w, const config_setting_t *s, int max, const char *what)
 {
 	int type = config_setting_type(s);
 
 	if (type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST) {
-		wrong(w, s, "a list of %s", what);
+		setting_wrong(w, s, "a list of %s", what);
 		return false;
 	}
 	if (config_setting_length(s) > max) {
@@ -265,7 +265,7 @@ setting_list(
 }
 
 void *
-setting_array(struct walk *w, const config_setting_t *s, size_t size)
+setting_array(struct conf_walk *w, const config_setting_t *s, size_t size)
 {
 	void *p = arena_array(
 	    &w->conf->arena, (size_t)config_setting_length(s) + 1, size);
@@ -276,7 +276,7 @@ setting_array(struct walk *w, const config_setting_t *s, size_t size)
 }
 
 bool
-setting_prefix(struct walk *w, const config_setting_t *s, const char *v,
+setting_prefix(struct conf_walk *w, const config_setting_t *s, const char *v,
     const char *want, struct conf_prefix *out)
 {
 	bool clear;
@@ -284,20 +284,20 @@ setting_prefix(struct walk *w, const config_setting_t *s, const char *v,
 	if (value_prefix(v, out, &clear))
 		return true;
 	if (clear)
-		wrong(w, s, "a prefix without bits behind its length");
+		setting_wrong(w, s, "a prefix without bits behind its length");
 	else
-		wrong(w, s, "%s", want);
+		setting_wrong(w, s, "%s", want);
 	return false;
 }
 
 /* D14, N09.  "mx.example.org" or what is wrong with it */
 bool
-setting_domain(struct walk *w, const config_setting_t *s, const char *v,
+setting_domain(struct conf_walk *w, const config_setting_t *s, const char *v,
     char buf[NAME_LEN], const char *want)
 {
 	if (value_utf8(v) && name_to_ascii(v, buf, NAME_LEN, NULL) == 0)
 		return true;
-	wrong(w, s, "%s", want);
+	setting_wrong(w, s, "%s", want);
 	return false;
 }
 
@@ -305,7 +305,7 @@ setting_domain(struct walk *w, const config_setting_t *s, const char *v,
 
 static void
 setting_unknown(
-    struct walk *w, const config_setting_t *s, const struct key *keys)
+    struct conf_walk *w, const config_setting_t *s, const struct key *keys)
 {
 	char want[512] = "";
 	size_t n;
@@ -322,13 +322,13 @@ setting_unknown(
 }
 
 void
-setting_group(
-    struct walk *w, const config_setting_t *g, const struct key *keys, void *to)
+setting_group(struct conf_walk *w, const config_setting_t *g,
+    const struct key *keys, void *to)
 {
 	const struct key *k;
 
 	if (!config_setting_is_group(g)) {
-		wrong(w, g, "a group, { ... }");
+		setting_wrong(w, g, "a group, { ... }");
 		return;
 	}
 	for (int i = 0; i < config_setting_length(g); i++) {
@@ -349,8 +349,8 @@ setting_group(
 }
 
 void
-set_group(
-    struct walk *w, const config_setting_t *s, const struct key *k, void *to)
+set_group(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
 {
 	setting_group(w, s, k->keys, to);
 }

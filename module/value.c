@@ -27,7 +27,7 @@ value_utf8(const char *s)
 
 /* Decimal digits and nothing else, no leading zero */
 static bool
-number(const char *s, unsigned max, unsigned *out)
+value_number(const char *s, unsigned max, unsigned *out)
 {
 	unsigned v = 0;
 
@@ -86,7 +86,7 @@ value_prefix(const char *s, struct conf_prefix *out, bool *clear)
 	if (!value_address(buf, &p))
 		return false;
 	if (slash != NULL) {
-		if (!number(slash + 1, p.bits, &bits))
+		if (!value_number(slash + 1, p.bits, &bits))
 			return false;
 		for (unsigned i = bits; i < p.bits; i++)
 			if (p.ip[i / 8] & 0x80 >> i % 8) {
@@ -116,7 +116,7 @@ value_server(const char *s, char *buf, size_t len)
 	    inet_ntop(p.family == 4 ? AF_INET : AF_INET6, p.ip, ip,
 		sizeof ip) == NULL)
 		return false;
-	if (at != NULL && (!number(at + 1, 65535, &port) || port == 0))
+	if (at != NULL && (!value_number(at + 1, 65535, &port) || port == 0))
 		return false;
 	n = (size_t)snprintf(buf, len, "%s@%u", ip, port);
 	return n < len;
@@ -163,7 +163,7 @@ value_user(const char *s)
 }
 
 static bool
-has(const unsigned *list, int n, unsigned min, unsigned max)
+value_has(const unsigned *list, int n, unsigned min, unsigned max)
 {
 	for (int i = 0; i < n; i++)
 		if (list[i] >= min && list[i] <= max)
@@ -189,17 +189,17 @@ value_priority(const char *s, char *buf, size_t len)
 	}
 	*buf = '\0';
 	n = gnutls_priority_protocol_list(p, &l);
-	if (!has(l, n, GNUTLS_TLS1_0, GNUTLS_TLS1_3))
+	if (!value_has(l, n, GNUTLS_TLS1_0, GNUTLS_TLS1_3))
 		snprintf(buf, len, "it leaves no version of TLS");
 	n = gnutls_priority_cipher_list(p, &l);
 	if (n <= 0)
 		snprintf(buf, len, "it leaves no cipher");
-	else if (has(l, n, GNUTLS_CIPHER_NULL, GNUTLS_CIPHER_NULL))
+	else if (value_has(l, n, GNUTLS_CIPHER_NULL, GNUTLS_CIPHER_NULL))
 		snprintf(buf, len, "it allows the NULL cipher");
 	/* S04: nothing is authenticated by a suite without certificates */
 	n = gnutls_priority_kx_list(p, &l);
-	if (has(l, n, GNUTLS_KX_ANON_DH, GNUTLS_KX_ANON_DH) ||
-	    has(l, n, GNUTLS_KX_ANON_ECDH, GNUTLS_KX_ANON_ECDH))
+	if (value_has(l, n, GNUTLS_KX_ANON_DH, GNUTLS_KX_ANON_DH) ||
+	    value_has(l, n, GNUTLS_KX_ANON_ECDH, GNUTLS_KX_ANON_ECDH))
 		snprintf(buf, len, "it allows anonymous key exchange");
 	gnutls_priority_deinit(p);
 	return *buf == '\0' ? NULL : buf;
@@ -209,7 +209,7 @@ value_priority(const char *s, char *buf, size_t len)
 
 /* Whoever can write this file decides who can read the mail. */
 static int
-trustworthy(const struct stat *st, const char *path, int code,
+file_trusted(const struct stat *st, const char *path, int code,
     struct danevirke_error *err)
 {
 	uid_t me = geteuid();
@@ -232,7 +232,7 @@ trustworthy(const struct stat *st, const char *path, int code,
 }
 
 static int
-check_text(const char *text, size_t len, const char *path, int code,
+file_text(const char *text, size_t len, const char *path, int code,
     struct danevirke_error *err)
 {
 	const char *nul = memchr(text, '\0', len);
@@ -265,7 +265,7 @@ value_file(const char *path, size_t max, int code, char **text, size_t *len,
 		rc = fail(err, code, "%s: fstat: %s", path, strerror(errno));
 		goto out;
 	}
-	if ((rc = trustworthy(&st, path, code, err)) != DANEVIRKE_OK)
+	if ((rc = file_trusted(&st, path, code, err)) != DANEVIRKE_OK)
 		goto out;
 	if ((buf = malloc(max + 2)) == NULL) {
 		rc = fail(err, DANEVIRKE_ENOMEM, "%s: out of memory", path);
@@ -289,7 +289,7 @@ value_file(const char *path, size_t max, int code, char **text, size_t *len,
 		goto out;
 	}
 	buf[used] = '\0';
-	if ((rc = check_text(buf, used, path, code, err)) != DANEVIRKE_OK)
+	if ((rc = file_text(buf, used, path, code, err)) != DANEVIRKE_OK)
 		goto out;
 	*text = buf;
 	*len = used;
