@@ -26,7 +26,7 @@ struct block {
 };
 
 static void *
-put(struct block *b, const void *src, size_t len)
+answer_put(struct block *b, const void *src, size_t len)
 {
 	void *dst = NULL;
 
@@ -44,7 +44,7 @@ put(struct block *b, const void *src, size_t len)
 static const char *
 put_str(struct block *b, const char *s)
 {
-	return s == NULL ? NULL : put(b, s, strlen(s) + 1);
+	return s == NULL ? NULL : answer_put(b, s, strlen(s) + 1);
 }
 
 static const struct danevirke_host *
@@ -57,37 +57,37 @@ put_host(struct block *b, const struct danevirke_host *src)
 	const void *p;
 	size_t i;
 
-	copy = put(b, src, sizeof *src);
+	copy = answer_put(b, src, sizeof *src);
 	dst = copy == NULL ? &none : copy; /* counting */
 	dst->name = put_str(b, src->name);
 	dst->base = put_str(b, src->base);
 	dst->reason = put_str(b, src->reason);
 	dst->target = put_str(b, src->target);
-	names = put(b, src->names, src->n_names * sizeof *names);
+	names = answer_put(b, src->names, src->n_names * sizeof *names);
 	dst->names = names;
 	for (i = 0; i < src->n_names; i++) {
 		p = put_str(b, src->names[i]);
 		if (names != NULL)
 			names[i] = p;
 	}
-	addr = put(b, src->addrs, src->n_addrs * sizeof *addr);
+	addr = answer_put(b, src->addrs, src->n_addrs * sizeof *addr);
 	dst->addrs = addr;
 	for (i = 0; i < src->n_addrs; i++) {
 		p = put_str(b, src->addrs[i].text);
 		if (addr != NULL)
 			addr[i].text = p;
 	}
-	tlsa = put(b, src->tlsa, src->n_tlsa * sizeof *tlsa);
+	tlsa = answer_put(b, src->tlsa, src->n_tlsa * sizeof *tlsa);
 	dst->tlsa = tlsa;
 	for (i = 0; i < src->n_tlsa; i++) {
-		p = put(b, src->tlsa[i].data, src->tlsa[i].len);
+		p = answer_put(b, src->tlsa[i].data, src->tlsa[i].len);
 		if (tlsa != NULL)
 			tlsa[i].data = p;
 		p = put_str(b, src->tlsa[i].why);
 		if (tlsa != NULL)
 			tlsa[i].why = p;
 	}
-	dst->tlsa_octets = put(b, src->tlsa_octets, src->n_tlsa);
+	dst->tlsa_octets = answer_put(b, src->tlsa_octets, src->n_tlsa);
 	return copy;
 }
 
@@ -98,7 +98,7 @@ put_answer(struct block *b, const struct danevirke_answer *src)
 	const struct danevirke_host **hosts, *host;
 	size_t i;
 
-	if ((dst = put(b, src, sizeof *src)) == NULL)
+	if ((dst = answer_put(b, src, sizeof *src)) == NULL)
 		dst = &none;
 	dst->domain = put_str(b, src->domain);
 	dst->final = put_str(b, src->final);
@@ -106,7 +106,7 @@ put_answer(struct block *b, const struct danevirke_answer *src)
 	dst->exception = put_str(b, src->exception);
 	dst->reason = put_str(b, src->reason);
 	dst->tls_priority = put_str(b, src->tls_priority);
-	hosts = put(b, src->n_hosts > 0 ? src->hosts : NULL,
+	hosts = answer_put(b, src->n_hosts > 0 ? src->hosts : NULL,
 	    src->n_hosts * sizeof *hosts);
 	dst->hosts = hosts;
 	for (i = 0; i < src->n_hosts; i++) {

@@ -114,7 +114,7 @@ hints_loopback(const char *path, bool *loopback, struct danevirke_error *err)
 }
 
 static int
-set(struct ub_ctx *ctx, const char *name, const char *value,
+context_set(struct ub_ctx *ctx, const char *name, const char *value,
     struct danevirke_error *err)
 {
 	int rc;
@@ -151,7 +151,7 @@ set_text(struct ub_ctx *ctx, const char *text, size_t len,
 /* What may stand in the text: conf.c lets nothing else through, and here it
  * would be syntax. */
 static bool
-safe(const char *s)
+context_safe(const char *s)
 {
 	return *s != '\0' &&
 	    strspn(s,
@@ -170,15 +170,15 @@ set_zone(
 
 	/* D01: the only way to be outside DNSSEC without a proof */
 	if (z->insecure)
-		code = set(ctx, "domain-insecure:", z->name, err);
+		code = context_set(ctx, "domain-insecure:", z->name, err);
 	if (code != DANEVIRKE_OK || z->n_forward == 0)
 		return code;
-	if (!safe(z->name))
+	if (!context_safe(z->name))
 		return fail(err, DANEVIRKE_EDNS,
 		    "resolver.zones: \"%s\": want a domain name", z->name);
 	text = arena_printf(&arena, "forward-zone:\n name: \"%s\"\n", z->name);
 	for (i = 0; i < z->n_forward && text != NULL; i++) {
-		if (!safe(z->forward[i])) {
+		if (!context_safe(z->forward[i])) {
 			arena_free(&arena);
 			return fail(err, DANEVIRKE_EDNS,
 			    "resolver.zones: \"%s\": want address@port",
@@ -217,17 +217,17 @@ set_servers(
 	if (conf->root_hints != NULL) {
 		if ((code = hints_loopback(conf->root_hints, &loopback, err)) !=
 			0 ||
-		    (code = set(ctx, "root-hints:", conf->root_hints, err)) !=
-			0)
+		    (code = context_set(
+			 ctx, "root-hints:", conf->root_hints, err)) != 0)
 			return code;
 	}
 	/* A stranger's NS record must not make us ask this machine. */
-	return set(
+	return context_set(
 	    ctx, "do-not-query-localhost:", loopback ? "no" : "yes", err);
 }
 
 static int
-configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
+context_configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
     struct danevirke_error *err)
 {
 	const struct option *o;
@@ -235,10 +235,11 @@ configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
 	int code, rc;
 
 	/* sockets at a time: what finds none waits for a silent server's */
-	if ((code = set(ctx, "outgoing-range:", many ? "512" : "64", err)) != 0)
+	if ((code = context_set(
+		 ctx, "outgoing-range:", many ? "512" : "64", err)) != 0)
 		return code;
 	for (o = options; o < options + sizeof options / sizeof *o; o++)
-		if ((code = set(ctx, o->name, o->value, err)) != 0)
+		if ((code = context_set(ctx, o->name, o->value, err)) != 0)
 			return code;
 	/* D05: once more, for the file may have changed since open() read it,
 	 * and the library takes an empty one for "all is insecure" */
@@ -271,7 +272,7 @@ context_new(const struct conf *conf, struct event_base *base, bool many,
 	}
 	/* before anything that may have something to say: no stderr */
 	ub_ctx_debugout(ctx, NULL);
-	if (configure(ctx, conf, many, err) == DANEVIRKE_OK)
+	if (context_configure(ctx, conf, many, err) == DANEVIRKE_OK)
 		return ctx;
 	ub_ctx_delete(ctx);
 	return NULL;

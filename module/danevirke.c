@@ -226,7 +226,7 @@ on_done(void *arg, const struct danevirke_answer *answer,
 }
 
 static int
-begin(struct danevirke *e, const struct danevirke_question *asked,
+dv_begin(struct danevirke *e, const struct danevirke_question *asked,
     danevirke_done *done, void *arg, struct danevirke_query **query,
     struct danevirke_error *err)
 {
@@ -284,7 +284,7 @@ dv_start(struct danevirke *e, const struct danevirke_question *question,
 		return fail(err, DANEVIRKE_EINVAL,
 		    "start: the engine was "
 		    "opened without an event loop: use ask()");
-	return begin(e, question, done, arg, query, err);
+	return dv_begin(e, question, done, arg, query, err);
 }
 
 struct waiting {
@@ -355,7 +355,7 @@ dv_ask(struct danevirke *e, const struct danevirke_question *question,
 		    "start()");
 		return NULL;
 	}
-	if (begin(e, question, ask_done, &w, &q, err) != DANEVIRKE_OK)
+	if (dv_begin(e, question, ask_done, &w, &q, err) != DANEVIRKE_OK)
 		return NULL;
 	/* bounded: the question's own timer ends it */
 	pipe_quiet(&quiet);

@@ -68,7 +68,7 @@ struct dns_query {
 
 /* ------------------------------------------------------------- lookups */
 
-static void refresh(void *, const char *, int);
+static void dns_refresh(void *, const char *, int);
 
 struct dns *
 dns_new(const struct conf *conf, struct event_base *base, struct store *store,
@@ -78,7 +78,7 @@ dns_new(const struct conf *conf, struct event_base *base, struct store *store,
 
 	if ((dns = calloc(1, sizeof *dns)) == NULL ||
 	    ((flags & DNS_KEEP_FRESH) &&
-		(dns->refresh = refresh_new(base, refresh, dns)) == NULL)) {
+		(dns->refresh = refresh_new(base, dns_refresh, dns)) == NULL)) {
 		free(dns);
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
@@ -277,7 +277,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 }
 
 static int
-ready(struct dns *dns, struct danevirke_error *err)
+dns_ready(struct dns *dns, struct danevirke_error *err)
 {
 	if (dns->ctx == NULL)
 		dns->ctx = context_new(dns->conf, dns->base, dns->many, err);
@@ -299,7 +299,7 @@ dns_open(struct dns *dns, struct danevirke_error *err)
 {
 	int code, rc, id;
 
-	if ((code = ready(dns, err)) != DANEVIRKE_OK)
+	if ((code = dns_ready(dns, err)) != DANEVIRKE_OK)
 		return code;
 	if ((rc = ub_resolve_event(dns->ctx, "resolver.onion", TYPE_A, CLASS_IN,
 		 NULL, on_opened, &id)) != 0)
@@ -402,7 +402,7 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 		return NULL;
 	if (done != NULL && from_store(q)) /* needs no resolver */
 		return q;
-	if (ready(dns, err) == DANEVIRKE_OK) {
+	if (dns_ready(dns, err) == DANEVIRKE_OK) {
 		root_ask(dns);
 		if (query_ask(q, err) == DANEVIRKE_OK)
 			return q;
@@ -413,7 +413,7 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 
 /* What is used has expired: once more, for nobody in particular. */
 static void
-refresh(void *arg, const char *name, int type)
+dns_refresh(void *arg, const char *name, int type)
 {
 	struct dns *dns = arg;
 

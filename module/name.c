@@ -12,7 +12,7 @@
 #define JUMPS_MAX 128 /* a name has 127 labels at most */
 
 static uint8_t
-lower(uint8_t c)
+name_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
@@ -21,7 +21,7 @@ void
 wire_lower(uint8_t *p, size_t len)
 {
 	for (; len > 0; p++, len--)
-		*p = lower(*p);
+		*p = name_lower(*p);
 }
 
 /* RFC 1035 2.3.3, RFC 4343.  Length octets are below 'A', so that they may
@@ -34,7 +34,7 @@ wire_equal(const struct wire *a, const struct wire *b)
 	if (a->len != b->len)
 		return false;
 	for (i = 0; i < a->len; i++)
-		if (lower(a->data[i]) != lower(b->data[i]))
+		if (name_lower(a->data[i]) != name_lower(b->data[i]))
 			return false;
 	return true;
 }
@@ -56,7 +56,7 @@ wire_below(const struct wire *a, const struct wire *b)
 
 /* "\046" or "\." at *s to one octet, and *s behind it; -1: not one. */
 static int
-escape(const char **s)
+name_escape(const char **s)
 {
 	const unsigned char *p = (const unsigned char *)*s + 1;
 	int c;
@@ -95,7 +95,7 @@ wire_parse(const char *text, struct wire *w)
 			continue;
 		}
 		if (*text == '\\')
-			c = escape(&text);
+			c = name_escape(&text);
 		else
 			c = (unsigned char)*text++;
 		if (c < 0 || w->len >= WIRE_LEN || w->len - label > LABEL_LEN)
@@ -116,7 +116,7 @@ wire_parse(const char *text, struct wire *w)
 /* Octets that stand for themselves; the rest is written as \ddd, so that no
  * name can pass for another, end a line or break a quoted string (N09). */
 static bool
-plain(uint8_t c)
+name_plain(uint8_t c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
 	    c == '_' || c == '*' || c == '/' || c == '+';
@@ -140,10 +140,10 @@ dns_name_text(const uint8_t *data, size_t len, char buf[NAME_LEN])
 		if (n > 0)
 			buf[n++] = '.';
 		for (end = at + 1 + data[at], at++; at < end; at++) {
-			c = lower(data[at]);
-			if (n + (plain(c) ? 1 : 4) >= NAME_LEN)
+			c = name_lower(data[at]);
+			if (n + (name_plain(c) ? 1 : 4) >= NAME_LEN)
 				return false;
-			if (plain(c))
+			if (name_plain(c))
 				buf[n++] = (char)c;
 			else
 				n += (size_t)snprintf(buf + n, 5, "\\%03u", c);

@@ -36,7 +36,7 @@ struct refresh {
 };
 
 static struct watch **
-find(struct refresh *r, const char *name, int type)
+refresh_find(struct refresh *r, const char *name, int type)
 {
 	uint32_t h = 2166136261u ^ (uint32_t)type; /* FNV-1a */
 	struct watch **p;
@@ -51,7 +51,7 @@ find(struct refresh *r, const char *name, int type)
 }
 
 static void
-drop(struct watch **p)
+refresh_drop(struct watch **p)
 {
 	struct watch *w = *p;
 
@@ -73,11 +73,11 @@ on_expiry(evutil_socket_t fd, short what, void *arg)
 	if (w->used)
 		r->ask(r->arg, w->name, w->type);
 	else
-		drop(find(r, w->name, w->type));
+		refresh_drop(refresh_find(r, w->name, w->type));
 }
 
 static bool
-arm(struct watch *w, uint32_t ttl)
+refresh_arm(struct watch *w, uint32_t ttl)
 {
 	/* a second later: the library counts whole ones */
 	struct timeval tv = { (time_t)ttl + 1, 0 };
@@ -86,7 +86,7 @@ arm(struct watch *w, uint32_t ttl)
 }
 
 static void
-add(struct refresh *r, struct watch **p, const char *name, int type,
+refresh_add(struct refresh *r, struct watch **p, const char *name, int type,
     uint32_t ttl)
 {
 	size_t len = strlen(name) + 1;
@@ -101,8 +101,8 @@ add(struct refresh *r, struct watch **p, const char *name, int type,
 	*p = w;
 	r->n++;
 	w->timer = evtimer_new(r->base, on_expiry, w);
-	if (w->timer == NULL || !arm(w, ttl))
-		drop(p);
+	if (w->timer == NULL || !refresh_arm(w, ttl))
+		refresh_drop(p);
 }
 
 void
@@ -112,23 +112,23 @@ refresh_answered(struct refresh *r, const char *name, int type, uint32_t ttl)
 
 	if (r == NULL)
 		return;
-	p = find(r, name, type);
+	p = refresh_find(r, name, type);
 	if (*p != NULL)
 		(*p)->used = true;
 	else if (ttl >= TTL_MIN)
-		add(r, p, name, type, ttl);
+		refresh_add(r, p, name, type, ttl);
 }
 
 void
 refresh_asked(struct refresh *r, const char *name, int type, uint32_t ttl)
 {
-	struct watch **p = find(r, name, type);
+	struct watch **p = refresh_find(r, name, type);
 
 	if (*p == NULL)
 		return;
 	(*p)->used = false;
-	if (ttl < TTL_MIN || !arm(*p, ttl))
-		drop(p);
+	if (ttl < TTL_MIN || !refresh_arm(*p, ttl))
+		refresh_drop(p);
 }
 
 struct refresh *
@@ -153,6 +153,6 @@ refresh_free(struct refresh *r)
 		return;
 	for (i = 0; i < BUCKETS; i++)
 		while (r->bucket[i] != NULL)
-			drop(&r->bucket[i]);
+			refresh_drop(&r->bucket[i]);
 	free(r);
 }

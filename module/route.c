@@ -149,7 +149,7 @@ route_cancel(struct route *q)
 
 /* All is gathered: decide, hand over, be gone. */
 static void
-finish(struct route *q)
+route_finish(struct route *q)
 {
 	struct danevirke_answer *draft = NULL, *answer = NULL;
 	danevirke_done *done = q->done;
@@ -180,10 +180,10 @@ finish(struct route *q)
 
 /* Called whenever something may have become complete, from the loop only. */
 static void
-advance(struct route *q)
+route_advance(struct route *q)
 {
 	if (q->pending == 0)
-		finish(q);
+		route_finish(q);
 }
 
 static void lookup_done(void *, const struct dns_result *);
@@ -295,12 +295,12 @@ lookup_done(void *arg, const struct dns_result *r)
 		hosts_go(q);
 	else
 		host_go(q, l->host);
-	advance(q);
+	route_advance(q);
 }
 
 /* The time is over: whatever is still out is an ERROR. */
 static void
-expire(struct route *q)
+route_expire(struct route *q)
 {
 	struct lookup *l;
 	char late[64];
@@ -322,7 +322,7 @@ expire(struct route *q)
 		hosts_go(q);
 	for (i = 0; i < q->facts.n_hosts; i++)
 		host_go(q, &q->facts.hosts[i]);
-	advance(q);
+	route_advance(q);
 }
 
 static void
@@ -330,7 +330,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	expire(arg);
+	route_expire(arg);
 }
 
 /* The first run from the loop, so that done() never runs inside start(). */
@@ -356,14 +356,14 @@ on_start(evutil_socket_t fd, short what, void *arg)
 		if (q->pending == 0) /* failed at once: D06 */
 			hosts_go(q);
 	}
-	advance(q);
+	route_advance(q);
 }
 
-static void say(struct route *q, int level, const char *fmt, ...)
+static void route_say(struct route *q, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 static void
-say(struct route *q, int level, const char *fmt, ...)
+route_say(struct route *q, int level, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -402,7 +402,7 @@ set_level(struct route *q, uint32_t flags)
 	if (f->exception != NULL) /* P01 */
 		f->level = f->exception->level;
 	if (expired != NULL)
-		say(q, 4,
+		route_say(q, 4,
 		    "destinations: the rule for %s ended on %s and is ignored",
 		    expired->domain, expired->until);
 }

@@ -32,7 +32,7 @@ struct der {
 /* Takes one element with this tag off the front of in; body is its content.
  * Definite, minimal lengths of at most three octets (16 MiB). */
 static bool
-take(struct der *in, uint8_t tag, struct der *body)
+spki_take(struct der *in, uint8_t tag, struct der *body)
 {
 	size_t head = 2, len, n, i;
 
@@ -59,17 +59,17 @@ take(struct der *in, uint8_t tag, struct der *body)
 }
 
 static bool
-skip(struct der *in, uint8_t tag)
+spki_skip(struct der *in, uint8_t tag)
 {
 	struct der body;
 
-	return take(in, tag, &body);
+	return spki_take(in, tag, &body);
 }
 
 static bool
 skip_optional(struct der *in, uint8_t tag)
 {
-	return in->len == 0 || in->p[0] != tag || skip(in, tag);
+	return in->len == 0 || in->p[0] != tag || spki_skip(in, tag);
 }
 
 /* SubjectPublicKeyInfo ::= SEQUENCE { AlgorithmIdentifier, BIT STRING } */
@@ -78,10 +78,10 @@ is_spki(struct der body)
 {
 	struct der algorithm, key;
 
-	return take(&body, SEQUENCE, &algorithm) &&
-	    take(&algorithm, OBJECT_ID, &key) && key.len > 0 &&
-	    (algorithm.len == 0 || skip(&algorithm, algorithm.p[0])) &&
-	    algorithm.len == 0 && take(&body, BIT_STRING, &key) &&
+	return spki_take(&body, SEQUENCE, &algorithm) &&
+	    spki_take(&algorithm, OBJECT_ID, &key) && key.len > 0 &&
+	    (algorithm.len == 0 || spki_skip(&algorithm, algorithm.p[0])) &&
+	    algorithm.len == 0 && spki_take(&body, BIT_STRING, &key) &&
 	    key.len >= 2 && key.p[0] == 0 && body.len == 0;
 }
 
@@ -90,7 +90,7 @@ spki_check(const uint8_t *der, size_t len)
 {
 	struct der in = { der, len }, body;
 
-	return der != NULL && take(&in, SEQUENCE, &body) && in.len == 0 &&
+	return der != NULL && spki_take(&in, SEQUENCE, &body) && in.len == 0 &&
 		is_spki(body) ?
 	    0 :
 	    -1;
@@ -103,21 +103,21 @@ is_cert(struct der in, const uint8_t **start, struct der *tbs)
 {
 	struct der cert, signature;
 
-	if (in.p == NULL || !take(&in, SEQUENCE, &cert) || in.len != 0)
+	if (in.p == NULL || !spki_take(&in, SEQUENCE, &cert) || in.len != 0)
 		return false;
 	*start = cert.p;
-	return take(&cert, SEQUENCE, tbs) &&
-	    skip(&cert, SEQUENCE) && /* signatureAlgorithm */
-	    take(&cert, BIT_STRING, &signature) && signature.len > 0 &&
+	return spki_take(&cert, SEQUENCE, tbs) &&
+	    spki_skip(&cert, SEQUENCE) && /* signatureAlgorithm */
+	    spki_take(&cert, BIT_STRING, &signature) && signature.len > 0 &&
 	    cert.len == 0;
 }
 
 /* One element that must be there; where it is, header and all. */
 static bool
-whole(struct der *in, uint8_t tag, const uint8_t **p, size_t *len)
+spki_whole(struct der *in, uint8_t tag, const uint8_t **p, size_t *len)
 {
 	*p = in->p;
-	if (!skip(in, tag))
+	if (!spki_skip(in, tag))
 		return false;
 	*len = (size_t)(in->p - *p);
 	return true;
@@ -132,13 +132,14 @@ cert_parts(const uint8_t *der, size_t len, struct cert_parts *c)
 	if (!is_cert((struct der){ der, len }, &c->tbs, &tbs))
 		return -1;
 	c->tbs_len = (size_t)(tbs.p + tbs.len - c->tbs);
-	if (!skip_optional(&tbs, CONTEXT_0) ||              /* version */
-	    !take(&tbs, INTEGER, &body) || body.len == 0 || /* serialNumber */
-	    !skip(&tbs, SEQUENCE) ||                        /* signature */
-	    !whole(&tbs, SEQUENCE, &c->issuer, &c->issuer_len) ||
-	    !skip(&tbs, SEQUENCE) || /* validity */
-	    !whole(&tbs, SEQUENCE, &c->subject, &c->subject_len) ||
-	    !whole(&tbs, SEQUENCE, &c->spki, &c->spki_len) ||
+	if (!skip_optional(&tbs, CONTEXT_0) || /* version */
+	    !spki_take(&tbs, INTEGER, &body) ||
+	    body.len == 0 ||              /* serialNumber */
+	    !spki_skip(&tbs, SEQUENCE) || /* signature */
+	    !spki_whole(&tbs, SEQUENCE, &c->issuer, &c->issuer_len) ||
+	    !spki_skip(&tbs, SEQUENCE) || /* validity */
+	    !spki_whole(&tbs, SEQUENCE, &c->subject, &c->subject_len) ||
+	    !spki_whole(&tbs, SEQUENCE, &c->spki, &c->spki_len) ||
 	    spki_check(c->spki, c->spki_len) != 0 ||
 	    !skip_optional(&tbs, CONTEXT_1) || /* issuerUniqueID */
 	    !skip_optional(&tbs, CONTEXT_2))   /* subjectUniqueID */
@@ -146,7 +147,7 @@ cert_parts(const uint8_t *der, size_t len, struct cert_parts *c)
 	body = tbs;
 	if (!skip_optional(&tbs, CONTEXT_3) || tbs.len != 0)
 		return -1;
-	if (body.len > 0 && take(&body, CONTEXT_3, &list)) {
+	if (body.len > 0 && spki_take(&body, CONTEXT_3, &list)) {
 		c->extensions = list.p;
 		c->extensions_len = list.len;
 	}
@@ -186,11 +187,11 @@ request_spki(
 {
 	struct der in = { der, len }, request, info;
 
-	return take(&in, SEQUENCE, &request) && in.len == 0 &&
-		take(&request, SEQUENCE, &info) &&
-		skip(&info, INTEGER) &&  /* version */
-		skip(&info, SEQUENCE) && /* subject */
-		whole(&info, SEQUENCE, spki, spki_len) ?
+	return spki_take(&in, SEQUENCE, &request) && in.len == 0 &&
+		spki_take(&request, SEQUENCE, &info) &&
+		spki_skip(&info, INTEGER) &&  /* version */
+		spki_skip(&info, SEQUENCE) && /* subject */
+		spki_whole(&info, SEQUENCE, spki, spki_len) ?
 	    0 :
 	    -1;
 }
@@ -200,7 +201,7 @@ der_sequence(const uint8_t *der, size_t len)
 {
 	struct der in = { der, len };
 
-	return skip(&in, SEQUENCE) && in.len == 0;
+	return spki_skip(&in, SEQUENCE) && in.len == 0;
 }
 
 /* --------------------------------------------------------------- how much */
@@ -217,7 +218,7 @@ cert_elements(const uint8_t *p, size_t len)
 		p = in.p;
 		inside = *p & 0x20; /* constructed */
 		len = in.len;
-		if (!take(&in, *p, &body))
+		if (!spki_take(&in, *p, &body))
 			break;
 		n++;
 		if (inside) { /* go on behind its header */
@@ -234,7 +235,7 @@ cert_list(const struct cert_parts *c, struct der *list)
 {
 	struct der in = { c->extensions, c->extensions_len };
 
-	return in.p != NULL && take(&in, SEQUENCE, list) && in.len == 0;
+	return in.p != NULL && spki_take(&in, SEQUENCE, list) && in.len == 0;
 }
 
 /* Takes one off the front. */
@@ -243,9 +244,9 @@ cert_next(struct der *list, struct der *oid, struct der *value)
 {
 	struct der one;
 
-	return take(list, SEQUENCE, &one) && take(&one, OBJECT_ID, oid) &&
-	    skip_optional(&one, BOOLEAN) && take(&one, OCTET_STRING, value) &&
-	    one.len == 0;
+	return spki_take(list, SEQUENCE, &one) &&
+	    spki_take(&one, OBJECT_ID, oid) && skip_optional(&one, BOOLEAN) &&
+	    spki_take(&one, OCTET_STRING, value) && one.len == 0;
 }
 
 int
@@ -285,11 +286,11 @@ cert_extension(const struct cert_parts *c, uint8_t n)
 /* ---------------------------------------------------------------- the key */
 
 static bool
-begins(const struct der *in, const char *octets, size_t len)
+spki_begins(const struct der *in, const char *octets, size_t len)
 {
 	return in->len >= len && memcmp(in->p, octets, len) == 0;
 }
-#define BEGINS(in, octets) begins(in, octets, sizeof(octets) - 1)
+#define BEGINS(in, octets) spki_begins(in, octets, sizeof(octets) - 1)
 
 /* RFC 8017 A.1.1 (some write RSAES-OAEP or a signature where rsaEncryption
  * belongs), RFC 5480 2.1.1, RFC 8410 3, RFC 3279 2.3.2; and X.509's own RSA */
@@ -330,8 +331,8 @@ spki_rsa(struct der in, struct spki_key *k)
 {
 	struct der body, n, e;
 
-	if (!take(&in, SEQUENCE, &body) || in.len != 0 ||
-	    !take(&body, INTEGER, &n) || !take(&body, INTEGER, &e) ||
+	if (!spki_take(&in, SEQUENCE, &body) || in.len != 0 ||
+	    !spki_take(&body, INTEGER, &n) || !spki_take(&body, INTEGER, &e) ||
 	    body.len != 0)
 		return false;
 	k->bits = spki_bits(n);
@@ -345,10 +346,10 @@ spki_key(const uint8_t *spki, size_t len)
 	struct spki_key k = { SPKI_UNKNOWN, 0, 0 };
 	struct der in = { spki, len }, body, algorithm, oid, key;
 
-	if (spki_check(spki, len) != 0 || !take(&in, SEQUENCE, &body) ||
-	    !take(&body, SEQUENCE, &algorithm) ||
-	    !take(&algorithm, OBJECT_ID, &oid) ||
-	    !take(&body, BIT_STRING, &key))
+	if (spki_check(spki, len) != 0 || !spki_take(&in, SEQUENCE, &body) ||
+	    !spki_take(&body, SEQUENCE, &algorithm) ||
+	    !spki_take(&algorithm, OBJECT_ID, &oid) ||
+	    !spki_take(&body, BIT_STRING, &key))
 		return k;
 	key.p++; /* how many bits are unused */
 	key.len--;

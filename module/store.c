@@ -60,7 +60,7 @@ struct store {
 };
 
 static void __attribute__((format(printf, 2, 3)))
-say(struct store *s, const char *fmt, ...)
+store_say(struct store *s, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -151,8 +151,8 @@ store_find(const uint8_t page[PAGE], const uint8_t key[SUM_LEN], uint64_t now,
 /* Copies what still holds and is not this key, leaving room for len octets:
  * what ends first goes first.  Where the room is. */
 static size_t
-keep(const uint8_t old[PAGE], uint8_t page[PAGE], const uint8_t key[SUM_LEN],
-    uint64_t now, size_t len)
+store_keep(const uint8_t old[PAGE], uint8_t page[PAGE],
+    const uint8_t key[SUM_LEN], uint64_t now, size_t len)
 {
 	struct {
 		size_t off, len;
@@ -221,7 +221,7 @@ page_read(struct store *s, off_t at, uint8_t page[PAGE])
 	ssize_t n = pread(s->fd, page, PAGE, at);
 
 	if (n < 0) {
-		say(s, "store: %m: DNS is asked instead");
+		store_say(s, "store: %m: DNS is asked instead");
 		return false;
 	}
 	memset(page + n, 0, PAGE - (size_t)n);
@@ -264,7 +264,7 @@ store_put(struct store *s, const char *name, int type, int sec,
 		return;
 	e.len = (uint16_t)len;
 	e.expires = e.made + ttl;
-	to = keep(old, page, e.key, e.made, entry_len(len));
+	to = store_keep(old, page, e.key, e.made, entry_len(len));
 	memcpy(page + to, &e, sizeof e);
 	memcpy(page + to + sizeof e, packet, len);
 	if (!entry_sum(page + to, len, e.sum))
@@ -272,7 +272,7 @@ store_put(struct store *s, const char *name, int type, int sec,
 	memcpy(page + to, e.sum, SUM_LEN);
 	errno = ENOSPC; /* a part only: it is full */
 	if (pwrite(s->fd, page, PAGE, at) != PAGE)
-		say(s, "store: %m: the answer is not kept");
+		store_say(s, "store: %m: the answer is not kept");
 }
 
 /* -------------------------------------------------------- opening it */
@@ -340,18 +340,18 @@ dir_open(struct store *s, const char *parent)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1) {
 		if (errno != ENOENT)
-			say(s, "store: %s: %m: it is not used", path);
+			store_say(s, "store: %s: %m: it is not used", path);
 		return -1;
 	}
 	if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
-		say(s, "store: %s: %m: it is not used", path);
+		store_say(s, "store: %s: %m: it is not used", path);
 	else if (st.st_uid != geteuid() || (st.st_mode & 07777) != 0700)
-		say(s,
+		store_say(s,
 		    "store: %s: owner %ld, mode %04o: want %ld, 0700: it is "
 		    "not used",
 		    path, (long)st.st_uid, st.st_mode & 07777, (long)geteuid());
 	else if (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
-		say(s, "store: %s: want a tmpfs: it is not used", path);
+		store_say(s, "store: %s: want a tmpfs: it is not used", path);
 	else
 		return fd;
 	close(fd);
@@ -367,11 +367,11 @@ file_open(struct store *s, int dir)
 	fd = openat(dir, FILE_NAME,
 	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd == -1)
-		say(s, "store: " FILE_NAME ": %m: it is not used");
+		store_say(s, "store: " FILE_NAME ": %m: it is not used");
 	else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
 	    st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
 	    st.st_nlink != 1) {
-		say(s,
+		store_say(s,
 		    "store: " FILE_NAME ": want a file of uid %ld, mode "
 		    "0600, one link: it is not used",
 		    (long)geteuid());
@@ -431,7 +431,7 @@ page_next(struct store *s, off_t *at, uint8_t page[PAGE])
 
 /* The name that a packet's question is about. */
 static bool
-question(const uint8_t *packet, size_t len, struct wire *w)
+store_question(const uint8_t *packet, size_t len, struct wire *w)
 {
 	return wire_read(packet, len, 12, w) != 0;
 }
@@ -458,7 +458,7 @@ store_walk(struct store *s, store_each *each, void *arg)
 			hit.len = e.len;
 			hit.sec = e.sec;
 			hit.ttl = (uint32_t)(e.expires - now);
-			if (question(hit.packet, hit.len, &w) &&
+			if (store_question(hit.packet, hit.len, &w) &&
 			    dns_name_text(w.data, w.len, name))
 				each(arg, name, e.type, &hit);
 		}
@@ -486,7 +486,7 @@ store_flush(struct store *s, const char *name, size_t *n)
 		memset(page, 0, sizeof page);
 		for (off = to = 0; entry_at(old, off, &e);
 		     off += entry_len(e.len)) {
-			if (question(old + off + sizeof e, e.len, &w) &&
+			if (store_question(old + off + sizeof e, e.len, &w) &&
 			    wire_below(&w, &below)) {
 				(*n)++;
 				continue;

@@ -83,7 +83,7 @@ unusable_why(const struct danevirke_tlsa *t, uint32_t flags)
 
 /* Place in the order of digests, 0 the strongest; n if not in it. */
 static size_t
-rank(uint8_t matching, const uint8_t *digests, size_t n)
+tlsa_rank(uint8_t matching, const uint8_t *digests, size_t n)
 {
 	size_t i;
 
@@ -110,7 +110,7 @@ tlsa_classify(struct danevirke_tlsa *t, size_t n, uint32_t flags,
 			t[i].usable = 1;
 			continue;
 		}
-		r = rank(t[i].matching, digests, n_digests);
+		r = tlsa_rank(t[i].matching, digests, n_digests);
 		if (r == n_digests) {
 			t[i].why = "digest is not in the profile's list";
 			continue;
@@ -123,7 +123,7 @@ tlsa_classify(struct danevirke_tlsa *t, size_t n, uint32_t flags,
 		if (!t[i].usable)
 			continue;
 		if (t[i].matching != DANEVIRKE_FULL &&
-		    rank(t[i].matching, digests, n_digests) !=
+		    tlsa_rank(t[i].matching, digests, n_digests) !=
 			best[t[i].usage][t[i].selector]) {
 			t[i].why = "a stronger digest is published";
 			continue;
@@ -135,7 +135,8 @@ tlsa_classify(struct danevirke_tlsa *t, size_t n, uint32_t flags,
 }
 
 static void
-word(uint8_t value, const char *const *names, size_t n, char *buf, size_t len)
+tlsa_word(
+    uint8_t value, const char *const *names, size_t n, char *buf, size_t len)
 {
 	if (value < n)
 		snprintf(buf, len, "%s", names[value]);
@@ -153,8 +154,8 @@ tlsa_text(const struct danevirke_tlsa *t, char *buf, size_t len)
 		"SHA2-512" };
 	char u[12], s[12], m[12];
 
-	word(t->usage, usage, 4, u, sizeof u);
-	word(t->selector, selector, 2, s, sizeof s);
-	word(t->matching, matching, 3, m, sizeof m);
+	tlsa_word(t->usage, usage, 4, u, sizeof u);
+	tlsa_word(t->selector, selector, 2, s, sizeof s);
+	tlsa_word(t->matching, matching, 3, m, sizeof m);
 	snprintf(buf, len, "%s %s %s", u, s, m);
 }

@@ -45,7 +45,7 @@ all_files(long version)
 /* No file from here on, no TCP port to listen at (port 0 is what connect()
  * with an own address uses), no signal to others. */
 static int
-landlock(void)
+sandbox_landlock(void)
 {
 	struct ruleset set = { 0 };
 	struct port_rule any = { NET_BIND_TCP, 0 };
@@ -104,5 +104,5 @@ sandbox_close(void)
 	if (SANITIZED) /* its leak check forks and reads /proc */
 		return 0;
 	setrlimit(RLIMIT_NPROC, &none);
-	return landlock();
+	return sandbox_landlock();
 }

@@ -18,7 +18,7 @@ static const char
 
 /* RFC 1035 3.3.13: five numbers stand behind the two names. */
 static bool
-serial(const struct server *s, uint32_t *out)
+compare_serial(const struct server *s, uint32_t *out)
 {
 	const struct rrset *soa = &s->ask[Q_SOA].reply.answer;
 	const uint8_t *p;
@@ -34,7 +34,7 @@ serial(const struct server *s, uint32_t *out)
 
 /* What this server said to it: the answer, or of a delegation what it is. */
 static const struct rrset *
-said(const struct server *s, size_t i)
+compare_said(const struct server *s, size_t i)
 {
 	const struct reply *r = &s->ask[i].reply;
 
@@ -44,7 +44,7 @@ said(const struct server *s, size_t i)
 
 /* May it be held against the others?  Not what is of the zone below. */
 static bool
-comparable(const struct server *s, size_t i)
+compare_comparable(const struct server *s, size_t i)
 {
 	if (!s->over || !reply_counts(s, i))
 		return false;
@@ -56,7 +56,7 @@ comparable(const struct server *s, size_t i)
 /* Is a's word better than b's?  That with good signatures; then what most of
  * them say; then the newer zone. */
 static bool
-better(const struct group *g, size_t i, const struct server *a,
+compare_better(const struct group *g, size_t i, const struct server *a,
     const struct server *b)
 {
 	size_t j, n = 0, m = 0;
@@ -65,25 +65,28 @@ better(const struct group *g, size_t i, const struct server *a,
 	if ((a->sig[i] <= SIGNATURE_UNTOLD) != (b->sig[i] <= SIGNATURE_UNTOLD))
 		return a->sig[i] <= SIGNATURE_UNTOLD;
 	for (j = 0; j < g->n_server; j++) {
-		if (!comparable(g->server[j], i))
+		if (!compare_comparable(g->server[j], i))
 			continue;
-		n += rrset_equal(said(a, i), said(g->server[j], i));
-		m += rrset_equal(said(b, i), said(g->server[j], i));
+		n += rrset_equal(
+		    compare_said(a, i), compare_said(g->server[j], i));
+		m += rrset_equal(
+		    compare_said(b, i), compare_said(g->server[j], i));
 	}
 	if (n != m)
 		return n > m;
-	return serial(a, &x) && serial(b, &y) && (int32_t)(x - y) > 0;
+	return compare_serial(a, &x) && compare_serial(b, &y) &&
+	    (int32_t)(x - y) > 0;
 }
 
 static struct server *
-reference(const struct group *g, size_t i)
+compare_reference(const struct group *g, size_t i)
 {
 	struct server *best = NULL;
 	size_t j;
 
 	for (j = 0; j < g->n_server; j++)
-		if (comparable(g->server[j], i) &&
-		    (best == NULL || better(g, i, g->server[j], best)))
+		if (compare_comparable(g->server[j], i) &&
+		    (best == NULL || compare_better(g, i, g->server[j], best)))
 			best = g->server[j];
 	return best;
 }
@@ -93,12 +96,12 @@ say_other(struct server *s, const struct server *ref, size_t i)
 {
 	const struct question *q = &s->group->q[i];
 	char name[NAME_LEN], type[16], serials[80] = "";
-	size_t have = said(s, i)->n, had = said(ref, i)->n;
+	size_t have = compare_said(s, i)->n, had = compare_said(ref, i)->n;
 	uint32_t x, y;
 
 	if (!dns_name_text(q->name.data, q->name.len, name))
 		return;
-	if (serial(s, &x) && serial(ref, &y) && x != y)
+	if (compare_serial(s, &x) && compare_serial(ref, &y) && x != y)
 		snprintf(serials, sizeof serials, " (serial %u here, %u there)",
 		    x, y);
 	reply_say(s, advice_data, "%s %s records of %.200s %s %.100s [%s]%s",
@@ -121,12 +124,14 @@ judge_data(struct group *g)
 
 	for (i = 0; i < g->n_q; i++) {
 		/* a serial alone means nothing; what stands beside it does */
-		if (g->q[i].type == TYPE_SOA || (ref = reference(g, i)) == NULL)
+		if (g->q[i].type == TYPE_SOA ||
+		    (ref = compare_reference(g, i)) == NULL)
 			continue;
 		for (j = 0; j < g->n_server; j++) {
 			s = g->server[j];
-			if (comparable(s, i) &&
-			    !rrset_equal(said(s, i), said(ref, i)))
+			if (compare_comparable(s, i) &&
+			    !rrset_equal(
+				compare_said(s, i), compare_said(ref, i)))
 				say_other(s, ref, i);
 		}
 	}
@@ -135,7 +140,7 @@ judge_data(struct group *g)
 /* ------------------------------------------------------------ the delegation */
 
 static bool
-names(const struct rrset *ns, const struct rdata *rr)
+compare_names(const struct rrset *ns, const struct rdata *rr)
 {
 	size_t i;
 
@@ -149,18 +154,18 @@ names(const struct rrset *ns, const struct rdata *rr)
 static void
 judge_delegation(struct servers_job *job, const struct zone *z)
 {
-	const struct server *up = reference(&z->parent, Q_NS),
-			    *own = reference(&z->own, Q_NS);
+	const struct server *up = compare_reference(&z->parent, Q_NS),
+			    *own = compare_reference(&z->own, Q_NS);
 	const struct rrset *p, *c;
 	char name[NAME_LEN];
 	size_t i;
 
 	if (up == NULL || own == NULL)
 		return;
-	p = said(up, Q_NS);
-	c = said(own, Q_NS);
+	p = compare_said(up, Q_NS);
+	c = compare_said(own, Q_NS);
 	for (i = 0; i < p->n; i++)
-		if (!names(c, &p->rr[i]) &&
+		if (!compare_names(c, &p->rr[i]) &&
 		    dns_name_text(p->rr[i].data, p->rr[i].len, name))
 			lint_server(job->report, SEV_WARNING, name, NULL,
 			    advice_delegation,
@@ -168,7 +173,7 @@ judge_delegation(struct servers_job *job, const struct zone *z)
 			    "[%s]), but not in the zone itself",
 			    z->text, up->ns->text, up->addr->text);
 	for (i = 0; i < c->n; i++)
-		if (!names(p, &c->rr[i]) &&
+		if (!compare_names(p, &c->rr[i]) &&
 		    dns_name_text(c->rr[i].data, c->rr[i].len, name))
 			lint_server(job->report, SEV_WARNING, name, NULL,
 			    advice_delegation,
@@ -209,7 +214,8 @@ take_ds(struct zone *z)
 {
 	const struct server *ref;
 
-	if (z->parent.n_q == 0 || (ref = reference(&z->parent, Q_DS)) == NULL)
+	if (z->parent.n_q == 0 ||
+	    (ref = compare_reference(&z->parent, Q_DS)) == NULL)
 		return;
 	z->ds_asked = true;
 	if (ref->ask[Q_DS].reply.answer.type == TYPE_DS)

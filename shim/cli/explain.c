@@ -110,7 +110,7 @@ list_print(void)
 
 /* Those that are named, or all. */
 static void
-explain(struct cli *c, bool all)
+explain_print(struct cli *c, bool all)
 {
 	struct optparse p = { .cli = c, .opts = opts };
 	struct json j = { 0 };
@@ -154,6 +154,6 @@ cmd_explain(struct cli *c)
 	if (n == 0 && !c->json)
 		list_print();
 	else
-		explain(c, n == 0);
+		explain_print(c, n == 0);
 	return EXIT_GOOD;
 }

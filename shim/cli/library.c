@@ -71,7 +71,7 @@ is_loopback(const char *addr)
 
 /* Has the configuration servers on this machine itself? */
 static bool
-loopback(const struct danevirke_settings *t)
+library_loopback(const struct danevirke_settings *t)
 {
 	const struct danevirke_zone *z = t->resolver_zones;
 	char line[1024], *word, *save;
@@ -114,7 +114,7 @@ library_new(const struct danevirke_settings *t, struct event_base *base,
 	bad |= set_servers(ctx, t);
 	/* a stranger's NS record must not make us ask this machine */
 	bad |= ub_ctx_set_option(
-	    ctx, "do-not-query-localhost:", loopback(t) ? "no" : "yes");
+	    ctx, "do-not-query-localhost:", library_loopback(t) ? "no" : "yes");
 	if (bad == 0)
 		return ctx;
 	ub_ctx_delete(ctx);

@@ -34,7 +34,7 @@ struct message_reader {
 };
 
 static uint8_t *
-put16(uint8_t *p, unsigned v)
+message_put16(uint8_t *p, unsigned v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
@@ -87,20 +87,20 @@ message_query(
 	uint8_t *p = buf;
 
 	memset(buf, 0, QUERY_MAX);
-	put16(p, id);
-	put16(p + 4, 1);
-	put16(p + 10, 1);
+	message_put16(p, id);
+	message_put16(p + 4, 1);
+	message_put16(p + 10, 1);
 	p += HEADER_LEN;
 	memcpy(p, name->data, name->len);
 	p += name->len;
-	p = put16(p, (unsigned)type);
-	p = put16(p, CLASS_IN);
+	p = message_put16(p, (unsigned)type);
+	p = message_put16(p, CLASS_IN);
 	*p++ = 0; /* RFC 6891 6.1.2 */
-	p = put16(p, TYPE_OPT);
-	p = put16(p, UDP_SIZE);
-	p = put16(p, 0);
-	p = put16(p, 0x8000); /* DO, RFC 3225 3 */
-	p = put16(p, 0);
+	p = message_put16(p, TYPE_OPT);
+	p = message_put16(p, UDP_SIZE);
+	p = message_put16(p, 0);
+	p = message_put16(p, 0x8000); /* DO, RFC 3225 3 */
+	p = message_put16(p, 0);
 	return (size_t)(p - buf);
 }
 
@@ -179,7 +179,7 @@ rdata_sort(struct rdata *rr, size_t *n)
 }
 
 static bool
-covers(
+message_covers(
     const struct message_reader *r, const struct message_record *rec, int type)
 {
 	return rec->type == TYPE_RRSIG && rec->len >= 18 &&
@@ -188,7 +188,7 @@ covers(
 
 /* All records of this owner and type in a section, and their signatures. */
 static bool
-collect(const struct message_reader *r, enum section section,
+message_collect(const struct message_reader *r, enum section section,
     const struct wire *owner, int type, struct rrset *out)
 {
 	const struct message_record *rec;
@@ -198,7 +198,7 @@ collect(const struct message_reader *r, enum section section,
 		if (rec->section != section || !wire_equal(&rec->owner, owner))
 			continue;
 		n += rec->type == type;
-		n_sig += covers(r, rec, type);
+		n_sig += message_covers(r, rec, type);
 	}
 	if (n == 0)
 		return true;
@@ -211,7 +211,7 @@ collect(const struct message_reader *r, enum section section,
 		if (rec->section != section || !wire_equal(&rec->owner, owner))
 			continue;
 		if ((rec->type == type && !rdata_read(r, rec, &out->rr[n++])) ||
-		    (covers(r, rec, type) &&
+		    (message_covers(r, rec, type) &&
 			!rdata_read(r, rec, &out->sig[n_sig++])))
 			return false;
 	}
@@ -277,8 +277,8 @@ authority_read(const struct message_reader *r, struct reply *out)
 		if (rec->section != AUTHORITY)
 			continue;
 		denial |= rec->type == TYPE_NSEC || rec->type == TYPE_NSEC3;
-		signature |= covers(r, rec, TYPE_NSEC) ||
-		    covers(r, rec, TYPE_NSEC3);
+		signature |= message_covers(r, rec, TYPE_NSEC) ||
+		    message_covers(r, rec, TYPE_NSEC3);
 		if (rec->type == TYPE_NSEC3 && rec->len >= 4 &&
 		    (i = get16(r->pkt + rec->rdata + 2)) > out->iterations)
 			out->iterations = i;
@@ -289,7 +289,8 @@ authority_read(const struct message_reader *r, struct reply *out)
 		}
 		if (rec->type == TYPE_NS && out->answer.n == 0 &&
 		    out->below.n == 0 &&
-		    !collect(r, AUTHORITY, &rec->owner, TYPE_NS, &out->below))
+		    !message_collect(
+			r, AUTHORITY, &rec->owner, TYPE_NS, &out->below))
 			return false;
 	}
 	out->proven = denial && signature;
@@ -340,9 +341,9 @@ message_read(struct arena *a, const uint8_t *pkt, size_t len,
 	    (out->rcode != RCODE_NOERROR && out->rcode != RCODE_NXDOMAIN))
 		return MESSAGE_READ;
 	if (!records_read(&r) ||
-	    !collect(&r, ANSWER, name, type, &out->answer) ||
+	    !message_collect(&r, ANSWER, name, type, &out->answer) ||
 	    (out->answer.n == 0 && type != TYPE_CNAME &&
-		!collect(&r, ANSWER, name, TYPE_CNAME, &out->answer)) ||
+		!message_collect(&r, ANSWER, name, TYPE_CNAME, &out->answer)) ||
 	    !authority_read(&r, out))
 		m = MESSAGE_BAD;
 	free(r.rec);

@@ -22,7 +22,7 @@ nagios_text(const char *text)
 }
 
 static const struct finding *
-worst(const struct report *r)
+metrics_worst(const struct report *r)
 {
 	const struct finding *f = NULL;
 	size_t i;
@@ -35,7 +35,7 @@ worst(const struct report *r)
 
 /* The fewest days left of any certificate and of any signature. */
 static void
-least(struct report *const *rs, size_t n, long *cert, long *sig)
+metrics_least(struct report *const *rs, size_t n, long *cert, long *sig)
 {
 	const struct report *r;
 	size_t i, j;
@@ -83,7 +83,7 @@ report_nagios(struct report *const *rs, size_t n)
 	for (i = 0; i < n && said < 3; i++) {
 		if (rs[i]->verdict != v || (v == CHECK_GOOD && n > 1))
 			continue;
-		f = worst(rs[i]);
+		f = metrics_worst(rs[i]);
 		said++;
 		nagios_text("; ");
 		nagios_text(rs[i]->name);
@@ -99,7 +99,7 @@ report_nagios(struct report *const *rs, size_t n)
 			report_summary(rs[i]) :
 			f->text);
 	}
-	least(rs, n, &cert, &sig);
+	metrics_least(rs, n, &cert, &sig);
 	out_print(" | problems=%zu;;0 warnings=%zu;0 untested=%zu",
 	    count[CHECK_PROBLEM], count[CHECK_WARNING], count[CHECK_UNTESTED]);
 	if (cert != -1)
@@ -123,7 +123,7 @@ report_nagios_error(const char *text)
 /* A label's value: backslash, quote and newline are escaped; what is no text
  * stays told apart, or two bad names would be one series. */
 static void
-label(const char *key, const char *value, const char *before)
+metrics_label(const char *key, const char *value, const char *before)
 {
 	const char *p;
 
@@ -142,7 +142,7 @@ label(const char *key, const char *value, const char *before)
 }
 
 static void
-family(const char *name, const char *help)
+metrics_family(const char *name, const char *help)
 {
 	printf("# HELP danevirke_%s %s\n# TYPE danevirke_%s gauge\n", name,
 	    help, name);
@@ -155,22 +155,22 @@ label_name(const struct report *r)
 }
 
 static void
-sample(const char *name, const struct report *r, const char *host,
+metrics_sample(const char *name, const struct report *r, const char *host,
     const char *addr, double value)
 {
 	printf("danevirke_%s", name);
-	label("domain", label_name(r), "{");
+	metrics_label("domain", label_name(r), "{");
 	if (host != NULL)
-		label("host", host, ",");
+		metrics_label("host", host, ",");
 	if (addr != NULL)
-		label("address", addr, ",");
+		metrics_label("address", addr, ",");
 	printf("} %.15g\n", value);
 }
 
 /* Is this domain among the reports before?  The same series twice would make a
  * collector refuse all of them. */
 static bool
-again(struct report *const *rs, size_t at)
+metrics_again(struct report *const *rs, size_t at)
 {
 	const char *name = label_name(rs[at]);
 	size_t i;
@@ -230,14 +230,14 @@ prometheus_domains(struct report *const *rs, size_t n)
 	long left;
 
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
+		metrics_family(names[k][0], names[k][1]);
 		for (i = 0; i < n; i++) {
 			if (k < N_VALUES && (k < 6 || rs[i]->servers != -1))
-				sample(names[k][0], rs[i], NULL, NULL,
+				metrics_sample(names[k][0], rs[i], NULL, NULL,
 				    value_of(rs[i], (int)k));
 			else if (k >= N_VALUES &&
 			    report_signature(rs[i], NULL, &left))
-				sample(names[k][0], rs[i], NULL, NULL,
+				metrics_sample(names[k][0], rs[i], NULL, NULL,
 				    (double)left);
 		}
 	}
@@ -257,7 +257,7 @@ prometheus_hosts(struct report *const *rs, size_t n)
 	long left;
 
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
+		metrics_family(names[k][0], names[k][1]);
 		for (i = 0; i < n; i++)
 			for (j = 0; rs[i]->answer != NULL &&
 			     j < rs[i]->answer->n_hosts;
@@ -266,7 +266,8 @@ prometheus_hosts(struct report *const *rs, size_t n)
 				if (k == 2 &&
 				    !report_signature(rs[i], h, &left))
 					continue;
-				sample(names[k][0], rs[i], h->name, NULL,
+				metrics_sample(names[k][0], rs[i], h->name,
+				    NULL,
 				    k == 0     ? (double)h->n_tlsa :
 					k == 1 ? (double)h->tlsa_ttl :
 						 (double)left);
@@ -287,14 +288,14 @@ prometheus_addresses(struct report *const *rs, size_t n)
 	size_t i, j, k;
 
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
-		family(names[k][0], names[k][1]);
+		metrics_family(names[k][0], names[k][1]);
 		for (i = 0; i < n; i++)
 			for (j = 0; j < rs[i]->n_addr; j++) {
 				ar = &rs[i]->addr[j];
 				if (k == 2 && ar->not_after == 0)
 					continue;
-				sample(names[k][0], rs[i], ar->host->name,
-				    ar->addr->text,
+				metrics_sample(names[k][0], rs[i],
+				    ar->host->name, ar->addr->text,
 				    k == 0     ? ar->verified :
 					k == 1 ? ar->tls :
 						 (double)report_days(
@@ -312,7 +313,7 @@ report_prometheus(struct report *const *rs, size_t n)
 	if (once == NULL)
 		return; /* nothing is no metrics: the collector notices */
 	for (i = 0; i < n; i++)
-		if (!again(rs, i))
+		if (!metrics_again(rs, i))
 			once[m++] = rs[i];
 	prometheus_domains(once, m);
 	prometheus_hosts(once, m);

@@ -44,7 +44,7 @@ on_result(void *arg, int err, struct ub_result *r)
 }
 
 static struct ub_ctx *
-resolver(const struct way *w)
+probe_resolver(const struct way *w)
 {
 	const struct library_option options[] = {
 		{ "module-config:", "validator iterator" },
@@ -65,7 +65,7 @@ resolver(const struct way *w)
 }
 
 static time_t
-uptime(void)
+probe_uptime(void)
 {
 	struct timespec ts;
 
@@ -75,22 +75,22 @@ uptime(void)
 
 /* 0 and *r, or -1 with why.  *ctx is the caller's to delete, if not NULL. */
 static int
-lookup(const struct way *way, const char *name, int type, struct ub_ctx **ctx,
-    struct ub_result **r, char *why, size_t len)
+probe_lookup(const struct way *way, const char *name, int type,
+    struct ub_ctx **ctx, struct ub_result **r, char *why, size_t len)
 {
 	struct waiting w = { .r = NULL };
-	time_t end = uptime() + SECONDS;
+	time_t end = probe_uptime() + SECONDS;
 	struct pollfd p = { .events = POLLIN };
 	int rc;
 
 	*r = NULL;
-	if ((*ctx = resolver(way)) == NULL) {
+	if ((*ctx = probe_resolver(way)) == NULL) {
 		snprintf(why, len, "the resolver library refused to start");
 		return -1;
 	}
 	rc = ub_resolve_async(*ctx, name, type, 1, &w, on_result, NULL);
 	p.fd = ub_fd(*ctx);
-	while (rc == 0 && !w.done && uptime() < end) {
+	while (rc == 0 && !w.done && probe_uptime() < end) {
 		if (poll(&p, 1, 1000) > 0)
 			rc = ub_process(*ctx);
 	}
@@ -106,7 +106,8 @@ lookup(const struct way *way, const char *name, int type, struct ub_ctx **ctx,
 }
 
 static void
-explain(const struct way *w, const struct ub_result *r, char *text, size_t len)
+probe_explain(
+    const struct way *w, const struct ub_result *r, char *text, size_t len)
 {
 	const char *whom = w->settings->n_resolver_forward > 0 ?
 	    "the forwarders" :
@@ -135,11 +136,11 @@ probe_keys(const struct way *w, struct probe *p, const char *name)
 
 	memset(p, 0, sizeof *p);
 	p->name = name;
-	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) ==
-	    0) {
+	if (probe_lookup(
+		w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) == 0) {
 		p->good = r->secure && r->havedata && !r->bogus;
 		if (!p->good)
-			explain(w, r, p->text, sizeof p->text);
+			probe_explain(w, r, p->text, sizeof p->text);
 	}
 	ub_resolve_free(r);
 	ub_ctx_delete(ctx);
@@ -155,11 +156,11 @@ probe_denial(const struct way *w, struct probe *p)
 
 	memset(p, 0, sizeof *p);
 	p->name = "signed denial";
-	if (lookup(w, "danevirke-probe.", 1, &ctx, &r, p->text,
+	if (probe_lookup(w, "danevirke-probe.", 1, &ctx, &r, p->text,
 		sizeof p->text) == 0) {
 		p->good = r->secure && !r->bogus && !r->havedata;
 		if (!p->good)
-			explain(w, r, p->text, sizeof p->text);
+			probe_explain(w, r, p->text, sizeof p->text);
 	}
 	ub_resolve_free(r);
 	ub_ctx_delete(ctx);
@@ -232,8 +233,8 @@ probe_anchor(const struct way *w, struct probe *p)
 
 	memset(p, 0, sizeof *p);
 	p->name = "trust anchor";
-	if (lookup(w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) !=
-		0 ||
+	if (probe_lookup(
+		w, ".", TYPE_DNSKEY, &ctx, &r, p->text, sizeof p->text) != 0 ||
 	    !r->secure)
 		snprintf(p->text, sizeof p->text,
 		    "cannot be told without the root keys");

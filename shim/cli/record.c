@@ -32,14 +32,14 @@ static const struct {
 static const char *const fields[] = { "usage", "selector", "matching type" };
 
 static bool
-blank(char c)
+record_blank(char c)
 {
 	return c == ' ' || c == '\t';
 }
 
 /* 0 to 255 in decimal at *s, and *s behind it */
 static int
-octet(const char **s)
+record_octet(const char **s)
 {
 	const char *p = *s;
 	int v = 0;
@@ -76,7 +76,7 @@ hex_parse(const char *s, struct danevirke_tlsa *r, char *why, size_t len)
 		return -1;
 	}
 	for (; *s != '\0'; s++) {
-		if (blank(*s))
+		if (record_blank(*s))
 			continue;
 		if ((d = hex_digit(*s)) < 0) {
 			snprintf(why, len,
@@ -116,9 +116,10 @@ record_parse(const char *text, struct danevirke_tlsa *r, char *why, size_t len)
 
 	memset(r, 0, sizeof *r);
 	for (i = 0; i < 3; i++) {
-		while (blank(*s))
+		while (record_blank(*s))
 			s++;
-		if ((v = octet(&s)) < 0 || !(blank(*s) || *s == '\0')) {
+		if ((v = record_octet(&s)) < 0 ||
+		    !(record_blank(*s) || *s == '\0')) {
 			snprintf(why, len,
 			    "%s: want a number, 0 to 255, as in \"3 1 1 HEX\"",
 			    fields[i]);
@@ -140,7 +141,7 @@ word_value(const char *w, int field)
 	size_t i;
 	int v;
 
-	if ((v = octet(&s)) >= 0 && *s == '\0')
+	if ((v = record_octet(&s)) >= 0 && *s == '\0')
 		return v;
 	for (i = 0; i < N_WORDS; i++)
 		if (words[i].field == field &&

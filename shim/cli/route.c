@@ -72,7 +72,7 @@ action_of(enum danevirke_action a)
 
 /* The verdict word of the log if the host does its part */
 static const char *
-verdict(struct cli *c, const struct danevirke_answer *a,
+route_verdict(struct cli *c, const struct danevirke_answer *a,
     const struct danevirke_host *h)
 {
 	return c->dv->log_word(a, h, h->action != DANEVIRKE_HOST_DEFER,
@@ -142,7 +142,7 @@ route_json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	json_int(j, "port", h->port);
 	json_string(j, "action", action_of(h->action)->word);
 	json_string(j, "would", action_of(h->would)->word);
-	json_string(j, "verdict", verdict(c, a, h));
+	json_string(j, "verdict", route_verdict(c, a, h));
 	json_string(j, "addresses_state", dnssec_name(h->state));
 	json_array(j, "addresses");
 	for (i = 0; i < h->n_addrs; i++)
@@ -247,7 +247,7 @@ route_host(struct cli *c, const struct danevirke_answer *a,
 	    h->action == DANEVIRKE_AUTHENTICATE   ? OUT_GOOD :
 		h->action == DANEVIRKE_HOST_DEFER ? OUT_BAD :
 						    OUT_WARN,
-	    verdict(c, a, h));
+	    route_verdict(c, a, h));
 	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
 	    action_of(h->action)->text, h->reason, dnssec_name(h->state));
 	for (i = 0; i < h->n_addrs; i++)

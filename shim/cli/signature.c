@@ -32,7 +32,7 @@ signature_key_tag(const uint8_t *rdata, size_t len)
 
 /* RFC 8624 3.1; what every build of libunbound validates, and SHA-1 */
 static gnutls_sign_algorithm_t
-algorithm(unsigned number)
+signature_algorithm(unsigned number)
 {
 	switch (number) {
 	case 5:
@@ -103,7 +103,7 @@ key_import(const struct rdata *k)
 
 	if (gnutls_pubkey_init(&key) != 0)
 		return NULL;
-	switch (algorithm(k->data[3])) {
+	switch (signature_algorithm(k->data[3])) {
 	case GNUTLS_SIGN_ECDSA_SHA256:
 		good = curve_import(key, GNUTLS_ECC_CURVE_SECP256R1, p, len);
 		break;
@@ -180,7 +180,7 @@ signed_data(
 
 /* DNSSEC has r and s as they are (RFC 6605 4), the library wants DER. */
 static bool
-verifies(gnutls_pubkey_t key, gnutls_sign_algorithm_t alg,
+signature_verifies(gnutls_pubkey_t key, gnutls_sign_algorithm_t alg,
     const gnutls_datum_t *data, const uint8_t *sig, size_t len)
 {
 	gnutls_datum_t raw = { (uint8_t *)(uintptr_t)sig, (unsigned)len };
@@ -234,7 +234,7 @@ by_keys(const struct rrset *set, const struct rdata *sig, size_t head,
     const struct rrset *keys, unsigned *left)
 {
 	enum signature best = SIGNATURE_KEYLESS;
-	gnutls_sign_algorithm_t alg = algorithm(sig->data[2]);
+	gnutls_sign_algorithm_t alg = signature_algorithm(sig->data[2]);
 	gnutls_datum_t data;
 	gnutls_pubkey_t key;
 	size_t i, len, tried = 0;
@@ -253,7 +253,7 @@ by_keys(const struct rrset *set, const struct rdata *sig, size_t head,
 			continue;
 		}
 		--*left;
-		if (verifies(
+		if (signature_verifies(
 			key, alg, &data, sig->data + head, sig->len - head))
 			best = SIGNATURE_GOOD;
 		else if (best == SIGNATURE_KEYLESS)
@@ -266,8 +266,9 @@ by_keys(const struct rrset *set, const struct rdata *sig, size_t head,
 
 /* RFC 4035 5.3.1 */
 static enum signature
-one(const struct rrset *set, const struct rdata *sig, const struct wire *zone,
-    const struct rrset *keys, uint32_t now, unsigned *left)
+signature_one(const struct rrset *set, const struct rdata *sig,
+    const struct wire *zone, const struct rrset *keys, uint32_t now,
+    unsigned *left)
 {
 	size_t head = signer_end(sig, zone);
 
@@ -292,7 +293,8 @@ signature_check(const struct rrset *set, const struct wire *zone,
 		if (i == SIGS_MAX)
 			return best > SIGNATURE_UNTOLD ? SIGNATURE_UNTOLD :
 							 best;
-		s = one(set, &set->sig[i], zone, keys, (uint32_t)now, left);
+		s = signature_one(
+		    set, &set->sig[i], zone, keys, (uint32_t)now, left);
 		if (i > 0 && s >= best)
 			continue;
 		best = s;
@@ -316,7 +318,8 @@ ds_digest(unsigned number)
 bool
 ds_known(const struct rdata *ds)
 {
-	return ds->len > 4 && algorithm(ds->data[2]) != GNUTLS_SIGN_UNKNOWN &&
+	return ds->len > 4 &&
+	    signature_algorithm(ds->data[2]) != GNUTLS_SIGN_UNKNOWN &&
 	    ds_digest(ds->data[3]) != GNUTLS_DIG_UNKNOWN;
 }
 

@@ -104,7 +104,7 @@ zone_of(const struct node *n)
 /* Below a zone that the configuration sends to servers of its own, what the
  * world sees does not matter. */
 static bool
-forwarded(const struct servers_job *job, const struct wire *w)
+zones_forwarded(const struct servers_job *job, const struct wire *w)
 {
 	const struct danevirke_settings *t = job->settings;
 	struct wire zone;
@@ -128,7 +128,7 @@ want_name(struct servers_job *job, const char *name, int type)
 		job->cut = true;
 		return;
 	}
-	if (!wire_parse(name, &q->name) || forwarded(job, &q->name))
+	if (!wire_parse(name, &q->name) || zones_forwarded(job, &q->name))
 		return;
 	for (i = 0; i < job->n_name; i++)
 		if (job->name[i].type == type &&
@@ -197,7 +197,7 @@ question_add(
 /* Where the resolver got no answer below a top-level domain, the zone's name
  * is a guess: right below it.  Its parent will say. */
 static void
-guess(struct servers_job *job, struct node *n)
+zones_guess(struct servers_job *job, struct node *n)
 {
 	struct zone *up = zone_of(n), *z;
 	struct wire name = n->name;
@@ -225,9 +225,9 @@ zones_ready(struct servers_job *job)
 		z->up = zone_of(z->above);
 	STAILQ_FOREACH(n, &job->nodes, entry)
 		if (n->zone == NULL)
-			guess(job, n);
+			zones_guess(job, n);
 	STAILQ_FOREACH(z, &job->zones, entry) {
-		if (wire_labels(&z->name) < 2 || forwarded(job, &z->name))
+		if (wire_labels(&z->name) < 2 || zones_forwarded(job, &z->name))
 			continue;
 		question_add(job, &z->own, &z->name, TYPE_NS);
 		question_add(job, &z->own, &z->name, TYPE_SOA);

@@ -118,7 +118,7 @@ hop_parse(struct hop *h, const char *profile, const char *name, char *why)
 
 /* code (may be NULL): enum danevirke_code of a failure */
 static const struct danevirke_answer *
-ask(const struct hop *h, uint32_t flags, int *code, char *why)
+ask_here(const struct hop *h, uint32_t flags, int *code, char *why)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.kind = h->kind,
@@ -203,7 +203,7 @@ ask_in_child(
 		snprintf(why, sizeof why, "cannot become %s: %s", pw->pw_name,
 		    strerror(errno));
 	else if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-	    (a = ask(h, 0, NULL, why)) != NULL) {
+	    (a = ask_here(h, 0, NULL, why)) != NULL) {
 		len = shim.dv->pack(a, NULL, 0);
 		if (len > MAX_PACKED || (buf = malloc(len)) == NULL ||
 		    shim.dv->pack(a, buf, len) != len) {
@@ -360,7 +360,7 @@ ask_as_user(const struct hop *h, bool hurry, bool *given_up, char *why)
 	const struct danevirke_answer *a;
 	int code = DANEVIRKE_OK;
 
-	a = ask(h, DANEVIRKE_STORED, &code, why);
+	a = ask_here(h, DANEVIRKE_STORED, &code, why);
 	if (a == NULL && code == DANEVIRKE_EDNS)
 		a = ask_child(h, NULL, hurry, given_up, why);
 	return a;

@@ -400,7 +400,7 @@ gate_passes(const struct hop *h, const struct danevirke_answer *a,
 }
 
 static int
-gate(uschar **yield, int argc, uschar **argv, bool auth)
+exim_gate(uschar **yield, int argc, uschar **argv, bool auth)
 {
 	const struct danevirke_answer *a = NULL;
 	const struct danevirke_host *host;
@@ -432,7 +432,7 @@ gate(uschar **yield, int argc, uschar **argv, bool auth)
 int
 danevirke_gate(uschar **yield, int argc, uschar **argv)
 {
-	return gate(yield, argc, argv, false);
+	return exim_gate(yield, argc, argv, false);
 }
 
 /* The same for an authenticator's client_condition, which wants "yes"; "no" in
@@ -440,5 +440,5 @@ danevirke_gate(uschar **yield, int argc, uschar **argv)
 int
 danevirke_auth(uschar **yield, int argc, uschar **argv)
 {
-	return gate(yield, argc, argv, true);
+	return exim_gate(yield, argc, argv, true);
 }
