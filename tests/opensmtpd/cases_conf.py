@@ -334,7 +334,8 @@ def update_while_sessions_go_on():
         assert t.update() is True
         t.relay(other_than=t.relays()[:-1])
         assert pid != t.relays()[-1]
-        assert len(t.relays()) <= 5, t.relays()
+        # one that was killed may be there for a moment
+        wait_for("five relays at most", lambda: len(t.relays()) <= 5, 5)
     greeting(where)
     for s in held:
         s.close()
