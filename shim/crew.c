@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -29,6 +32,95 @@
  * take, and PATIENCE at least. */
 #define SILENCE 20
 #define PATIENCE 5
+#define CONVICTED 600 /* seconds that a name is remembered */
+
+/* Seconds of CLOCK_MONOTONIC. */
+static uint64_t
+resolver_now(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
+void __attribute__((format(printf, 3, 4)))
+resolver_say(struct resolver *r, int level, const char *fmt, ...)
+{
+	char text[1000];
+	va_list ap;
+
+	if (r->log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	r->log(r->arg, level, text);
+}
+
+int __attribute__((format(printf, 3, 4)))
+resolver_fail(struct danevirke_error *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (err != NULL) {
+		err->code = code;
+		va_start(ap, fmt);
+		vsnprintf(err->text, sizeof err->text, fmt, ap);
+		va_end(ap);
+	}
+	return code;
+}
+
+/* ---------------------------------------------------------------- convicts */
+
+static bool
+is_below(const char *name, const char *above)
+{
+	size_t n = strlen(name), m = strlen(above);
+
+	return n > m && name[n - m - 1] == '.' &&
+	    strcasecmp(name + n - m, above) == 0;
+}
+
+/* Its own names, and those beside it, but never those of a top-level domain. */
+static bool
+is_near(const char *name, const char *convict)
+{
+	const char *parent = strchr(convict, '.');
+
+	return is_below(name, convict) ||
+	    (parent != NULL && strchr(parent + 1, '.') != NULL &&
+		(strcasecmp(name, parent + 1) == 0 ||
+		    is_below(name, parent + 1)));
+}
+
+enum worker_kind
+convict_kind(const struct resolver *r, const char *name)
+{
+	enum worker_kind kind = WORKER_ALL;
+	const struct convict *c;
+
+	for (c = r->convict; c < r->convict + CONVICTS; c++) {
+		if (c->name == NULL || c->until <= resolver_now())
+			continue;
+		if (strcasecmp(c->name, name) == 0)
+			return WORKER_ALONE;
+		if (is_near(name, c->name))
+			kind = WORKER_SUSPECT;
+	}
+	return kind;
+}
+
+static void
+convict_add(struct resolver *r, const char *name)
+{
+	struct convict *c = &r->convict[r->next_convict++ % CONVICTS];
+
+	free(c->name);
+	c->name = strdup(name);
+	c->until = resolver_now() + CONVICTED;
+}
 
 /* ----------------------------------------------------------------- workers */
 

@@ -2,8 +2,9 @@
 /*
  * crew.h - the processes of a resolver, and which questions they have
  *
- *	resolver.c	the calls of resolver.h; what is remembered
- *	crew.c		a worker's life: begun, heard, killed, buried
+ *	resolver.c	the calls of resolver.h
+ *	crew.c		  a worker's life: begun, heard, killed, buried; and
+ *			  what is remembered of it
  */
 #ifndef CREW_H
 #define CREW_H
@@ -73,9 +74,6 @@ struct resolver {
 	unsigned next_convict;
 };
 
-/* ------------------------------------------------------------- resolver.c */
-
-uint64_t resolver_now(void); /* seconds of CLOCK_MONOTONIC */
 void resolver_say(struct resolver *, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int resolver_fail(struct danevirke_error *, int code, const char *fmt, ...)
@@ -83,9 +81,6 @@ int resolver_fail(struct danevirke_error *, int code, const char *fmt, ...)
 /* Where a new question about this name belongs: has a process died lately of it,
  * and of nothing else, or of one near it? */
 enum worker_kind convict_kind(const struct resolver *, const char *name);
-void convict_add(struct resolver *, const char *name);
-
-/* ----------------------------------------------------------------- crew.c */
 
 struct worker *worker_new(struct resolver *, enum worker_kind);
 /* Asks for a process; 0, or an errno. */
