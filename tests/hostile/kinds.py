@@ -42,7 +42,8 @@ class Kind:
         return "%s%s.alpha" % (self.rcpt and self.rcpt + ".", self.ident)
 
     def scenario(self):
-        rows = ["scenario %s %s" % (self.ident, self.rule()), "expect deferred"]
+        rows = ["scenario %s %s" % (self.ident, self.rule()),
+                "says " + self.what, "expect deferred"]
         if self.smtp:
             rows.append("host mx1 down" + (
                 " cert=self+rsa" if self.smtp[0] == "group" else ""))
@@ -175,17 +176,20 @@ def ten():
     """The ten others: nothing of theirs is remembered for long, and one
     answers over TCP only."""
     for ident in GOOD:
-        yield ["scenario %s T01" % ident, "zone main ttl=1", "host mx1",
-               "mx 10 mx1", "tlsa mx1 3 1 1 good", "expect dane@mx1"]
+        yield ["scenario %s T01" % ident, "says one of the ten others",
+               "zone main ttl=1", "host mx1", "mx 10 mx1",
+               "tlsa mx1 3 1 1 good", "expect dane@mx1"]
     yield ["fault @ MX truncate"]
 
 
 def world(kinds):
     """The table for the lab, and what dns_server.py is told."""
-    rows = ["scenario sink T01", "host mx1", "mx 10 mx1", "expect tls@mx1"]
+    rows = ["scenario sink T01", "says where mail to hostile zones goes",
+            "host mx1", "mx 10 mx1", "expect tls@mx1"]
     for part in ten():
         rows += part
-    zone_rows, below = [], ["scenario dns D16", "expect deferred"]
+    zone_rows, below = [], ["scenario dns D16", "says the hostile zones",
+                            "expect deferred"]
     for k in kinds:
         if not k.dns:
             rows += k.scenario()

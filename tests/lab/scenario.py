@@ -24,6 +24,7 @@ FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail", "odd"}
 VERDICTS = {"dane", "dane-insecure-mx", "encrypt", "opportunistic-tls",
             "clear", "any"}
 NAMED = {"MX": 1, "CNAME": 0, "DNAME": 0, "NS": 0, "TXT": None}
+ID = re.compile(r"\b[A-Z]\d\d[a-z]?\b")          # a rule of tests/RULES
 TLDS = ("alpha", "beta", "gamma", "delta")
 
 
@@ -61,6 +62,7 @@ class Host:
 class Scenario:
     def __init__(self, ident, rules, where):
         self.id, self.rules, self.where = ident, rules, where
+        self.title = ""                 # what it shows, in a few words
         self.zones = {"main": Zone("main")}
         self.hosts = {}
         self.records = []               # (owner, type, words)
@@ -96,6 +98,16 @@ class Scenario:
             return "[%s%s]" % ("IPv6:" if ":" in a else "", a)
         return self.name(self.rcpt).rstrip(".")
 
+    def name_it(self, title):
+        if self.title or ID.search(title):
+            raise Bad("%s: %s: want one `says`, without rules" % (
+                self.where, self.id))
+        self.title = title
+
+    def __str__(self):
+        rules = " ".join(self.rules)
+        return "%s: %s%s" % (self.id, self.title, rules and " (%s)" % rules)
+
     def expected(self, mta):
         return self.expect.get(mta, self.expect.get(""))
 
@@ -124,7 +136,9 @@ def options(words, flags, keys, where):
 def parse_line(s, verb, w, where):
     """One line of a scenario; w are its words after the verb."""
     verb, _, mta = verb.partition(":")
-    if verb == "zone":
+    if verb == "says":
+        s.name_it(w[0])
+    elif verb == "zone":
         flags, keys = options(w[1:], ZONE_FLAGS, ZONE_KEYS, where)
         s.zones[w[0]] = Zone(w[0], flags, **keys)
     elif verb == "host":
@@ -178,6 +192,8 @@ def parse_line(s, verb, w, where):
 
 
 def check(s):
+    if not s.title:
+        raise Bad("%s: scenario %s says nothing" % (s.where, s.id))
     if not s.expect:
         raise Bad("%s: scenario %s expects nothing" % (s.where, s.id))
     for text in s.expect.values():
@@ -229,7 +245,7 @@ def load(path):
                 continue
             verb, _, rest = text.partition(" ")
             rows = spread(rest) if verb in ("mx", "rr") else [rest]
-            if verb.partition(":")[0] in ("log", "nolog"):
+            if verb.partition(":")[0] in ("says", "log", "nolog"):
                 words = [rest.strip()]
             else:
                 try:

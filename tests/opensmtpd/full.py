@@ -710,10 +710,12 @@ def table():
     with open(HERE + "/full.conf") as f:
         text = f.read()
     for ident in BULK:
-        text += ("\nscenario %s T01\n\thost mx1\n\tmx 10 mx1\n"
+        text += ("\nscenario %s T01\n\tsays one of many that get mail\n"
+                 "\thost mx1\n\tmx 10 mx1\n"
                  "\ttlsa mx1 3 1 1 good\n\texpect dane@mx1\n" % ident)
     for ident in DIES:
-        text += ("\nscenario %s T01\n\thost mx1 down\n\tmx 10 mx1\n"
+        text += ("\nscenario %s T01\n\tsays one of many whose host is down\n"
+                 "\thost mx1 down\n\tmx 10 mx1\n"
                  "\ttlsa mx1 3 1 1 good\n\texpect dane@mx1\n" % ident)
     return text
 

@@ -120,7 +120,8 @@ def test_sign_zone():
     assert serial() >= first > 1500000000
     words = ds.split()
     SITE.write("scenarios.conf", "# made by tests/receiving/run\n"
-               "scenario parent L02\n\thost mx1\n"
+               "scenario parent L02\n\tsays the zone above the receiver's\n"
+               "\thost mx1\n"
                "\trr recv NS ns1.%s.\n\trr ns1.recv A %s\n"
                "\trr recv DS %s\n\texpect opportunistic-tls@mx1\n" %
                (DOMAIN, NS, " ".join(words[words.index("DS") + 1:])))
