@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define FIRST 0x7f400000
 #define LAST 0x7f40ffff
 #define PORT 10025
@@ -497,20 +499,31 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_no_names),
-		cmocka_unit_test(test_name_lengths),
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_same_key_same_address),
-		cmocka_unit_test(test_other_key_other_address),
-		cmocka_unit_test(test_probing),
-		cmocka_unit_test(test_move),
-		cmocka_unit_test(test_move_far),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_held),
-		cmocka_unit_test(test_another_range),
-		cmocka_unit_test(test_against_a_list),
-		cmocka_unit_test(test_largest),
+		TEST(test_names, "a domain or a literal has one spelling"),
+		TEST(test_no_names,
+		    "what is no domain and no literal is refused"),
+		TEST(test_name_lengths,
+		    "labels over 63 and names over 253 octets are refused"),
+		TEST(test_addresses, "an address is SipHash-2-4 of the domain"),
+		TEST(test_same_key_same_address,
+		    "with one key the order of lookups makes no difference"),
+		TEST(test_other_key_other_address,
+		    "with another key a domain has another address"),
+		TEST(test_probing,
+		    "a small range is filled to its end and no further"),
+		TEST(test_move,
+		    "a move tries every place of a small range that is free"),
+		TEST(test_move_far, "a move does not go to the neighbour"),
+		TEST(
+		    test_order, "aliases are walked in the order of their use"),
+		TEST(test_held,
+		    "who is held is served again at the same address"),
+		TEST(test_another_range,
+		    "aliases of a former range are found when it is back"),
+		TEST(test_against_a_list,
+		    "half a million steps are what a list would do"),
+		TEST(
+		    test_largest, "65536 aliases fit, and one more is refused"),
 	};
 
 	return cmocka_run_group_tests_name("alias", tests, NULL, NULL);

@@ -16,6 +16,8 @@
 #include <cmocka.h>
 #undef fail
 
+#include "title.h"
+
 #define N(a) (sizeof(a) / sizeof *(a))
 
 #define D64 "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
@@ -399,11 +401,16 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_passed_over),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_file),
+		TEST(test_good,
+		    "DS and DNSKEY records of the root are anchors (D05)"),
+		TEST(test_bad,
+		    "an anchor file with no root record is refused (D05)"),
+		TEST(test_passed_over,
+		    "a record of no use beside a good one is passed over (D05a)"),
+		TEST(test_bounds,
+		    "a file, a line or a record that is too long is refused"),
+		TEST(test_file,
+		    "an anchor file that cannot be read is named (D05)"),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

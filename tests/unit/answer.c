@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 static const uint8_t digest[32] = { 1, 2, 3 };
 static const char *const names[] = { "mx1.example.org", "example.org" };
 static const struct danevirke_addr addrs[] = {
@@ -291,13 +293,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_make),
-		cmocka_unit_test(test_pack),
-		cmocka_unit_test(test_short),
-		cmocka_unit_test(test_mutated),
-		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_hollow),
-		cmocka_unit_test(test_hosts),
+		TEST(test_make, "a copy of an answer says the same"),
+		TEST(test_pack,
+		    "a packed answer comes out the same, at any alignment"),
+		TEST(test_short, "no shorter packet is an answer"),
+		TEST(
+		    test_mutated, "a wrong octet is refused, or sound to read"),
+		TEST(test_overlap, "an answer whose parts overlap is refused"),
+		TEST(test_hollow,
+		    "a host to authenticate has a base, or is refused"),
+		TEST(
+		    test_hosts, "no host stands in another's place, nor twice"),
 	};
 
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

@@ -26,6 +26,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 /* The root key of 2017; the real root is never asked here. */
 #define ANCHOR \
 	". IN DS 20326 8 2 " \
@@ -983,25 +985,41 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_load),
-		cmocka_unit_test(test_load_refused),
-		cmocka_unit_test(test_null),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_verdict),
-		cmocka_unit_test(test_open),
-		cmocka_unit_test(test_ask_silence),
-		cmocka_unit_test(test_wrong_loop),
-		cmocka_unit_test(test_open_all),
-		cmocka_unit_test(test_start),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_nested),
-		cmocka_unit_test(test_other_loop),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_guest),
-		cmocka_unit_test(test_pack),
-		cmocka_unit_test(test_may_use),
+		TEST(test_load,
+		    "the module has one symbol, and stays when it is closed"),
+		TEST(test_load_refused,
+		    "a module of another version, or none, is refused"),
+		TEST(test_null,
+		    "NULL for any argument is refused and never verified"),
+		TEST(test_sizes,
+		    "a question of a wrong size, name or flag is refused (D16)"),
+		TEST(test_growth,
+		    "shorter and longer structs work, unknown bits are refused"),
+		TEST(test_verdict,
+		    "a verdict of any size is filled no further (U06)"),
+		TEST(test_open,
+		    "errors of configuration and anchor are told by name (D05)"),
+		TEST(test_ask_silence,
+		    "silent name servers defer, in time (D03 D09)"),
+		TEST(test_wrong_loop,
+		    "ask() with a loop and start() without are refused"),
+		TEST(test_open_all,
+		    "with OPEN_ALL the files may be gone afterwards"),
+		TEST(test_start, "done() comes once, from the loop"),
+		TEST(test_cancel, "a cancelled question is never heard of"),
+		TEST(test_nested,
+		    "done() may start a question and cancel another"),
+		TEST(test_other_loop,
+		    "another loop that turns ours never blocks"),
+		TEST(test_threads, "threads open, ask and close side by side"),
+		TEST(test_fork,
+		    "a child takes nothing from its parent's engine"),
+		TEST(test_guest,
+		    "no thread, output, handler or descriptor is left behind"),
+		TEST(test_pack,
+		    "an answer for another process is whole, or refused"),
+		TEST(test_may_use,
+		    "loopback is not used, in any spelling (M12)"),
 	};
 
 	return cmocka_run_group_tests_name(

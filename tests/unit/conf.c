@@ -17,6 +17,8 @@
 #include <cmocka.h>
 #undef fail
 
+#include "title.h"
+
 #define N(a) (sizeof(a) / sizeof *(a))
 
 #define DS \
@@ -1074,20 +1076,28 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_silent),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_example),
-		cmocka_unit_test(test_resolver),
-		cmocka_unit_test(test_profiles),
-		cmocka_unit_test(test_resolver_shown),
-		cmocka_unit_test(test_relay),
-		cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_until),
-		cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_bad_anchor),
-		cmocka_unit_test(test_many),
+		TEST(test_wrong, "each error of a file is told, with its line"),
+		TEST(test_silent, "an error is one without a log, too"),
+		TEST(
+		    test_defaults, "a file that says nothing has the defaults"),
+		TEST(test_example,
+		    "examples/danevirke.conf says what the defaults are"),
+		TEST(test_resolver,
+		    "resolver: is read as written (D01 D14 M10 M11 M12)"),
+		TEST(test_profiles,
+		    "a profile is as default where it says nothing (A01)"),
+		TEST(test_resolver_shown,
+		    "settings() shows the resolver that is used"),
+		TEST(test_relay, "relay:, log: and exim: are read as written"),
+		TEST(test_destination,
+		    "the closest rule that has not ended counts (P01)"),
+		TEST(test_until,
+		    "until is a day that exists, to its end in UTC (P01)"),
+		TEST(test_utf8, "only printable UTF-8 is a text"),
+		TEST(test_file, "a file that others can write is refused"),
+		TEST(test_bad_anchor,
+		    "a bad anchor is told beside the file's errors (D05)"),
+		TEST(test_many, "15,000 destinations load and are all found"),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

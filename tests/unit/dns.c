@@ -29,6 +29,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define ROOT_DS \
 	". IN DS 20326 8 2 " \
 	"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
@@ -779,19 +781,37 @@ int
 main(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test_setup_teardown(test_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rcodes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unsigned, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_no_anchor, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_builtin, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		TEST_WITH(test_once,
+		    "done() comes once, from the network and the cache (D01)",
+		    setup, teardown),
+		TEST_WITH(test_many, "200 lookups at once are all answered",
+		    setup, teardown),
+		TEST_WITH(test_silent,
+		    "silent servers hold up no other lookup (D03)", setup,
+		    teardown),
+		TEST_WITH(test_rcodes,
+		    "SERVFAIL is an error, no such name an answer (D03 D04)",
+		    setup, teardown),
+		TEST_WITH(test_tcp, "a set of 64 records comes over TCP (U20)",
+		    setup, teardown),
+		TEST_WITH(test_timeout,
+		    "a lookup ends in time, and a late answer is lost (D03 M11)",
+		    setup, teardown),
+		TEST_WITH(test_cancel,
+		    "after cancel or free there is no done()", setup, teardown),
+		TEST_WITH(test_unsigned,
+		    "an unsigned root is an error, with the file (D03 D05 P02)",
+		    setup, teardown),
+		TEST_WITH(test_no_anchor,
+		    "an anchor of no use proves nothing (D01 D05a P02)", setup,
+		    teardown),
+		TEST_WITH(test_builtin, "no table of the library answers (D14)",
+		    setup, teardown),
+		TEST_WITH(test_zones, "resolver.zones has servers of its own",
+		    setup, teardown),
+		TEST_WITH(test_refused,
+		    "what cannot be used is told, and nothing is asked (D05)",
+		    setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("dns", all, NULL, NULL);

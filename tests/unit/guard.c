@@ -25,6 +25,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define ALIAS 0x7f400001 /* 127.64.0.1 */
 
 static char said[2048];
@@ -276,12 +278,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peer),
-		cmocka_unit_test(test_address),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_user),
+		TEST(test_peer, "a client of another user is refused"),
+		TEST(test_address,
+		    "a connection to no alias or another port is refused"),
+		TEST(test_gone, "a client that cannot be found is refused"),
+		TEST(test_user, "a user that does not exist is told"),
 #ifndef __SANITIZE_ADDRESS__
-		cmocka_unit_test(test_closed),
+		TEST(test_closed, "every other descriptor is closed"),
 #endif
 	};
 

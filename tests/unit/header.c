@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 /* Zeroed memory can only delay mail. */
 static void
 test_zero_defers(void **state)
@@ -145,11 +147,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_zero_defers),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_shape),
-		cmocka_unit_test(test_frozen),
-		cmocka_unit_test(test_has),
+		TEST(test_zero_defers, "zeroed memory can only delay mail"),
+		TEST(test_numbers, "the numbers of the interface never change"),
+		TEST(test_shape, "size, version and first fields never move"),
+		TEST(test_frozen,
+		    "frozen structs and smallest sizes never change"),
+		TEST(test_has, "DANEVIRKE_HAS() wants the whole field"),
 	};
 
 	return cmocka_run_group_tests_name("header", tests, NULL, NULL);

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define RELAYHOST 0x200
 
 struct message {
@@ -344,15 +346,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open),
-		cmocka_unit_test(test_open_refused),
-		cmocka_unit_test(test_lookup_and_check),
-		cmocka_unit_test(test_key_length),
-		cmocka_unit_test(test_bad_queries),
-		cmocka_unit_test(test_fetch),
-		cmocka_unit_test(test_the_others),
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_replies),
+		TEST(test_open, "open is read, whatever the size of its name"),
+		TEST(test_open_refused,
+		    "another version, or a name without end, is refused"),
+		TEST(test_lookup_and_check, "lookup and check are read"),
+		TEST(test_key_length, "a key of 1023 octets is the longest"),
+		TEST(test_bad_queries,
+		    "a query that is cut or has parameters is bad"),
+		TEST(test_fetch, "fetch is read, and has no key"),
+		TEST(test_the_others,
+		    "update and close are read, the unknown is bad"),
+		TEST(test_frames, "a frame of a wrong length ends it"),
+		TEST(
+		    test_replies, "each kind of reply has its shape, and fits"),
 	};
 
 	return cmocka_run_group_tests_name("imsg", tests, NULL, NULL);

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define HEAD "table|0.1|1713795082.354255|dane|"
 
 static ssize_t
@@ -296,15 +298,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config),
-		cmocka_unit_test(test_lookup_and_check),
-		cmocka_unit_test(test_update_and_fetch),
-		cmocka_unit_test(test_without_answer),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_replies),
-		cmocka_unit_test(test_long_replies),
-		cmocka_unit_test(test_guess),
+		TEST(test_config,
+		    "config lines are read, other versions are refused"),
+		TEST(test_lookup_and_check, "lookup and check are read"),
+		TEST(test_update_and_fetch, "update and fetch are read"),
+		TEST(test_without_answer, "a line without an id has no answer"),
+		TEST(test_bad, "a bad request is answered by its id"),
+		TEST(test_frames,
+		    "a line that is too long or has a NUL ends it"),
+		TEST(test_replies, "each kind of reply has its words"),
+		TEST(test_long_replies, "a long reply is cut and has its end"),
+		TEST(test_guess,
+		    "the first octets tell the protocol, or it is none"),
 	};
 
 	return cmocka_run_group_tests_name("line", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "signed.h"
+#include "title.h"
 
 #define NOW 1780000000 /* 2026-05-28 */
 #define BEFORE 1700000000
@@ -300,13 +301,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_query),
-		cmocka_unit_test(test_canonical),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_authority),
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_untold),
+		TEST(test_query, "a query has DO, and no more than it needs"),
+		TEST(test_canonical,
+		    "what is kept is canonical, whatever came (L14)"),
+		TEST(test_refused,
+		    "an answer to another question is none (L14)"),
+		TEST(test_authority,
+		    "a delegation and iterations are read (L14)"),
+		TEST(test_good, "a good signature is good, by its dates (L14)"),
+		TEST(test_bad,
+		    "one wrong bit and the signature is not good (L14)"),
+		TEST(test_untold,
+		    "what cannot be checked is not called bad (L14)"),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);

@@ -24,6 +24,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 struct message {
@@ -810,16 +812,24 @@ int
 main(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_pointers),
-		cmocka_unit_test(test_head),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_signatures),
-		cmocka_unit_test(test_reason),
-		cmocka_unit_test(test_names),
+		TEST(test_table,
+		    "each answer is read as its row says (D03 D04)"),
+		TEST(test_truncated, "no shorter message is an answer (D03)"),
+		TEST(test_damaged, "a wrong octet anywhere breaks nothing"),
+		TEST(test_pointers,
+		    "a name that does not end is an error (D03)"),
+		TEST(test_head,
+		    "a wrong header is an error, AD means nothing (D05 M11)"),
+		TEST(test_many,
+		    "1024 records are taken, more are an error (M11 U20)"),
+		TEST(test_nothing,
+		    "zeroed memory and no packet are errors (D03)"),
+		TEST(test_signatures,
+		    "the first signature to end is told (L12)"),
+		TEST(
+		    test_reason, "a reason is one printable line, and bounded"),
+		TEST(test_names,
+		    "a name is read and written alike, or refused (D14 N09)"),
 	};
 
 	return cmocka_run_group_tests_name("packet", all, NULL, NULL);

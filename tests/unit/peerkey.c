@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "der.h"
+#include "title.h"
 
 #define RSA "06{2a864886f70d010101}"
 #define PSS "06{2a864886f70d01010a}"
@@ -283,9 +284,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_certificates),
-		cmocka_unit_test(test_group),
+		TEST(test_keys,
+		    "a key over its bounds is refused, by name (S09)"),
+		TEST(test_certificates,
+		    "a message with too much to verify is refused (S09)"),
+		TEST(test_group, "a group over 8192 bits is refused (S09)"),
 	};
 
 	return cmocka_run_group_tests_name("peerkey", tests, NULL, NULL);

@@ -25,6 +25,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 struct test {
@@ -868,11 +870,16 @@ main(void)
 		list[i].test_func = test_one;
 		list[i].initial_state = (void *)(uintptr_t)&tests[i];
 	}
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_ties);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_zero);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_insecure_tlsa);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keep_self);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_states);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_octets);
+	list[n++] = TEST(
+	    test_ties, "equal hosts come in the order of the ties (M02)");
+	list[n++] = TEST(test_zero, "zeroed facts and results defer");
+	list[n++] = TEST(
+	    test_insecure_tlsa, "insecure TLSA is shown and not used (Q05)");
+	list[n++] = TEST(test_keep_self,
+	    "a test of a receiver keeps itself in the list (M10)");
+	list[n++] = TEST(
+	    test_states, "each host says what was looked up (B04 B05 D07 M12)");
+	list[n++] = TEST(
+	    test_octets, "octets that were not there are not shown (Q06)");
 	return _cmocka_run_group_tests("policy", list, n, NULL, NULL);
 }

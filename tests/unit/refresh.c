@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 static int asked;
 static char last[64];
 static struct refresh *r;
@@ -114,8 +116,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_used),
-		cmocka_unit_test(test_not),
+		TEST(test_used, "what was used is asked for once in each TTL"),
+		TEST(test_not,
+		    "what failed, is short or too much is not asked for"),
 	};
 
 	return cmocka_run_group_tests_name("refresh", tests, NULL, NULL);

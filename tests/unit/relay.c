@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 /* ---------------------------------------------------------------- replies */
 
 static void
@@ -373,18 +375,23 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reply),
-		cmocka_unit_test(test_reply_clean),
-		cmocka_unit_test(test_reply_bad),
-		cmocka_unit_test(test_reply_long),
-		cmocka_unit_test(test_extensions),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_verb),
-		cmocka_unit_test(test_ehlo_name),
-		cmocka_unit_test(test_rcpt_domain),
-		cmocka_unit_test(test_dot),
-		cmocka_unit_test(test_dot_all),
-		cmocka_unit_test(test_clean),
+		TEST(test_reply, "a reply is handed on line by line"),
+		TEST(test_reply_clean, "a reply holds printable ASCII only"),
+		TEST(test_reply_bad, "a line that is no reply is refused"),
+		TEST(test_reply_long,
+		    "a long reply is cut and keeps its last line"),
+		TEST(test_extensions,
+		    "keywords are read without case, some are left out (T02)"),
+		TEST(test_lost, "a keyword that the next host lacks is told"),
+		TEST(test_verb,
+		    "commands are known without case, others are refused"),
+		TEST(test_ehlo_name, "EHLO has one name, or it is refused"),
+		TEST(test_rcpt_domain,
+		    "a recipient's domain is found, or there is none"),
+		TEST(test_dot, "only CRLF . CRLF ends a message"),
+		TEST(test_dot_all,
+		    "the end is found in any message of nine octets"),
+		TEST(test_clean, "a text is made one printable line"),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "reply.h"
+#include "title.h"
 
 static void
 lines(void **state)
@@ -64,8 +65,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "lines of a reply (T10)", lines, NULL, NULL, NULL },
-		{ "keywords, without case (T02)", keywords, NULL, NULL, NULL },
+		TEST(lines, "a reply is read line by line, or refused (T10)"),
+		TEST(keywords, "keywords are read without case (T02)"),
 	};
 
 	return cmocka_run_group_tests_name("reply", tests, NULL, NULL);

@@ -24,6 +24,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 /* ------------------------------------------------------- what is looked up */
 
 /* Each answers from the loop, some milliseconds later, but:
@@ -600,25 +602,37 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    test_answers, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_evil, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    test_several_evil, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    test_cancelled, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    test_cancel_in_done, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    test_stopped, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_warm, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    test_long_name, set_up, tear_down),
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_question),
-		cmocka_unit_test(test_note),
+		TEST_WITH(test_answers,
+		    "what is answered and what is refused comes back", set_up,
+		    tear_down),
+		TEST_WITH(test_evil,
+		    "who computes for ever delays nobody, and is known (D16)",
+		    set_up, tear_down),
+		TEST_WITH(test_several_evil,
+		    "several that compute for ever delay nobody (D16)", set_up,
+		    tear_down),
+		TEST_WITH(test_cancelled,
+		    "a question after a cancelled one is answered (D16)",
+		    set_up, tear_down),
+		TEST_WITH(test_cancel_in_done,
+		    "done() may cancel another question", set_up, tear_down),
+		TEST_WITH(test_stopped,
+		    "a process that is stopped is replaced (D16)", set_up,
+		    tear_down),
+		TEST_WITH(test_config, "a file changed later changes nothing",
+		    set_up, tear_down),
+		TEST_WITH(
+		    test_warm, "a warm resolver answers", set_up, tear_down),
+		TEST_WITH(test_lost, "when the processes are gone all are told",
+		    set_up, tear_down),
+		TEST_WITH(test_long_name,
+		    "a name too long for any question is refused", set_up,
+		    tear_down),
+		TEST(test_frames,
+		    "a frame of no kind or over its size is refused"),
+		TEST(test_question,
+		    "a question comes out as it went in, or not at all"),
+		TEST(test_note, "an error comes out as it went in, or cut"),
 	};
 
 	return cmocka_run_group_tests_name("resolver", tests, NULL, NULL);

@@ -20,6 +20,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define ROOT_DS \
 	". IN DS 20326 8 2 " \
 	"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
@@ -452,16 +454,26 @@ int
 main(void)
 {
 	const struct CMUnitTest all[] = {
-		cmocka_unit_test_setup_teardown(test_held, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_secure, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_insecure_root, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_failed_root, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_silent_root, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zone, setup, teardown),
+		TEST_WITH(test_held,
+		    "INSECURE waits until the root is proven (D05a)", setup,
+		    teardown),
+		TEST_WITH(test_at_once,
+		    "the root's answer may come at once (D05a)", setup,
+		    teardown),
+		TEST_WITH(test_secure, "any SECURE name proves the root (D05a)",
+		    setup, teardown),
+		TEST_WITH(test_insecure_root,
+		    "with an INSECURE root nothing is believed (D05a)", setup,
+		    teardown),
+		TEST_WITH(test_failed_root,
+		    "a root that failed is asked for again (D05a)", setup,
+		    teardown),
+		TEST_WITH(test_silent_root,
+		    "a silent root ends in the lookup's time (D05a)", setup,
+		    teardown),
+		TEST_WITH(test_zone,
+		    "a zone called insecure needs no root (D01 D05a)", setup,
+		    teardown),
 	};
 
 	return cmocka_run_group_tests_name("root", all, NULL, NULL);

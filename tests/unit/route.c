@@ -15,6 +15,8 @@
 #include <cmocka.h>
 #undef fail
 
+#include "title.h"
+
 #define MAX_ASKED 64
 
 struct dns_query {
@@ -497,22 +499,26 @@ test_stored(void **state)
 int
 main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f, title) TEST_WITH(f, title, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_order),
-		T(test_slow),
-		T(test_one_host_stalls),
-		T(test_tlsa_stalls),
-		T(test_mx_stalls),
-		T(test_all_stall),
-		T(test_refused),
-		T(test_cancel),
-		T(test_literal),
-		T(test_relay),
-		T(test_bad),
-		T(test_off),
-		T(test_test),
-		T(test_stored),
+		T(test_order,
+		    "all addresses are asked for before any TLSA (B03)"),
+		T(test_slow, "a TTL runs while others are waited for (D15)"),
+		T(test_one_host_stalls,
+		    "one host's silence leaves the other (D08)"),
+		T(test_tlsa_stalls,
+		    "silence for TLSA makes its host wait (D08)"),
+		T(test_mx_stalls, "silence for the MX: mail waits (D06)"),
+		T(test_all_stall, "silence for all hosts: mail waits (D09)"),
+		T(test_refused, "a lookup that cannot start loses nothing"),
+		T(test_cancel, "after cancel there is no done()"),
+		T(test_literal, "an address literal is asked nothing (T07)"),
+		T(test_relay, "a relay host is authenticated (B01)"),
+		T(test_bad, "a name that is none is refused"),
+		T(test_off, "off asks nothing, if so wished (P02)"),
+		T(test_test,
+		    "a receiver's test asks, whatever the level (M04)"),
+		T(test_stored, "from the store: all of it, or an error (D16)"),
 	};
 
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);

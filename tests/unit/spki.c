@@ -19,6 +19,7 @@
 
 #include "der.h"
 #include "look.h"
+#include "title.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 #define MUTATIONS 10000 /* of each certificate */
@@ -422,14 +423,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(u17_key_is_that_of_gnutls),
-		cmocka_unit_test(u08_tbs_is_what_was_signed),
-		cmocka_unit_test(every_truncation_is_refused),
-		cmocka_unit_test(trailing_octets_are_refused),
-		cmocka_unit_test(u17_one_wrong_bit_moves_no_key),
-		cmocka_unit_test(only_the_key_is_a_key),
-		cmocka_unit_test(mutations_stay_in_bounds),
-		cmocka_unit_test(test_weight),
+		TEST(u17_key_is_that_of_gnutls,
+		    "the key is that of GnuTLS, octet for octet (U06 U17)"),
+		TEST(u08_tbs_is_what_was_signed,
+		    "the signed part is what the signature is over (U08)"),
+		TEST(every_truncation_is_refused,
+		    "every truncation is refused (U17)"),
+		TEST(trailing_octets_are_refused,
+		    "any octet behind is refused (U17)"),
+		TEST(u17_one_wrong_bit_moves_no_key,
+		    "one wrong bit moves no key (U17)"),
+		TEST(only_the_key_is_a_key,
+		    "nothing in a certificate but its key is one (U17)"),
+		TEST(mutations_stay_in_bounds, "mutations stay in bounds"),
+		TEST(test_weight,
+		    "weight counts elements and those in extensions (S09)"),
 	};
 
 	return cmocka_run_group_tests_name("spki", tests, setup, teardown);

@@ -46,6 +46,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define HELLO "250-mx.example says\n"
 #define OFFER HELLO "250-SIZE 1000\n250 STARTTLS\n"
 #define NO_OFFER HELLO "250 SIZE 1000\n"
@@ -874,10 +876,13 @@ main(void)
 		list[i].test_func = test_one;
 		list[i].initial_state = (void *)(uintptr_t)&tests[i];
 	}
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_connect);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_bounds);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_new_keys);
-	list[n++] = (struct CMUnitTest)cmocka_unit_test(test_keyword);
+	list[n++] = TEST(
+	    test_connect, "a refused connection ends in done(), from the loop");
+	list[n++] = TEST(test_bounds, "a line or reply without end is refused");
+	list[n++] = TEST(
+	    test_new_keys, "new keys on the way lose and double no octet");
+	list[n++] = TEST(test_keyword,
+	    "a keyword is found without case, not in the greeting (T02)");
 	rv = _cmocka_run_group_tests("starttls", list, n, NULL, NULL);
 	forget(&plain);
 	forget(&rsa);

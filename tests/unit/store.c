@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 static char parent[64], own[128], file[160], hints[160];
 static struct conf conf;
 static char anchor[] = "/usr/share/dns/root.key";
@@ -504,18 +506,24 @@ setup(void **state)
 int
 main(void)
 {
-#define T(f) cmocka_unit_test_setup(f, setup)
+#define T(f, title) TEST_WITH(f, title, setup, NULL)
 	const struct CMUnitTest tests[] = {
-		T(test_round),
-		T(test_not_kept),
-		T(test_time),
-		T(test_corrupt),
-		T(test_bounded),
-		T(test_conf),
-		T(test_directory),
-		T(test_list),
-		T(test_lookup),
-		T(test_kill),
+		T(test_round,
+		    "what goes in comes out, for other processes, too (D15)"),
+		T(test_not_kept,
+		    "what is bogus, failed or too long is not kept (D03 D15)"),
+		T(test_time,
+		    "nothing is given past its end or before its begin (D15)"),
+		T(test_corrupt, "a wrong octet is never given out"),
+		T(test_bounded,
+		    "200,000 names fit into 64 MiB, the last is kept"),
+		T(test_conf,
+		    "another anchor or server has another store (D05)"),
+		T(test_directory,
+		    "a directory or file that is not ours is refused"),
+		T(test_list, "entries are listed, and flushed by domain"),
+		T(test_lookup, "from the store: an answer or an error (D16)"),
+		T(test_kill, "a writer's death is never seen by readers"),
 	};
 	struct passwd *pw;
 	int rv;

@@ -18,6 +18,7 @@
 
 #include "der.h"
 #include "look.h"
+#include "title.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 
@@ -370,14 +371,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(u17_by_hand),
-		cmocka_unit_test(each_length_in_each_place),
-		cmocka_unit_test(each_length_when_long),
-		cmocka_unit_test(a_length_has_three_octets),
-		cmocka_unit_test(each_tag_in_each_place),
-		cmocka_unit_test(u02_each_length_of_a_key),
-		cmocka_unit_test(u17_no_reencoding),
-		cmocka_unit_test(null_is_refused),
+		TEST(u17_by_hand, "what is not DER is no certificate (U17)"),
+		TEST(each_length_in_each_place,
+		    "each wrong length is refused, in each place (U17)"),
+		TEST(each_length_when_long,
+		    "a long length that is padded is refused (U17)"),
+		TEST(a_length_has_three_octets,
+		    "a certificate of 16 MiB is refused (U17)"),
+		TEST(each_tag_in_each_place,
+		    "each wrong tag is refused, in each place (U17)"),
+		TEST(u02_each_length_of_a_key,
+		    "a key with a wrong length is refused (U02)"),
+		TEST(u17_no_reencoding,
+		    "a key without its NULL is taken as it is (U17)"),
+		TEST(null_is_refused, "NULL is refused"),
 	};
 
 	return cmocka_run_group_tests_name("strict", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "text.h"
+#include "title.h"
 
 static void
 one_line(void **state)
@@ -68,9 +69,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "one line", one_line, NULL, NULL, NULL },
-		{ "RFC 3629 characters, and what is none", characters, NULL,
-		    NULL, NULL },
+		TEST(one_line, "a text becomes one printable line"),
+		TEST(characters,
+		    "a character is what RFC 3629 says, and nothing else"),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

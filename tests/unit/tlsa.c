@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "der.h"
+#include "title.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 #define MAX 2000
@@ -653,17 +654,27 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(q06_parse),
-		cmocka_unit_test(q06_others_count),
-		cmocka_unit_test(u02_a_record_alone),
-		cmocka_unit_test(u03_every_value),
-		cmocka_unit_test(u02_truncated_full_data),
-		cmocka_unit_test(a01_sets),
-		cmocka_unit_test(a01_any_order),
-		cmocka_unit_test(u20_large_sets),
-		cmocka_unit_test(a01_order_from_configuration),
-		cmocka_unit_test(a01_interface),
-		cmocka_unit_test(p04_text),
+		TEST(q06_parse, "fewer than four octets leave no data (Q06)"),
+		TEST(q06_others_count,
+		    "beside a short record the others count (Q06)"),
+		TEST(u02_a_record_alone,
+		    "a record alone counts or says why (Q06 T05 U01 U02 U03)"),
+		TEST(u03_every_value,
+		    "of all values only the known count (U02 U03)"),
+		TEST(u02_truncated_full_data,
+		    "no truncation of full data counts (U02)"),
+		TEST(a01_sets,
+		    "the strongest digest of a kind counts (A01-A03 T05 U15)"),
+		TEST(a01_any_order,
+		    "the order of the records means nothing (A01 A03)"),
+		TEST(u20_large_sets,
+		    "sets of 64 and more are all looked at (A01 A03 U20)"),
+		TEST(a01_order_from_configuration,
+		    "the order of digests is the configuration's (A01)"),
+		TEST(a01_interface,
+		    "classify() prefers the strongest (A01 U01)"),
+		TEST(p04_text,
+		    "a record's text has words, or its numbers (P04)"),
 	};
 
 	return cmocka_run_group_tests_name("tlsa", tests, setup, NULL);

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define HOSTS 5
 #define ADDRS 3
 
@@ -206,12 +208,22 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),
-		cmocka_unit_test(test_share_four),
-		cmocka_unit_test_setup(test_hosts, setup),
-		cmocka_unit_test_setup(test_addrs, setup),
-		cmocka_unit_test_setup(test_others, setup),
-		cmocka_unit_test_setup(test_full, setup),
+		TEST(test_share,
+		    "nobody but the last takes more than his share (T11)"),
+		TEST(
+		    test_share_four, "the last of four hosts is reached (T11)"),
+		TEST_WITH(test_hosts,
+		    "a host that failed is tried last for a while (M02 T11)",
+		    setup, NULL),
+		TEST_WITH(test_addrs,
+		    "an address that failed is tried last for a while (T11)",
+		    setup, NULL),
+		TEST_WITH(test_others,
+		    "what a host did is nobody else's fault (S07)", setup,
+		    NULL),
+		TEST_WITH(test_full,
+		    "however many fail, the newest are kept (T11)", setup,
+		    NULL),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 #undef fail
 
+#include "title.h"
+
 static void
 test_names(void **state) /* D14, N09 */
 {
@@ -155,11 +157,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_arena),
-		cmocka_unit_test(test_fail),
-		cmocka_unit_test(test_words),
+		TEST(test_names,
+		    "a name becomes A-labels, or it is refused (D14 N09)"),
+		TEST(test_prefix, "a prefix holds its addresses and no others"),
+		TEST(test_arena, "memory is aligned and zeroed, or refused"),
+		TEST(test_fail, "an error is one printable line, and cut"),
+		TEST(test_words,
+		    "the result types have the words of RFC 8460 (P07)"),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, NULL, NULL);

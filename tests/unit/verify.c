@@ -20,6 +20,7 @@
 
 #include "certs.h"
 #include "paths.h"
+#include "title.h"
 #include "trial.h"
 #include "vectors.h"
 
@@ -609,24 +610,38 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ee),
-		cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_ta),
-		cmocka_unit_test(test_dates),
-		cmocka_unit_test(test_constraints),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_pkix),
-		cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_action),
-		cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_octets),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_hashes),
-		cmocka_unit_test(test_ca_file),
-		cmocka_unit_test(test_long),
+		TEST(test_ee,
+		    "usage 3 matches the leaf and ignores all else (U06 U07)"),
+		TEST(test_unusable,
+		    "a record that is not usable matches nothing (U02 U03)"),
+		TEST(test_ta,
+		    "usage 2 wants a path to its anchor (U08 U09 U10)"),
+		TEST(test_dates,
+		    "the dates of the path count for usage 2 (U11)"),
+		TEST(test_constraints,
+		    "what an issuer says of itself holds (U14)"),
+		TEST(test_order,
+		    "any order leads to the anchor, within bounds (U18)"),
+		TEST(test_names,
+		    "a name counts for usage 2, and how (N02 N06 N07)"),
+		TEST(test_pkix,
+		    "usages 0 and 1 want a public CA, if wished (U01)"),
+		TEST(test_arguments,
+		    "a wrong call is refused, and writes a verdict"),
+		TEST(test_action,
+		    "only records in use count (A01 P02 Q06 U01 U02)"),
+		TEST(test_clock, "without a time it is now (U11)"),
+		TEST(test_octets,
+		    "one wrong octet in a certificate, and none matches"),
+		TEST(test_many, "the last of 65 records matches (U20)"),
+		TEST(test_bound,
+		    "600 keys of DNS end the search, at a bound (M11 U20)"),
+		TEST(test_slow, "a crowd of slow signatures is given up (U18)"),
+		TEST(test_hashes,
+		    "each certificate is hashed once for each kind (A01)"),
+		TEST(test_ca_file,
+		    "usages 0 and 1 need a CA file that can be read (U01 U15)"),
+		TEST(test_long, "a long text is cut"),
 	};
 
 	return cmocka_run_group_tests_name("verify", tests, setup, teardown);
