@@ -153,7 +153,7 @@ def text_of(c, row):
 # ------------------------------------------------------- what each row shows
 
 def test_good():
-    """L01 L06 L13: a good domain has no finding at all"""
+    """a good domain has no finding at all (L01 L06 L13)"""
     c = judged("good", "good", "full", notes=[])
     a, = all_addresses(c)
     assert a["verified"] and a["record"] == "DANE-EE SPKI SHA2-256"
@@ -162,7 +162,7 @@ def test_good():
 
 
 def test_two():
-    """L01 L12: two hosts, two usages, IPv4 and IPv6"""
+    """two hosts, two usages, IPv4 and IPv6 (L01 L12)"""
     c = judged("two", "good", "full", notes=[])
     same(len(all_addresses(c)), 3)
     assert all(a["verified"] for a in all_addresses(c))
@@ -170,12 +170,12 @@ def test_two():
 
 
 def test_rollover():
-    """L02: the record of the next key is no fault"""
+    """the record of the next key is no fault (L02)"""
     judged("rollover", "good", "full", notes=[])
 
 
 def test_group():
-    """L01: a group that does not match is a problem though another does"""
+    """a group that does not match is a problem though another does (L01)"""
     c = judged("group", "problem", "full",
                [("L01", "mx1", addresses("group")[0])])
     has(text_of(c, "L01"), "3 0 1")
@@ -185,7 +185,7 @@ def test_group():
 
 
 def test_wrong():
-    """L01: no group matches"""
+    """no group matches (L01)"""
     c = judged("wrong", "problem", "full",
                [("L01", "mx1", addresses("wrong")[0])])
     same(all_addresses(c)[0]["verified"], False)
@@ -193,7 +193,7 @@ def test_wrong():
 
 
 def test_address():
-    """L01: one of two addresses serves another certificate"""
+    """one of two addresses serves another certificate (L01)"""
     old = addresses("address", "old")[0]
     c = judged("address", "problem", "full", [("L01", "mx1", old)])
     same({a["address"]: a["verified"] for a in all_addresses(c)},
@@ -202,7 +202,7 @@ def test_address():
 
 
 def test_both():
-    """L01 L12: ECDSA matches, RSA does not; and both match"""
+    """ECDSA matches, RSA does not; and both match (L01 L12)"""
     with Servers() as up:
         up.listen(addresses("both"), cert("both"), rsa=cert("both", "rsa"))
         up.listen(addresses("bothgood"), cert("bothgood"),
@@ -215,19 +215,19 @@ def test_both():
 
 
 def test_digests():
-    """L03: a key without its second digest"""
+    """a key without its second digest (L03)"""
     c = judged("digests", "warning", "full", [], [("L03", "mx1", None)])
     has(text_of(c, "L03"), "3 1 1 has 2 records, 3 1 2 has 1")
 
 
 def test_anchor():
-    """L04: usage 2 with a digest, and the CA certificate is not sent"""
+    """usage 2 with a digest, and the CA certificate is not sent (L04)"""
     judged("anchor", "problem", "full",
            [("L04", "mx1", addresses("anchor")[0])])
 
 
 def test_starttls():
-    """L05: TLSA, and no STARTTLS or a handshake that fails"""
+    """TLSA, and no STARTTLS or a handshake that fails (L05)"""
     for ident in ("nostarttls", "handshake"):
         c = judged(ident, "problem", "full",
                    [("L05", "mx1", addresses(ident)[0])])
@@ -239,8 +239,8 @@ def test_starttls():
 
 
 def test_afterwards():
-    """L05: the handshake works, and then the server wants a certificate (TLS
-    1.3 says so behind it): no mail can come, whatever the chain is"""
+    """the handshake works, and then the server wants a certificate (TLS 1.3
+    says so behind it): no mail can come, whatever the chain is (L05)"""
     with Servers() as up:
         up.listen(addresses("afterwards"), cert("afterwards"), client=True)
         c = judged("afterwards", "problem", "full",
@@ -251,18 +251,18 @@ def test_afterwards():
 
 
 def test_sha512():
-    """L06: no SHA2-256 is a warning, no 3 1 1 a note"""
+    """no SHA2-256 is a warning, no 3 1 1 a note (L06)"""
     judged("sha512", "warning", "full", [], [("L06", "mx1", None)])
     judged("usage2", "good", "full", notes=[("L06", "mx1", None)])
 
 
 def test_intermediate():
-    """L07: one certificate of an intermediate CA"""
+    """one certificate of an intermediate CA (L07)"""
     judged("intermediate", "warning", "full", [], [("L07", "mx1", None)])
 
 
 def test_big():
-    """L08: full data; too many records, which do not fit in UDP"""
+    """full data; too many records, which do not fit in UDP (L08)"""
     judged("full", "warning", "full", [], [("L08", "mx1", None)])
     c = judged("many", "warning", "full", [], [("L08", "mx1", None)] * 2)
     has(json.dumps(c), "30 TLSA records")
@@ -270,7 +270,7 @@ def test_big():
 
 
 def test_pkix():
-    """L09 T03: usages 0 and 1 are ignored; alone they leave nothing"""
+    """usages 0 and 1 are ignored; alone they leave nothing (L09 T03)"""
     judged("pkix", "warning", "full", [], [("L09", "mx1", None)])
     c = judged("pkixonly", "problem", "none", [("T03", "mx1", None)],
                [("L09", "mx1", None)])
@@ -278,12 +278,12 @@ def test_pkix():
 
 
 def test_unusable():
-    """U02: a malformed record beside a good one"""
+    """a malformed record beside a good one (U02)"""
     judged("unusable", "problem", "full", [("U02", "mx1", None)])
 
 
 def test_sni():
-    """L11: a server that refuses an unknown SNI, one that wants any SNI"""
+    """a server that refuses an unknown SNI, one that wants any SNI (L11)"""
     with Servers() as up:
         up.listen(addresses("sni"), cert("sni"), known={host("sni")})
         up.listen(addresses("nosni"), cert("nosni"), need_sni=True)
@@ -296,7 +296,7 @@ def test_sni():
 
 
 def test_base():
-    """L11 S01: the certificate for SNI = base counts, not the ordinary one"""
+    """the certificate for SNI = base counts, not the ordinary one (L11 S01)"""
     with Servers() as up:
         up.listen(addresses("base"), cert("base"),
                   sni={host("base"): cert("base", "real")})
@@ -308,7 +308,8 @@ def test_base():
 
 
 def test_few():
-    """L12: a server that takes one connection only: the rest is not guessed"""
+    """a server that takes one connection only: the rest is not guessed
+    (L12)"""
     with Servers() as up:
         up.listen(addresses("few"), cert("few"), most=1)
         c = judged("few", "good", "full")
@@ -317,7 +318,7 @@ def test_few():
 
 
 def test_v6dead():
-    """L12: the IPv6 address is dead"""
+    """the IPv6 address is dead (L12)"""
     v4, v6 = sorted(addresses("v6dead"), key=lambda a: ":" in a)
     with Servers() as up:
         up.listen([v4], cert("v6dead"))
@@ -328,7 +329,7 @@ def test_v6dead():
 
 
 def test_no_network():
-    """L12: this machine has no IPv6: a note, but no host goes unseen"""
+    """this machine has no IPv6: a note, but no host goes unseen (L12)"""
     subprocess.run(["ip", "-6", "route", "del", "local", "fd00:18::/64",
                     "dev", "lo"], check=True)
     try:
@@ -346,7 +347,7 @@ def test_no_network():
 
 
 def test_signature():
-    """L12: a signature about to end (they last 30 days here)"""
+    """a signature about to end (they last 30 days here) (L12)"""
     c = one("good", "--signature-days", "400")
     same(c["verdict"], "warning")
     same(found(c), ordered([("L12", None, None), ("L12", "mx1", None)]))
@@ -354,7 +355,7 @@ def test_signature():
 
 
 def test_certificate():
-    """U11 U06: the certificate's end matters to usage 2 only"""
+    """the certificate's end matters to usage 2 only (U11 U06)"""
     c = one("usage2", "--certificate-days", "400")
     same(found(c), [("U11", "mx1", addresses("usage2")[0])])
     same(found(one("good", "--certificate-days", "400")), [])
@@ -365,7 +366,7 @@ def test_certificate():
 
 
 def test_name():
-    """N02: usage 2 with a certificate for another name"""
+    """usage 2 with a certificate for another name (N02)"""
     c = judged("noname", "problem", "full",
                [("N02", "mx1", addresses("noname")[0])])
     has(text_of(c, "N02"), "other.example")
@@ -376,7 +377,7 @@ def test_name():
 
 
 def test_dns():
-    """D08 L12: TLSA cannot be had, or its absence is not proven"""
+    """TLSA cannot be had, or its absence is not proven (D08 L12)"""
     for ident in ("tlsafail", "denial"):
         c = judged(ident, "problem", "none", [("D08", "mx1", None)],
                    [("L14", None, "127.53.3.1")])
@@ -384,7 +385,7 @@ def test_dns():
 
 
 def test_mx_bogus():
-    """D03 D06: the host list is bogus, the signatures have ended"""
+    """the host list is bogus, the signatures have ended (D03 D06)"""
     for ident, server in (("mxbogus", "127.53.3.1"),
                           ("expired", "127.53.2.1"), ("slow", "127.53.3.1")):
         c = judged(ident, "problem", "none", [("D06", None, None)],
@@ -405,8 +406,8 @@ def elsewhere(**settings):
 
 
 def test_own_dns():
-    """D05 D06: the anchor is not the root's, no server answers: that is ours,
-    and nothing is known of the domain: exit 2"""
+    """the anchor is not the root's, no server answers: that is ours, and
+    nothing is known of the domain: exit 2 (D05 D06)"""
     tool.write("wrong.ds", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084"
                "58E880409BBC683457104237C7F8EC8D\n")
     for conf, args in ((elsewhere(trust_anchor='"%s"' % tool.path("wrong.ds")),
@@ -425,7 +426,7 @@ def test_own_dns():
 
 
 def test_gap():
-    """L13: one host without TLSA, one in an unsigned zone, none with"""
+    """one host without TLSA, one in an unsigned zone, none with (L13)"""
     c = judged("gap", "warning", "partial", [], [("L13", "mx2", None)])
     has(c["summary"], "some hosts only")
     judged("mixed", "warning", "partial", [],
@@ -434,13 +435,13 @@ def test_gap():
 
 
 def test_null_mx():
-    """Z01: null MX is good: there is nothing to protect"""
+    """null MX is good: there is nothing to protect (Z01)"""
     c = judged("nullmx", "good", "none", notes=[("Z01", None, None)])
     same((c["hosts"], c["summary"]), ([], "takes no mail"))
 
 
 def test_no_domain():
-    """D04: no such domain"""
+    """no such domain (D04)"""
     r = check("--json", "nowhere." + domain("good"))
     c, = r.json["checks"]
     shape(c)
@@ -449,7 +450,7 @@ def test_no_domain():
 
 
 def test_insecure():
-    """Q05 M06: an unsigned zone: its TLSA records do not count"""
+    """an unsigned zone: its TLSA records do not count (Q05 M06)"""
     judged("insecure", "problem", "none",
            [("M06", None, None), ("L13", None, None)], [("Q05", "mx1", None)])
     c = judged("mxinsecure", "problem", "none", [("M06", None, None)])
@@ -458,19 +459,19 @@ def test_insecure():
 
 
 def test_tlsa_insecure():
-    """Q05: TLSA records in an unsigned zone of their own"""
+    """TLSA records in an unsigned zone of their own (Q05)"""
     judged("tlsainsecure", "problem", "none",
            [("L13", None, None), ("Q05", "mx1", None)])
 
 
 def test_ourselves():
-    """M10: a host that is ourselves is tested all the same"""
+    """a host that is ourselves is tested all the same (M10)"""
     judged("ourselves", "problem", "full",
            [("L01", "mx1", addresses("ourselves")[0])])
 
 
 def test_down():
-    """T10: nobody can be reached: exit 2, not good and not a problem"""
+    """nobody can be reached: exit 2, not good and not a problem (T10)"""
     c = judged("down", "untested", "full", [],
                [("L12", "mx1", a) for a in addresses("down")])
     same([a["tested"] for a in all_addresses(c)], [False, False])
@@ -479,8 +480,8 @@ def test_down():
 
 
 def test_not_now():
-    """T12: 421 to STARTTLS or behind it is tried again once, and is no fault
-    of what the server does at other times"""
+    """421 to STARTTLS or behind it is tried again once, and is no fault of
+    what the server does at other times (T12)"""
     for fault in ("notnow", "notnowtls"):
         for times, want in ((1, "good"), (2, "untested")):
             with Servers() as up:
@@ -496,7 +497,7 @@ def test_not_now():
 
 
 def test_ttl():
-    """L02: TTLs that are too long or 0"""
+    """TTLs that are too long or 0 (L02)"""
     c = judged("longttl", "warning", "full", [], [("L02", "mx1", None)])
     same(c["hosts"][0]["tlsa_ttl"], 2147483647)
     c = judged("zerottl", "warning", "full", [], [("L02", "mx1", None)])
@@ -505,7 +506,7 @@ def test_ttl():
 
 
 def test_banner():
-    """T10: one host refuses: a warning, and the summary says what was seen"""
+    """one host refuses: a warning, and the summary says what was seen (T10)"""
     c = judged("banner", "warning", "full", [],
                [("T10", "mx2", addresses("banner", "mx2")[0])])
     has(c["summary"], "could be tested")

@@ -106,7 +106,7 @@ DEFERRED = ("d02-wrong-ds", "d03-mx-badsig", "d03-mx-stripsig",
 
 
 def test_routes():
-    """M01 T01 T03 T04: good domains, and the policy of each host"""
+    """good domains, and the policy of each host (M01 T01 T03 T04)"""
     for ident, (mx, actions) in ROUTES.items():
         a = one(ident)
         same((a["outcome"], a["mx_state"]), ("route", mx), ident)
@@ -119,7 +119,7 @@ def test_routes():
 
 
 def test_deferred():
-    """D03 D06 D08: broken domains are delayed, with the reason, exit 1"""
+    """broken domains are delayed, with the reason, exit 1 (D03 D06 D08)"""
     for ident in DEFERRED:
         a = one(ident)
         same(a["outcome"], "defer", ident)
@@ -127,13 +127,13 @@ def test_deferred():
 
 
 def test_null_mx():
-    """Z01 D04: null MX and no such domain are told apart, exit 1"""
+    """null MX and no such domain are told apart, exit 1 (Z01 D04)"""
     same(one("z01-null-mx")["outcome"], "null-mx")
     same(one("d04-nxdomain")["outcome"], "no-domain")
 
 
 def test_insecure_mx():
-    """M06: the verdict of an insecure MX has its own word"""
+    """the verdict of an insecure MX has its own word (M06)"""
     h, = one("m04-insecure-dane")["hosts"]
     same(h["verdict"], "dane-insecure-mx")
     h, = one("good-3-1-1")["hosts"]
@@ -141,7 +141,7 @@ def test_insecure_mx():
 
 
 def test_profiles():
-    """T06 M04: --profile is obeyed"""
+    """--profile is obeyed (T06 M04)"""
     a = one("plain-tls", "--profile", "strict")
     h, = a["hosts"]
     same((a["outcome"], a["would"], h["action"], h["would"], h["result"]),
@@ -153,13 +153,13 @@ def test_profiles():
 
 
 def test_why():
-    """U02 A01: why a record is not used is said"""
+    """why a record is not used is said (U02 A01)"""
     h, = one("u01-pkix-only")["hosts"]
     assert h["tlsa"] and all(t["why"] for t in h["tlsa"])
 
 
 def test_states():
-    """B04 B05 D08: a state is that of a lookup, null if there was none"""
+    """a state is that of a lookup, null if there was none (B04 B05 D08)"""
     for ident, addresses, tlsa in (
             ("good-3-1-1", "secure", "secure"),
             ("plain-signed-notlsa", "secure", "secure"),
@@ -172,7 +172,7 @@ def test_states():
 
 
 def test_short():
-    """Q06: octets that are not in a record are not shown"""
+    """octets that are not in a record are not shown (Q06)"""
     r = route(domain("q06-two-octets"))
     h, = r.json["routes"][0]["hosts"]
     t, = [t for t in h["tlsa"] if not t["usable"]]
@@ -183,7 +183,7 @@ def test_short():
 
 
 def test_relay():
-    """B01 Q01: --host asks for no MX, --port for the port's records"""
+    """--host asks for no MX, --port for the port's records (B01 Q01)"""
     host = one("good-3-1-1")["hosts"][0]["name"]
     r = route("--host", host)
     a, = r.json["routes"]
@@ -232,7 +232,7 @@ def test_text():
 
 
 def test_insecure_shown():
-    """Q05: an insecure domain's text says so"""
+    """an insecure domain's text says so (Q05)"""
     r = run("route", "--config", CONF, domain("plain-tls"))
     has(r.out, "MX insecure")
     has(r.out, "TLS if it is offered")
@@ -286,7 +286,7 @@ def test_probe():
 
 
 def test_probe_anchor():
-    """D05: an anchor that is not the root's is found out"""
+    """an anchor that is not the root's is found out (D05)"""
     write("wrong.ds", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E"
           "880409BBC683457104237C7F8EC8D\n")
     p = probes(variant("wrong.conf",
@@ -297,7 +297,7 @@ def test_probe_anchor():
 
 
 def test_anchor_beside():
-    """D05a: a DS that does not count beside the root's own harms nothing"""
+    """a DS that does not count beside the root's own harms nothing (D05a)"""
     with open(os.environ["DV_LAB_ANCHOR"]) as f:
         write("two.ds", ". IN DS 5913 16 2 %s\n%s" % ("fa" * 32, f.read()))
     conf = variant("two.conf", trust_anchor='"%s"' % tool.path("two.ds"))
@@ -310,8 +310,8 @@ def test_anchor_beside():
 
 
 def test_closed():
-    """D01 D05a: without a root there is no insecure but that of
-    resolver.zones, and that needs none"""
+    """without a root there is no insecure but that of resolver.zones, and that
+    needs none (D01 D05a)"""
     name = domain("d01-internal")
     conf = variant("closed.conf", root_hints=None, timeout=4, query_timeout=2,
                    forward='[ "198.18.255.253" ]',
@@ -372,8 +372,8 @@ def compile_plugin():
 
 
 def test_plugin():
-    """T01 T02 T03 T04 M06 P04: the example does what every server must, with
-    nothing but the header"""
+    """the example does what every server must, with nothing but the header
+    (T01 T02 T03 T04 M06 P04)"""
     program = compile_plugin()
     for ident, (status, want) in PLUGIN.items():
         p = subprocess.run([program, tool.MODULE, CONF, domain(ident)],
@@ -385,7 +385,7 @@ def test_plugin():
 
 
 def test_plugin_refuses():
-    """D05: no module, no configuration: trouble here, not an answer"""
+    """no module, no configuration: trouble here, not an answer (D05)"""
     program = compile_plugin()
     for module, conf in (("/nonexistent.so", CONF),
                          (tool.MODULE, "/nonexistent.conf")):

@@ -57,7 +57,7 @@ def faulty(ident, kind, *parts, verdict=("warning",)):
 # ------------------------------------------------------------- all is well
 
 def test_well():
-    """L14: where all is well, nothing is said, and it is soon known"""
+    """where all is well, nothing is said, and it is soon known (L14)"""
     # the zone's servers, and those that delegate it
     for ident, servers_asked in (("well", 3), ("wellnsec3", 4),
                                  ("wellbig", 3), ("wellserial", 3)):
@@ -80,27 +80,27 @@ def test_well():
 # ------------------------------------------------------------- each by itself
 
 def test_lame():
-    """L14: REFUSED, a referral upwards: lame"""
+    """REFUSED, a referral upwards: lame (L14)"""
     faulty("refused", "lame", "REFUSED to every question")
     faulty("upwards", "upward", "does not serve upwards.alpha (lame)")
 
 
 def test_silent():
-    """L14: a server that answers nothing, or is not there"""
+    """a server that answers nothing, or is not there (L14)"""
     faulty("silent", "drop", "does not answer for silent.alpha")
     faulty("nobody", "dead", "does not answer for nobody.alpha: Connection "
            "refused")
 
 
 def test_all_lame():
-    """L14 D06: no server serves it: the parent tells whom to ask"""
+    """no server serves it: the parent tells whom to ask (L14 D06)"""
     c = one("alllame")
     same(c["verdict"], "problem")
     has(servers(c)[NS["lame"]][0], "REFUSED to every question")
 
 
 def test_questions():
-    """L14: NOTIMP, silence and garbage to one kind of question only"""
+    """NOTIMP, silence and garbage to one kind of question only (L14)"""
     owner = "TLSA _25._tcp.mx1.%s"
     faulty("notimp", "front", "answers NOTIMP to " + owner %
            domain("notimp"))
@@ -110,7 +110,7 @@ def test_questions():
 
 
 def test_signatures():
-    """L14 L12: bad, missing and unproven"""
+    """bad, missing and unproven (L14 L12)"""
     faulty("badsig", "front", "bad signatures: TLSA _25._tcp.mx1")
     faulty("badkeys", "front", "bad signatures: DNSKEY badkeys.alpha")
     faulty("stripsig", "front", "no signature with MX stripsig.alpha")
@@ -120,7 +120,7 @@ def test_signatures():
 # ----------------------------------------------------------------- the data
 
 def test_other_data():
-    """L14: other MX records, other addresses (of unsigned zones, too)"""
+    """other MX records, other addresses (of unsigned zones, too) (L14)"""
     for ident, what in (("othermx", "other MX records of othermx.alpha"),
                         ("otheraddress", "other A records of mx1.")):
         c = one(ident)
@@ -213,7 +213,7 @@ def prepare():
 
 
 def test_old_zone():
-    """L14: an older copy of the zone, signed well, with other TLSA records"""
+    """an older copy of the zone, signed well, with other TLSA records (L14)"""
     for ident, what in (("othertlsa", "has other TLSA records of"),
                         ("notlsa", "lacks the TLSA records of")):
         # whichever of them the resolver has asked
@@ -224,13 +224,13 @@ def test_old_zone():
 
 
 def test_old_signatures():
-    """L14 L12: signatures that have ended, or begin in the future"""
+    """signatures that have ended, or begin in the future (L14 L12)"""
     faulty("ended", "second", "old signatures, which ended on 20")
     faulty("early", "second", "signatures that begin in the future")
 
 
 def test_other_keys():
-    """L14: DNSKEY records that the parent knows nothing of"""
+    """DNSKEY records that the parent knows nothing of (L14)"""
     c = one("otherkeys")
     texts = servers(c)
     same(set(texts), {NS["second"]})
@@ -242,7 +242,7 @@ def test_other_keys():
 # ----------------------------------------------------------- the delegation
 
 def test_delegation():
-    """L14: name servers in the zone only, or in its parent only"""
+    """name servers in the zone only, or in its parent only (L14)"""
     for ident, text in (("untold", "in the zone itself, but not in the "
                          "delegation (a.nic.alpha ["),
                         ("unowned", "in the delegation (a.nic.alpha [")):
@@ -256,7 +256,7 @@ def test_delegation():
 
 
 def test_never_asked():
-    """L14 M12: an NS record does not make this machine ask itself"""
+    """an NS record does not make this machine ask itself (L14 M12)"""
     for ident, kind, text in (("loopback", "loop", "address that nobody else"),
                               ("noaddress", "nowhere", "without an address")):
         c = one(ident)
@@ -327,7 +327,7 @@ class Forwarder:
 
 
 def test_forwarders():
-    """L14: only the forwarders can be reached: said once, soon, no fault"""
+    """only the forwarders can be reached: said once, soon, no fault (L14)"""
     with open(os.environ["DV_LAB_CONF"]) as f:
         text, n = re.subn(r"root_hints = [^;]*;", 'forward = [ "%s" ];' %
                           Forwarder.ADDRESS, f.read(), 1)
@@ -354,7 +354,7 @@ def texts(c, row):
 
 
 def test_algorithm():
-    """L15: signed with what resolvers do not know"""
+    """signed with what resolvers do not know (L15)"""
     c = one("dsalg")
     for row in ("M06", "Q05"):
         x, = texts(c, row)
@@ -364,7 +364,7 @@ def test_algorithm():
 
 
 def test_island():
-    """L15: signed, and the parent does not know"""
+    """signed, and the parent does not know (L15)"""
     x, = texts(one("island"), "M06")
     has(x["text"], "signed, but the zone above has no DS record")
     has(x["advice"], "have the zone's DS record published")
@@ -374,7 +374,7 @@ def test_island():
 
 
 def test_iterations():
-    """L15 RFC 9276 3.2: NSEC3 with 2500 iterations"""
+    """NSEC3 with 2500 iterations (L15 RFC 9276 3.2)"""
     for ident in ("iterated", "iteratedgood", "iteratednomx"):
         c = one(ident)
         x = texts(c, "L15")[0]
@@ -387,7 +387,7 @@ def test_iterations():
 
 
 def test_alias():
-    """L15 B08 B09 B10: an MX host that is an alias is said to be one"""
+    """an MX host that is an alias is said to be one (L15 B08 B09 B10)"""
     target = MAP["alias8"]["hosts"]["mx1@u"]["fqdn"].rstrip(".")
     for ident, part in (("alias8", "look for TLSA records at the alias only"),
                         ("alias8dane", "at the alias only"),
@@ -406,7 +406,7 @@ def test_alias():
 # ---------------------------------------------------------------- other forms
 
 def test_forms():
-    """L14: --nagios names the server, --prometheus counts"""
+    """--nagios names the server, --prometheus counts (L14)"""
     r = check("--nagios", domain("refused"))
     same(r.code, 1)
     has(r.out, ": lame.alpha [%s] " % world.SERVERS["lame"])
@@ -420,8 +420,8 @@ def test_forms():
 
 
 def test_big_key():
-    """L14 D16: keys that take seconds to verify hold nobody up, and what
-    cannot be told is not called bad"""
+    """keys that take seconds to verify hold nobody up, and what cannot be told
+    is not called bad (L14 D16)"""
     began = time.monotonic()
     p = subprocess.Popen(
         [tool.TOOL, "check", "--json", "--dns-only", "--limit", "10",
@@ -437,7 +437,7 @@ def test_big_key():
 
 
 def test_limit():
-    """L14: --limit ends it too"""
+    """--limit ends it too (L14)"""
     began = time.monotonic()
     c = one("silent", "--limit", "1", "--dns-only")
     assert time.monotonic() - began < 3

@@ -39,27 +39,27 @@ def bad(r, part):
 
 
 def test_ee():
-    """U06 N01 U07: 3 1 1 needs no name, no date, no issuer"""
+    """3 1 1 needs no name, no date, no issuer (U06 N01 U07)"""
     good(verify("--tlsa", LEAF.record(3)), 3, 0)
     good(verify("--tlsa", LEAF.record(3), "--at", "2035-01-01T00:00:00Z",
                 chain=LEAF.pem), 3, 0)
 
 
 def test_ee_all_kinds():
-    """U03: usage 3 with every selector and matching type"""
+    """usage 3 with every selector and matching type (U03)"""
     for s in (0, 1):
         for m in (0, 1, 2):
             good(verify("--tlsa", LEAF.record(3, s, m)), 3, 0)
 
 
 def test_ee_refused():
-    """U16: another certificate's record"""
+    """another certificate's record (U16)"""
     refused(verify("--tlsa", OTHER.record(3)))
     refused(verify("--tlsa", INTER.record(3)))
 
 
 def test_ta_depth():
-    """U08: usage 2 at the intermediate is depth 1, at the root 2"""
+    """usage 2 at the intermediate is depth 1, at the root 2 (U08)"""
     for s in (0, 1):
         for m in (0, 1, 2):
             good(verify(*MX, "--tlsa", INTER.record(2, s, m)), 2, 1)
@@ -67,7 +67,7 @@ def test_ta_depth():
 
 
 def test_ta_from_dns():
-    """U12 U13: an anchor that is only in DNS counts as its place"""
+    """an anchor that is only in DNS counts as its place (U12 U13)"""
     chain = LEAF.pem + INTER.pem
     good(verify(*MX, "--tlsa", ROOT.record(2, 0, 0), chain=chain), 2, 2)
     good(verify(*MX, "--tlsa", ROOT.record(2, 1, 0), chain=chain), 2, 2)
@@ -75,17 +75,17 @@ def test_ta_from_dns():
 
 
 def test_ta_refused():
-    """U08: an unrelated certificate in the chain proves nothing"""
+    """an unrelated certificate in the chain proves nothing (U08)"""
     refused(verify(*MX, "--tlsa", OTHER.record(2), chain=CHAIN + OTHER.pem))
 
 
 def test_ta_leaf():
-    """U09: usage 2 never matches the leaf"""
+    """usage 2 never matches the leaf (U09)"""
     refused(verify(*MX, "--tlsa", LEAF.record(2)))
 
 
 def test_ta_dates():
-    """U11: dates count for usage 2, as --at says"""
+    """dates count for usage 2, as --at says (U11)"""
     for at in ("2022-01-01T00:00:01Z", "2020-12-31T23:59:59Z",
                "2021-12-31T23:59:59-00:01"):
         r = verify("--name", "mx.example.org", "--at", at, "--tlsa",
@@ -98,7 +98,7 @@ def test_ta_dates():
 
 
 def test_ta_names():
-    """N02 N03: each --name is accepted; without one usage 2 is refused"""
+    """each --name is accepted; without one usage 2 is refused (N02 N03)"""
     r = verify("--at", AT, "--tlsa", ROOT.record(2))
     refused(r)
     has(r.err, "--name")
@@ -109,20 +109,20 @@ def test_ta_names():
 
 
 def test_idn():
-    """D14: a name is turned into A-labels once"""
+    """a name is turned into A-labels once (D14)"""
     r = verify("--name", "m\u00fcller.example.org", "--tlsa", LEAF.record(3))
     same(r.json["names"], ["xn--mller-kva.example.org"])
 
 
 def test_any_record():
-    """U15: any one record will do, and the verdict says which"""
+    """any one record will do, and the verdict says which (U15)"""
     r = verify(*MX, "--tlsa", OTHER.record(3), "--tlsa", ROOT.record(2))
     good(r, 2, 2)
     same(r.json["record"], 1)
 
 
 def test_unusable():
-    """U02 U03 Q06: well formed but unusable is not an error"""
+    """well formed but unusable is not an error (U02 U03 Q06)"""
     for rec in ("3 1 1 aabb", "4 1 1 " + "00" * 32, "3 2 1 " + "00" * 32,
                 "3 1 255 " + "00" * 32, "255 255 255 00", "3 0 0 3000",
                 "3 1 2 " + "00" * 32):
@@ -135,14 +135,14 @@ def test_unusable():
 
 
 def test_agility():
-    """A01 A03: a good 512 hides a 256, a malformed one does not"""
+    """a good 512 hides a 256, a malformed one does not (A01 A03)"""
     refused(verify("--tlsa", LEAF.record(3, 1, 1), "--tlsa",
                    OTHER.record(3, 1, 2)))
     good(verify("--tlsa", LEAF.record(3, 1, 1), "--tlsa", "3 1 2 aabb"), 3, 0)
 
 
 def test_pkix():
-    """U01: usages 0 and 1 only with --usages all, and with a CA"""
+    """usages 0 and 1 only with --usages all, and with a CA (U01)"""
     ca = write("ca.pem", ROOT.pem)
     for rec, usage, depth in ((LEAF.record(1), 1, 0), (INTER.record(0), 0, 1),
                               (ROOT.record(0), 0, 2)):
@@ -383,7 +383,7 @@ def test_no_escapes():
 
 
 def test_many_records():
-    """U20: 300 records, the last of which matches"""
+    """300 records, the last of which matches (U20)"""
     args = []
     for i in range(299):
         args += ["--tlsa", "3 1 1 %064x" % i]
@@ -417,8 +417,8 @@ def test_conf():
 
 
 def test_conf_algorithm():
-    """D05a: an algorithm that not every build validates: alone an error,
-    beside a good one a warning, each with file, line and algorithm"""
+    """an algorithm that not every build validates: alone an error, beside a
+    good one a warning, each with file, line and algorithm (D05a)"""
     conf = write("ed448.conf", 'resolver: { trust_anchor = "%s"; };\n' %
                  tool.path("ed448"))
     ed448 = ". IN DS 5913 16 2 %s\n" % ("fa" * 32)
@@ -471,7 +471,7 @@ def test_route_bad():
 
 
 def test_route_literal():
-    """T07: an address literal is routed without DANE, offline"""
+    """an address literal is routed without DANE, offline (T07)"""
     conf = tool.path("r.conf")
     r = run("route", "--json", "--config", conf, "[192.0.2.1]")
     same(r.code, 0, r.out + r.err)

@@ -31,7 +31,7 @@ def bad(part, *args):
 
 
 def test_default():
-    """L06: 3 1 1 for a certificate, as one zone-file line"""
+    """3 1 1 for a certificate, as one zone-file line (L06)"""
     r = tlsa("--cert", write("leaf.pem", LEAF.pem), *HOST)
     same((r.code, r.err), (0, ""))
     same(r.out, "%s\tIN TLSA %s\n" % (OWNER, LEAF.record(3)))
@@ -109,7 +109,7 @@ def test_usages():
 
 
 def test_ca_alone():
-    """U09: a CA certificate alone can be asked for as an anchor"""
+    """a CA certificate alone can be asked for as an anchor (U09)"""
     r = tlsa("--cert", write("root.pem", ROOT.pem), "--usage", "2")
     same(r.out, "\tIN TLSA %s\n" % ROOT.record(2))
     r = tlsa("--cert", path("root.pem"))
@@ -124,7 +124,7 @@ def test_ta_refused():
 
 
 def test_next_key():
-    """L02: the pair for a rollover"""
+    """the pair for a rollover (L02)"""
     r = tlsa("--json", "--cert", write("leaf.pem", LEAF.pem), "--next-key",
              write("next.pem", OTHER.private()))
     same(records(r), [LEAF.record(3), OTHER.record(3)])
@@ -164,7 +164,7 @@ def test_nsupdate():
 
 
 def test_lint():
-    """L08 L09: full data and usages 0 and 1 are warned about"""
+    """full data and usages 0 and 1 are warned about (L08 L09)"""
     r = tlsa("--cert", write("leaf.pem", LEAF.pem), "--usage", "1 0 0")
     same(r.code, 0)
     has(r.err, "ignore usages 0 and 1")

@@ -124,14 +124,14 @@ def line(at_host, c, kind=(3, 1, 1), ttl=300, port=25):
 # --------------------------------------------------------------- what stands
 
 def test_install():
-    """L02: told that it is published for more than two TTLs: install"""
+    """told that it is published for more than two TTLs: install (L02)"""
     j = told(INSTALL, "one")
     same((j["ttl"], j["wait"], j["base"]), (300, 0, host("one")))
     same([r["matches"] for r in j["records"]], [True])
 
 
 def test_two_ttls():
-    """L02: at two TTLs it is install, a second earlier wait"""
+    """at two TTLs it is install, a second earlier wait (L02)"""
     at = "2026-01-31T12:10:00Z"
     for since, want, wait in (("2026-01-31T12:00:00Z", INSTALL, 0),
                               ("2026-01-31T12:00:01Z", WAIT, 1),
@@ -143,7 +143,7 @@ def test_two_ttls():
 
 
 def test_unknown_age():
-    """L02: nothing told and nothing remembered: wait, and how to say it"""
+    """nothing told and nothing remembered: wait, and how to say it (L02)"""
     j = judged(WAIT, host("one"), cert("one"))
     assert 598 <= j["wait"] <= 600, j["wait"]
     r = ask(host("one"), cert("one"))
@@ -182,7 +182,7 @@ def certs_data(ident):
 
 
 def test_publish():
-    """L01 L02: another certificate: publish first, and which record"""
+    """another certificate: publish first, and which record (L01 L02)"""
     c, file = new_cert("new.pem", host("one"))
     j = told(PUBLISH, "one", file)
     same(j["publish"], [line(host("one"), c)])
@@ -192,13 +192,13 @@ def test_publish():
 
 
 def test_pair():
-    """L02: old and new both published: install, either of them"""
+    """old and new both published: install, either of them (L02)"""
     j = told(INSTALL, "pair")
     same(sorted(r["matches"] for r in j["records"]), [False, True])
 
 
 def test_digests():
-    """L03 A01: the second digest lacks the new key: publish that record"""
+    """the second digest lacks the new key: publish that record (L03 A01)"""
     j = told(PUBLISH, "digests")
     r = run("tlsa", "--cert", cert("digests"), "--host", host("digests"),
             "--ttl", "300", "--usage", "3 1 2")
@@ -206,7 +206,8 @@ def test_digests():
 
 
 def test_anchor():
-    """U08 L04: usage 2 with the chain: install; without: no record would do"""
+    """usage 2 with the chain: install; without: no record would do (U08
+    L04)"""
     told(INSTALL, "anchor")
     with open(cert("anchor")) as f:
         leaf = f.read().split("-----END CERTIFICATE-----")[0]
@@ -230,7 +231,7 @@ def test_anchor_new():
 
 
 def test_anchor_name():
-    """N02: usage 2, the new certificate lacks the host's name"""
+    """usage 2, the new certificate lacks the host's name (N02)"""
     ca = certs.Authority("new ca")
     c, file = new_cert("new.pem", "other.example", ca.root, (ca.root,))
     j = told(PUBLISH, "anchor", file)
@@ -241,7 +242,7 @@ def test_anchor_name():
 
 
 def test_anchor_expired():
-    """U11: usage 2, judged at a time when the chain has ended"""
+    """usage 2, judged at a time when the chain has ended (U11)"""
     r = ask(host("anchor"), cert("anchor"), "--json", "--published-since",
             HOUR_AGO, "--at", later(400 * 86400))
     same((r.code, r.json["decision"]), (PUBLISH, "publish"))
@@ -252,7 +253,7 @@ def test_anchor_expired():
 
 
 def test_mixed():
-    """L01: every group must match, one of two is not enough"""
+    """every group must match, one of two is not enough (L01)"""
     told(INSTALL, "mixed")
     ca = certs.Authority("new ca")
     c, file = new_cert("new.pem", host("mixed"), ca.root, (ca.root,))
@@ -262,7 +263,7 @@ def test_mixed():
 
 
 def test_full():
-    """U17: full data"""
+    """full data (U17)"""
     told(INSTALL, "full")
     c, file = new_cert("new.pem", host("full"))
     same(told(PUBLISH, "full", file)["publish"],
@@ -270,7 +271,7 @@ def test_full():
 
 
 def test_unusable():
-    """U01 A03: usages 0 and 1 and malformed records do not count"""
+    """usages 0 and 1 and malformed records do not count (U01 A03)"""
     j = told(INSTALL, "pkix")
     same((len(j["records"]), len(j["ignored"])), (0, 2))
     has(j["reason"], "nothing to match")
@@ -282,7 +283,7 @@ def test_unusable():
 
 
 def test_none():
-    """T04: signed, and proven to have no TLSA: install"""
+    """signed, and proven to have no TLSA: install (T04)"""
     j = told(INSTALL, "none")
     same((j["records"], j["base"]), ([], None))
     has(j["reason"], "no TLSA records")
@@ -290,7 +291,7 @@ def test_none():
 
 
 def test_alias():
-    """B09: records at the expanded name, and published there"""
+    """records at the expanded name, and published there (B09)"""
     real = host("alias", "real@b")
     args = ("mx1.alias.alpha", "--published-since", HOUR_AGO)
     j = judged(INSTALL, args[0], cert("alias", "real@b"), *args[1:])
@@ -301,13 +302,13 @@ def test_alias():
 
 
 def test_port():
-    """Q01: --port asks for the port's records"""
+    """--port asks for the port's records (Q01)"""
     j = told(INSTALL, "one", None, "--port", "465")
     same((j["port"], len(j["records"])), (465, 1))
 
 
 def test_bogus():
-    """D03 D08: bogus, failing, stripped, forged or expired: never install"""
+    """bogus, failing, stripped, forged or expired: never install (D03 D08)"""
     untested("badsig", "TLSA lookup failed")
     untested("servfail", "TLSA lookup failed")
     untested("removed", "TLSA lookup failed")
@@ -317,13 +318,13 @@ def test_bogus():
 
 
 def test_insecure():
-    """D01 Q05: not signed, or said not to be: nothing is proven"""
+    """not signed, or said not to be: nothing is proven (D01 Q05)"""
     untested("unsigned", "not proven")
     untested("configured", "not proven")
 
 
 def test_nobody():
-    """B04: a host that is not there"""
+    """a host that is not there (B04)"""
     r = ask("nobody.one.alpha", cert("one"), "--json", "--published-since",
             HOUR_AGO)
     same((r.code, r.json["install"]), (UNTESTED, False))
@@ -333,7 +334,7 @@ def test_nobody():
 
 
 def test_no_network():
-    """D03: no server answers, in bounded time: never install"""
+    """no server answers, in bounded time: never install (D03)"""
     with open(CONF) as f:
         text = f.read()
     conf = write("nobody.conf", re.sub(
@@ -344,7 +345,7 @@ def test_no_network():
 
 
 def test_level_off():
-    """P02: a profile that does not look proves nothing"""
+    """a profile that does not look proves nothing (P02)"""
     with open(CONF) as f:
         text = f.read()
     conf = write("off.conf", text.replace('default: { level = "dane"; }',
@@ -402,7 +403,7 @@ def test_help():
 # ----------------------------------------------------------- the state file
 
 def test_state():
-    """L02: remembered: wait, and install when two TTLs have gone by"""
+    """remembered: wait, and install when two TTLs have gone by (L02)"""
     s = path("one.state")
     args = (host("one"), cert("one"), "--state", s)
     r = ask(*args, "--json")
@@ -616,7 +617,7 @@ ZONE = Zone()
 
 
 def test_whole_rollover():
-    """L02: publish what was printed, wait, install, remove the old"""
+    """publish what was printed, wait, install, remove the old (L02)"""
     mx, state = host("moving"), path("moving.state")
     old, old_file = new_cert("old.pem", mx)
     new, new_file = new_cert("new.pem", mx)
@@ -653,7 +654,7 @@ def test_whole_rollover():
 
 
 def test_lowered_ttl():
-    """L02: a TTL that was lowered just before still stands in caches"""
+    """a TTL that was lowered just before still stands in caches (L02)"""
     mx, state = host("moving"), path("lowered.state")
     old, old_file = new_cert("old.pem", mx)
     new, new_file = new_cert("new.pem", mx)
@@ -678,7 +679,7 @@ def test_long_ttl():
 
 
 def test_endless_ttl():
-    """L02: no resolver keeps a record for more than about a week"""
+    """no resolver keeps a record for more than about a week (L02)"""
     mx, state = host("moving"), path("endless.state")
     c, file = new_cert("new.pem", mx)
     ZONE.publish(c, ttl=2147483647)
@@ -704,7 +705,7 @@ def test_endless_ttl():
 
 
 def test_tlsa_alias():
-    """Q02 L02: an alias of the TLSA name, whose TTL counts too"""
+    """an alias of the TLSA name, whose TTL counts too (Q02 L02)"""
     mx = host("moving")
     c, file = new_cert("new.pem", mx)
     ZONE.publish("_25._tcp.%s. 7200 IN CNAME keys.%s" % (mx, ZONE.name),
@@ -723,7 +724,7 @@ def test_ttl_zero():
 
 
 def test_group_removed():
-    """L01 A01: a group that has just gone counts while caches hold it"""
+    """a group that has just gone counts while caches hold it (L01 A01)"""
     mx, state = host("moving"), path("group.state")
     old, old_file = new_cert("old.pem", mx)
     new, new_file = new_cert("new.pem", mx)
@@ -744,7 +745,7 @@ def test_group_removed():
 
 
 def test_real_time():
-    """L02: with a short TTL, without --at: wait, then install"""
+    """with a short TTL, without --at: wait, then install (L02)"""
     mx, state = host("moving"), path("real.state")
     new, new_file = new_cert("new.pem", mx)
     ZONE.publish(new, ttl=1)
@@ -755,7 +756,7 @@ def test_real_time():
 
 
 def test_server_gone():
-    """D03: the name servers do not answer any more: never install"""
+    """the name servers do not answer any more: never install (D03)"""
     mx, state = host("moving"), path("real.state")
     ZONE.stop()
     same(ask(mx, path("new.pem"), "--state", state).code, UNTESTED)

@@ -139,7 +139,7 @@ def test_none():
 
 
 def test_shared():
-    """D15: a second process needs no query"""
+    """a second process needs no query (D15)"""
     fresh()
     same(listed(), [])
     same(route(), (True, ""))
@@ -317,7 +317,7 @@ def test_full():
 
 
 def test_corrupt():
-    """D15: a damaged file: DNS is asked, and the answer is the right one"""
+    """a damaged file: DNS is asked, and the answer is the right one (D15)"""
     fresh()
     route()
     with open(FILE, "rb") as f:
@@ -378,7 +378,7 @@ def later(seconds):
 
 
 def test_ttl():
-    """D15: nothing is used past its TTL, nor after another boot"""
+    """nothing is used past its TTL, nor after another boot (D15)"""
     fresh()
     route()
     same(route()[0], False)
@@ -399,7 +399,7 @@ def test_ttl():
 
 
 def test_bogus():
-    """D03 D06: what is bogus or failed is not kept"""
+    """what is bogus or failed is not kept (D03 D06)"""
     fresh()
     for ident in ("mxbogus", "slow"):
         for _ in range(2):

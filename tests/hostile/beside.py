@@ -83,7 +83,7 @@ class Kind:
     def __init__(self, ident, rule, what, domain, smtp, ends, envelope, group,
                  messages, spread):
         self.ident, self.domain = ident, domain
-        self.title = "%s %s" % (rule, what)
+        self.title = "%s (%s)" % (what, rule)
         self.smtp, self.ends, self.envelope = smtp, ends, envelope
         self.group, self.messages, self.spread = group, messages, spread
 

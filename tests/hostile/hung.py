@@ -86,8 +86,8 @@ def hang(s, old, number):
 
 @test
 def relay_stopped(s):
-    """D16 a relay that stands still is replaced by its parent, as if it had
-    died: what smtpd had begun is a temporary failure, and mail goes on"""
+    """a relay that stands still is replaced by its parent, as if it had died:
+    what smtpd had begun is a temporary failure, and mail goes on (D16)"""
     s.driver.afresh()
     s.batch(dict.fromkeys(GOOD, 20))
     old = idle()
@@ -110,8 +110,8 @@ def relay_stopped(s):
 
 @test
 def resolver_stopped(s):
-    """D16 a process that asks DNS and stands still is replaced, and questions
-    are answered again"""
+    """a process that asks DNS and stands still is replaced, and questions are
+    answered again (D16)"""
     old = idle()                # and what was known is over
     below = {p: x for p, x in beside.family().items() if p not in old}
     parents = {x[0] for x in below.values()}
@@ -147,7 +147,7 @@ def answered(s):
 
 @test
 def relay_busy(s):
-    """D16 a relay that computes without end is replaced, too"""
+    """a relay that computes without end is replaced, too (D16)"""
     busy = s.driver.dir + "/busy.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", busy, "-"],
                    input=BUSY_C, text=True, check=True)

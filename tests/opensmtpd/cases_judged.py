@@ -12,7 +12,7 @@ from play import (LOG, Upstream, client, domain, has, jump, records, same,
 
 @test
 def good():
-    """T01 S01 S08: DANE holds, and the message arrives, over TLS"""
+    """DANE holds, and the message arrives, over TLS (T01 S01 S08)"""
     mark = LOG.mark()
     with client("good") as c:
         same(c.ehlo(), ["SIZE 20000000", "8BITMIME"])
@@ -32,7 +32,7 @@ def good():
 
 @test
 def good_kinds():
-    """U08 M06 T03 T04: each kind of host, and its verdict in the log"""
+    """each kind of host, and its verdict in the log (U08 M06 T03 T04)"""
     for ident, verdict, tls in (
             ("six", "dane", True), ("anchor", "dane", True),
             ("lower", "dane", True),
@@ -58,7 +58,7 @@ REFUSED = ("wrong", "nostarttls", "starttls454", "starttls554", "handshake",
 
 @test
 def refused():
-    """T02 T03 T09 T10 U16: a host that needs TLS and fails gets nothing"""
+    """a host that needs TLS and fails gets nothing (T02 T03 T09 T10 U16)"""
     for ident in REFUSED:
         mark = LOG.mark()
         with client(ident) as c:
@@ -104,7 +104,7 @@ def remembered():
 
 @test
 def outcomes():
-    """Z02 D04 M10 M12 D06 D08: what DNS says, as a reply to MAIL"""
+    """what DNS says, as a reply to MAIL (Z02 D04 M10 M12 D06 D08)"""
     for ident, code, verdict in (
             ("nullmx", "556 5.1.10", "bounced"),
             ("nodomain", "550 5.1.2", "bounced"),
@@ -125,7 +125,7 @@ def outcomes():
 
 @test
 def next_host():
-    """M02 D07 P04: the second host, if the first is broken"""
+    """the second host, if the first is broken (M02 D07 P04)"""
     for ident in ("two", "twodown"):
         mark = LOG.mark()
         with client(ident) as c:
@@ -144,7 +144,7 @@ def next_host():
 
 @test
 def refuses_us():
-    """T10: a 5xx banner of a host without DANE is no bounce"""
+    """a 5xx banner of a host without DANE is no bounce (T10)"""
     with client("plainrefuses") as c:
         c.ehlo()
         has(c.cmd("MAIL FROM:<>"), r"451 4\.4\.2 .*554")
@@ -152,7 +152,7 @@ def refuses_us():
 
 @test
 def audit():
-    """P02: judged and logged, and delivered"""
+    """judged and logged, and delivered (P02)"""
     for ident, word in (("audited", "opportunistic-tls"),
                         ("auditedclear", "clear")):
         mark = LOG.mark()
@@ -166,8 +166,8 @@ def audit():
 
 @test
 def nothing_blocked():
-    """P02: off and audit use what a bogus answer said; where nothing was said
-    the delay is DNS's, not DANE's, whose word stays 4.7.5"""
+    """off and audit use what a bogus answer said; where nothing was said the
+    delay is DNS's, not DANE's, whose word stays 4.7.5 (P02)"""
     for ident, beside in (("auditedbogus", r" \(audit: would be deferred\)"),
                           ("offbogus", r" \(exception: not here\)")):
         mark = LOG.mark()
@@ -194,7 +194,7 @@ def nothing_blocked():
 
 @test
 def judged_anew():
-    """P03 S05: the upstream that comes back has another certificate"""
+    """the upstream that comes back has another certificate (P03 S05)"""
     with Upstream("tls") as u, client("tls") as c:
         c.ehlo()
         c.message()
@@ -210,7 +210,7 @@ def judged_anew():
 
 @test
 def expired():
-    """D15: past the answer's TTL the next MAIL is asked and judged anew"""
+    """past the answer's TTL the next MAIL is asked and judged anew (D15)"""
     with Upstream("tls") as u, client("tls", table=play.JUMPY) as c:
         c.ehlo()
         c.message()
@@ -228,7 +228,8 @@ def expired():
 
 @test
 def refreshed():
-    """D15: what is used is asked again as it expires, what is not is let go"""
+    """what is used is asked again as it expires, what is not is let go
+    (D15)"""
     def asked():
         with open(play.WORLD.query_log) as f:
             return sum(x.split()[:2] == [name, "MX"] for x in f)
@@ -247,7 +248,7 @@ def refreshed():
 
 @test
 def literals():
-    """T07: an address literal is delivered to as it stands, without DANE"""
+    """an address literal is delivered to as it stands, without DANE (T07)"""
     for ident, form in (("good", "[%s]"), ("six", "[IPv6:%s]")):
         mark = LOG.mark()
         name = form % play.WORLD.scenarios[ident].hosts["mx1"].addresses[0]

@@ -30,8 +30,8 @@ def said(u, verb):
 
 @test
 def mail_next():
-    """T12 S07: 4xx to MAIL, 421, a lost connection, nonsense: the next host,
-    judged by its own records, and MAIL is said again there"""
+    """4xx to MAIL, 421, a lost connection, nonsense: the next host, judged by
+    its own records, and MAIL is said again there (T12 S07)"""
     for ident in ("pair", "pairraw"):
         for on in ("450-4.2.0 one\r\n450 4.2.0 later", "421 4.3.2 closing",
                    Die, "hello there", "354 go", "452 4.3.1 full"):
@@ -56,7 +56,7 @@ def mail_next():
 
 @test
 def mail_once():
-    """T12: mx1 answers the first MAIL with 421, and only that"""
+    """mx1 answers the first MAIL with 421, and only that (T12)"""
     for ident in ("pair", "pairraw"):
         stack, u, v = pair(ident, {"mail": lambda u, _c: "421 4.3.2 closing"
                                    if len(said(u, "MAIL")) == 1 else None})
@@ -69,7 +69,8 @@ def mail_once():
 
 @test
 def mail_hangs():
-    """T11: a host that is silent at MAIL or RCPT, or whose reply has no end"""
+    """a host that is silent at MAIL or RCPT, or whose reply has no end
+    (T11)"""
     def drip(_u, c):
         for i in range(9):
             c.send(b"250-%d\r\n" % i)
@@ -90,7 +91,7 @@ def mail_hangs():
 
 @test
 def mail_refused():
-    """T12: 5xx to MAIL is the message's answer, from whichever host"""
+    """5xx to MAIL is the message's answer, from whichever host (T12)"""
     stack, u, v = pair("pair", {"mail": "550 5.7.1 never"})
     with stack, client("pair") as c:
         c.ehlo()
@@ -104,8 +105,8 @@ def mail_refused():
 
 @test
 def mail_nowhere():
-    """T12: no host takes it: the last one's own words, in full; what a host
-    said to the message goes before what the others are"""
+    """no host takes it: the last one's own words, in full; what a host said to
+    the message goes before what the others are (T12)"""
     stack, u, v = pair("pair", {"mail": "450 4.7.1 first"},
                        {"mail": "450-4.7.1 second\r\n450 4.7.1 end"})
     with stack, client("pair") as c:
@@ -140,8 +141,8 @@ def mail_nowhere():
 
 @test
 def rcpt_next():
-    """T12: before a recipient is accepted, 421 to RCPT or a lost connection:
-    the next host"""
+    """before a recipient is accepted, 421 to RCPT or a lost connection: the
+    next host (T12)"""
     def drop(_u, c):
         c.send("250 2.1.0 ok")
         raise Die
@@ -165,7 +166,7 @@ def rcpt_next():
 
 @test
 def rcpt_answers():
-    """T12: an answer about a recipient is the recipient's, and stays"""
+    """an answer about a recipient is the recipient's, and stays (T12)"""
     # greylisting
     stack, u, v = pair("pair", {"rcpt": "450 4.2.0 greylisted"})
     with stack, client("pair") as c:
@@ -213,8 +214,8 @@ def rcpt_answers():
 
 @test
 def rcpt_nowhere():
-    """T12: the next host refuses the MAIL that smtpd was told 250 for: each
-    recipient hears it, up to the next message"""
+    """the next host refuses the MAIL that smtpd was told 250 for: each
+    recipient hears it, up to the next message (T12)"""
     for on, want in (("550 5.7.1 never", "550 5.7.1 never"),
                      ("450 4.7.1 later", "450 4.7.1 later"),
                      (Die, r"451 4\.4\.2 mx2")):
@@ -245,7 +246,7 @@ def rcpt_nowhere():
 
 @test
 def between():
-    """T12: NOOP and RSET between MAIL and RCPT are no message"""
+    """NOOP and RSET between MAIL and RCPT are no message (T12)"""
     for verb in ("NOOP", "RSET"):
         stack, u, v = pair("pair", {verb.lower(): Die})
         with stack, client("pair") as c:
@@ -282,8 +283,8 @@ def less():
 
 @test
 def reused():
-    """M02 T12: an upstream that has had enough of a session is asked for
-    another, and only then the next host"""
+    """an upstream that has had enough of a session is asked for another, and
+    only then the next host (M02 T12)"""
     for on in ("421 4.4.2 enough", Die):
         stack, u, v = pair("pair", {
             "mail": lambda u, _c: on                        # noqa: B023
@@ -304,8 +305,8 @@ def reused():
 
 @test
 def late():
-    """T11: a host that failed is tried last until failure_ttl is over, and
-    never left out"""
+    """a host that failed is tried last until failure_ttl is over, and never
+    left out (T11)"""
     stack, u, v = pair("pair", {"ehlo": Die})
     with stack:
         for _ in range(2):              # each a session of its own
@@ -340,8 +341,8 @@ def late():
 
 @test
 def together():
-    """T11: two sessions of a domain wait for the same host at once, and the
-    third does not"""
+    """two sessions of a domain wait for the same host at once, and the third
+    does not (T11)"""
     stack, u, v = pair("pair", {"connect": lambda _u, _c: time.sleep(7)})
 
     def one(c):

@@ -312,7 +312,7 @@ def shrunk():
 
 @test
 def other_domain():
-    """S06: a session is for one domain"""
+    """a session is for one domain (S06)"""
     with Upstream("tls") as u, client("tls") as c:
         c.ehlo()
         c.cmd("MAIL FROM:<>", 250)

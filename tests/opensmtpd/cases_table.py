@@ -226,7 +226,7 @@ def an_old_relay_that_hangs_is_killed():
 
 @test
 def a_relay_that_hangs_is_replaced():
-    """D16: by itself, and no update has to wait for it."""
+    """by itself, and no update has to wait for it. (D16)"""
     t = later_table()
     where = t.address("example.org")
     old = t.relay()

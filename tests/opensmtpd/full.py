@@ -195,7 +195,7 @@ def thousand():
 
 @test
 def refused_mail():
-    """T02 U16: what DANE forbids stays, with the reason in the queue"""
+    """what DANE forbids stays, with the reason in the queue (T02 U16)"""
     for ident in ("wrong", "nostarttls"):
         mark = D.log.mark()
         send(ident)
@@ -210,7 +210,7 @@ def refused_mail():
 
 @test
 def bounces():
-    """Z02: 5xx of the upstream, and null MX, come back to the sender"""
+    """5xx of the upstream, and null MX, come back to the sender (Z02)"""
     for ident, stat, text in (
             ("rejected", "550 5.1.1 no such user", "no such user"),
             ("nullmx", "556 5.1.10 %s: " % domain("nullmx"), "556 5.1.10")):
@@ -235,7 +235,7 @@ def mailbox():
 
 @test
 def ourselves():
-    """M12: an MX in the relay's range, or at loopback, is not followed"""
+    """an MX in the relay's range, or at loopback, is not followed (M12)"""
     traps = []
     for where in ("127.0.0.1", "127.64.0.5"):
         s = socket.socket()

@@ -248,7 +248,7 @@ def test_arrives():
 
 
 def test_replaced_by_hand():
-    """L02: a certificate replaced without its record: mail is delayed"""
+    """a certificate replaced without its record: mail is delayed (L02)"""
     shutil.copy2(SITE.pem, SITE.path("kept"))
     os.rename(SITE.pem, SITE.path("kept2"))
     same(SITE.run("make-certificate").code, 0)
@@ -264,7 +264,7 @@ def test_replaced_by_hand():
 
 
 def test_rollover():
-    """L02: publish first, wait, install: mail arrives all the time"""
+    """publish first, wait, install: mail arrives all the time (L02)"""
     old = SITE.read(SITE.pem)
     lines = SITE.tlsa(ttl=TTL)
     r = SITE.run("make-certificate", "--next")
@@ -500,7 +500,7 @@ def test_monitor_next():
 
 
 def test_monitor_signatures():
-    """L12: signatures that end in five days: a mail; signed again: none"""
+    """signatures that end in five days: a mail; signed again: none (L12)"""
     line = SITE.tlsa(ttl=TTL)
     for days, want in (("5", 1), ("30", 0)):
         SITE.configure(**dict(SITE.settings, SIGNED_DAYS=days))
@@ -521,7 +521,7 @@ def test_monitor_sendmail():
 
 
 def test_name_server_down():
-    """D03: the name server is down: never installed, and a mail"""
+    """the name server is down: never installed, and a mail (D03)"""
     NSD.terminate()
     NSD.wait(10)
     RUNNING.remove(NSD)
