@@ -76,7 +76,7 @@ def order(box, what):
     return said
 
 
-@case("Debian, internet site: ours before dnslookup, and mail flows")
+@case("Debian, internet site: ours stands before dnslookup, and mail flows")
 def internet(w):
     box = generated(Box(w), "internet")
     routers = order(box, "router_list")
@@ -97,7 +97,7 @@ def internet(w):
     want("T=remote_smtp" not in sent.log, sent)
 
 
-@case("P02 Debian: a domain of level off goes to Debian's own router")
+@case("Debian: a domain of level off goes to Debian's own router (P02)")
 def level_off(w):
     box = Box(w)
     with open(box.conf) as f:
@@ -139,23 +139,24 @@ def smarthost(w, name, arrives, password=True, macros="", kind="smarthost",
         want(known[0]["auth"][-1].endswith(SECRET), known[0]["auth"])
 
 
-add("S08 Debian, smarthost: the password after the judgement", smarthost,
-    "smart", True)
-add("S08 Debian, smarthost: no password for another certificate", smarthost,
+add("Debian, smarthost: the password comes after the judgement (S08)",
+    smarthost, "smart", True)
+add("Debian, smarthost: no password for another certificate (S08)", smarthost,
     "smart-wrong", False)
-add("S08 T02 Debian, smarthost: no password in the clear", smarthost,
+add("Debian, smarthost: no password in the clear (S08 T02)", smarthost,
     "smart-stripped", False)
-add("S08 Debian, smarthost without DANE or TLS: no password in the clear",
+add("Debian, smarthost without DANE or TLS: no password in the clear (S08)",
     smarthost, "smart-clear", False, True, "", "smarthost",
     ": no password is sent in the clear")
 SMTPS = "DANEVIRKE_RELAY_PROTOCOL = smtps\n"
-add("S08 Debian, smarthost, port 465", smarthost, "smarts", True, True, SMTPS)
-add("S08 Debian, smarthost, port 465, another certificate", smarthost,
-    "smarts-wrong", False, True, SMTPS)
-add("B01 Debian, smarthost without a password", smarthost, "smart-open", True,
-    False)
-add("B01 Debian, satellite", smarthost, "smart-open", True, False, "",
-    "satellite")
+add("Debian, smarthost, port 465: password after judgement (S08)",
+    smarthost, "smarts", True, True, SMTPS)
+add("Debian, smarthost, port 465: no password for another certificate (S08)",
+    smarthost, "smarts-wrong", False, True, SMTPS)
+add("Debian, smarthost without a password: mail arrives by DANE (B01)",
+    smarthost, "smart-open", True, False)
+add("Debian, satellite: mail arrives by DANE (B01)", smarthost, "smart-open",
+    True, False, "", "satellite")
 
 
 def judged(w, name, condition):
@@ -174,13 +175,13 @@ def judged(w, name, condition):
 
 
 for name in ("smart-wrong", "smart-stripped"):
-    add("S08 Debian, client_condition alone: no password for " + name, judged,
-        name, True)
+    add("Debian, client_condition alone: no password for %s (S08)" % name,
+        judged, name, True)
     add("control: Debian, without it the password goes to " + name, judged,
         name, False)
 
 
-@case("Debian: macros of its own transports act on ours")
+@case("Debian: the macros of its own transports act on ours")
 def debian_macros(w):
     box = generated(Box(w), "internet", macros=(
         "REMOTE_SMTP_HELO_DATA = other.lab.alpha\n"
@@ -209,7 +210,7 @@ NAMES = ("good", "wrong", "stripped", "smart", "smart-wrong",
          "smart-stripped")
 
 
-@case("an event_action and authenticated_sender beside ours")
+@case("an event_action and authenticated_sender beside ours do their work")
 def beside(w):
     box = own(w, "DANEVIRKE_MY_SENDER = own@lab.alpha")
     seen = box.dir + "/spool/seen-"
@@ -244,12 +245,13 @@ for what, delivers, macro in (
          "DANEVIRKE_MY_SENDER = ${nosuch:x}"),
         ("authenticated_sender that gives up", True,
          "DANEVIRKE_MY_SENDER = ${if eq{1}{2}{}fail}")):
-    add("P03 beside ours an " + what, beside_broken, delivers, macro)
+    add("beside ours an %s leaks nothing (P03)" % what, beside_broken,
+        delivers, macro)
 
 
 # ---------------------------------------------------------------- retrying
 
-@case("the retry rule of the examples")
+@case("the retry rule of the examples is taken, and mail waits")
 def retry_rule(w):
     box = Box(w)
     with open(EXAMPLES + "/danevirke-retry") as f:
@@ -276,7 +278,7 @@ def past_cutoff(w, option):
     return len(box.sessions("wrong")) - before, sent
 
 
-@case("P03 past the retry rule's end each new message has its attempt")
+@case("past the retry rule's end each new message has its attempt (P03)")
 def attempt(w):
     number, sent = past_cutoff(w, True)
     want(number == 1, sent)

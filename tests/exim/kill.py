@@ -59,6 +59,11 @@ def content(path):
         return f.read()
 
 
+def state(how):
+    """The function as words: symbol missing"""
+    return how.__name__.replace("_", " ")
+
+
 def missing(box, path):
     os.unlink(path)
 
@@ -150,24 +155,26 @@ def hooks(w, names, how, arrives, says, domains=DOMAINS):
 for names, arrives, says in HOOK_ROWS:
     for how, file in BROKEN:
         file %= "(?:%s)" % names.replace(" ", "|")
-        add("P03 S08 hook %s: %s" % (how.__name__, names), hooks, names, how,
-            arrives, (file, says))
+        add("hook %s %s: nothing leaks and the log says why (P03 S08)" % (
+            names, state(how)), hooks, names, how, arrives, (file, says))
 for names, arrives in (("event", ()), ("require_tls", ("smarts",)),
                        ("sni", ()), ("priority", ()), ("gate", ()),
                        ("auth", ())):
-    add("S08 hook missing, smtps: " + names, hooks, names, missing, arrives,
+    add("hook %s missing, TLS at once: no stranger gets mail (S08)" % names,
+        hooks, names, missing, arrives,
         # with TLS from the first byte on Exim does not ask for require_tls
         ("SSL verify denied" if names == "require_tls" else FILE % names,),
         ("smarts", "smarts-wrong"))
 for names, arrives, says in COPY_ROWS:
-    add("P03 S08 hook another: " + names, hooks, names, another, arrives,
-        (says,))
+    add("hook %s from a file replaced: nothing leaks (P03 S08)" % names, hooks,
+        names, another, arrives, (says,))
 for name in HOOKS:
-    add("P03 S08 hook cut_off: " + name, hooks, name, cut_off,
-        CRASH_ROWS.get(name, ()), ("with signal 7|by signal 7",))
+    add("hook %s cut off: the process dies, nothing leaks (P03 S08)" % name,
+        hooks, name, cut_off, CRASH_ROWS.get(name, ()),
+        ("with signal 7|by signal 7",))
 
 
-@case("T01 S08 nothing broken, every hook by a path of its own")
+@case("nothing broken, every hook by a path of its own: mail flows (S08 T01)")
 def whole(w):
     judge(Box(w).own_hooks().start(), WORKS, ("good.alpha:25: dane: ",))
 
@@ -197,8 +204,10 @@ for how, says in (
         (other("wrongabi"), "danevirke.so: not of interface version 1"),
         (other("wrongsize"), "danevirke.so: .*older than this program"),
         (other("wrongname"), "danevirke.so: no symbol danevirke_v1")):
-    add("P03 module: " + how.__name__, module, how, (DEFERS + says,))
-add("P03 module: cut_off", module, cut_off, ("crashed with signal 7",))
+    add("a module, %s: mail waits and the log says why (P03)" % state(how),
+        module, how, (DEFERS + says,))
+add("a module, cut off: mail waits and the log says why (P03)", module,
+    cut_off, ("crashed with signal 7",))
 
 
 def config(w, change, says, names):
@@ -253,7 +262,8 @@ for name, change, says in (
          SAYS + 'exim.user: "nosuch": want a user that exists'),
         ("user root", written(r"\A", 'exim: { user = "root"; };\n'),
          CONF + ':[0-9]+: exim.user: "root": want the name of a user')):
-    add("P03 danevirke.conf: " + name, config, change, (says,), DOMAINS)
+    add("danevirke.conf, %s: mail waits and the log says why (P03)" % name,
+        config, change, (says,), DOMAINS)
 
 
 # ------------------------------------------------------ trust anchor and DNS
@@ -296,7 +306,8 @@ for name, change, says in (
         # well formed: every name is bogus
         ("another root's", anchor(KEY), BOGUS),
         ("another key", other_key, BOGUS)):
-    add("D05 anchor: " + name, config, change,
+    add("an anchor, %s: mail waits and the log says why (D05)" % name, config,
+        change,
         (SAYS + (says if says is BOGUS else
                  r"resolver\.trust_anchor: \S*/root.ds" + says),), DOMAINS)
 
@@ -324,7 +335,7 @@ for name, change, says in (
         ("forwarder silent", forwarder(SILENT), LATE),
         ("forwarder refuses", forwarder(REFUSES), SERVFAIL)):
     # few domains: the lookups take their time one after the other
-    add("D03 DNS: " + name, config, change,
+    add("%s: mail waits and the log says why (D03)" % name, config, change,
         (SAYS + "MX lookup failed: " + says,),
         ("good", "plain", "smart-wrong"))
 
@@ -351,7 +362,7 @@ for name, arrives, says in (
         ("sni", WORKS, "good.alpha:25: dane: "),
         ("priority", WORKS, "good.alpha:25: dane: "),
         ("auth", WORKS, "good.alpha:25: dane: ")):
-    add("P03 S08 left out: " + name,
+    add("%s left out of the transport: nothing leaks (P03 S08)" % name,
         lambda w, *a: judge(without(w, a[0]).start(), *a[1:]), name,
         arrives, (says,))
 

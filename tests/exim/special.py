@@ -86,7 +86,8 @@ def three(w, run, how, *settings):
 
 
 for run, how in (("-q", "-odq"), ("-qq", "-odqs"), ("-qff", "-odq")):
-    add("S08 three messages wait, one queue run: " + run, three, run, how)
+    add("three messages wait: a queue run %s delivers each (S08)" % run, three,
+        run, how)
 
 
 # ------------------------------------------------- continued connections, -MC
@@ -117,11 +118,12 @@ def continued(w, edits, gate):
     want(sent.log.count("good.alpha via mx1.good.alpha:25: dane: ") == 3, sent)
 
 
-add("S08 continued connection: TLS is not handed on", continued, UNBOUND,
+add("a continued connection does not hand on its TLS (S08)", continued,
+    UNBOUND, False)
+add("a continued connection with TLS is refused, the next run delivers (S08)",
+    continued, PASSED, True)
+add("a continued connection shuts its TLS down first (S08)", continued, SHUT,
     False)
-add("S08 continued connection: refused, the next run delivers", continued,
-    PASSED, True)
-add("S08 continued connection: TLS is shut down first", continued, SHUT, False)
 
 
 def continued_other(w, edits, second, good):
@@ -148,15 +150,15 @@ def continued_other(w, edits, second, good):
 
 for name, edits in (("", UNBOUND), (", handed on", PASSED),
                     (", TLS shut down", SHUT)):
-    add("S06 S08 continued connection to another domain" + name,
+    add("a connection continued%s: another domain is judged (S06 S08)" % name,
         continued_other, edits, "pair-b.alpha", True)
-    add("S06 S08 continued connection, other certificate" + name,
+    add("a connection continued%s: another key has to wait (S06 S08)" % name,
         continued_other, edits, "pair-c.alpha", False)
 
 
 # ----------------------------------------- several domains and recipients
 
-@case("S06 two domains on one address, both good: each judged")
+@case("two domains on one address, both good: each is judged (S06)")
 def pair(w):
     box = Box(w).start()
     sent = post(box, "user@pair.alpha", "user@pair-b.alpha")
@@ -167,7 +169,7 @@ def pair(w):
     want(all(len(r["rcpts"]) == 1 for r in messages(box)), sent)
 
 
-@case("S06 two domains on one address, one without its certificate")
+@case("two domains on one address: one without its certificate waits (S06)")
 def pair_wrong(w):
     box = Box(w).start()
     sent = post(box, "user@pair.alpha", "user@pair-c.alpha")
@@ -177,7 +179,7 @@ def pair_wrong(w):
                " matches", sent.log), sent)
 
 
-@case("S06 two domains in one transaction (multi_domain): refused")
+@case("two domains in one transaction, multi_domain, are refused (S06)")
 def multi(w):
     box = Box(w).edit("multi_domain = false", "multi_domain = true").start()
     sent = post(box, "user@pair.alpha", "user@pair-b.alpha")
@@ -212,8 +214,9 @@ def many(w, *settings):
         want(any(s[1:] == (host, "deferred") for s in said), sent)
 
 
-add("P03 a list: 50 recipients in 20 domains", many)
-add("P03 a list, one delivery at a time", many, "remote_max_parallel = 1")
+add("50 recipients in 20 domains: each as its hosts deserve (P03)", many)
+add("50 recipients in 20 domains, one at a time: the same (P03)", many,
+    "remote_max_parallel = 1")
 
 
 # ------------------------------------------------------------ DKIM, a filter
@@ -243,7 +246,8 @@ def changed(w, signed, filtered):
 
 for name, signed, filtered in (("DKIM", True, False), ("filter", False, True),
                                ("DKIM and filter", True, True)):
-    add("T01 transport with " + name, changed, signed, filtered)
+    add("a transport with %s delivers what it made (T01)" % name, changed,
+        signed, filtered)
 
 
 # ------------------------------------------------------------------ age, D15
@@ -274,7 +278,7 @@ def aged(w, spoil):
         want(asked(w, "slow.alpha.", "MX") >= before + 2, sent)
 
 
-@case("D15 an answer past its TTL during a delivery: asked anew, or deferred")
+@case("past its TTL in a delivery an answer is asked anew, or waits (D15)")
 def age(w):
     aged(w, False)
     aged(w, True)
@@ -312,7 +316,7 @@ def become(box, user):
         f.write('exim: { user = "%s"; };\n' % user + text)
 
 
-@case("D15 the store: what one process asked, the next need not ask")
+@case("what one process asked the next has from the store (D15)")
 def store(w):
     box = with_store(w, exim.USER).start()
     names = (("stored.alpha.", "MX"), ("mx1.stored.alpha.", "A"),
@@ -346,7 +350,7 @@ for user in (exim.USER, "nobody"):
     add("root asks by a child that is " + user, as_root, user)
 
 
-@case("P03 root and no such user: deferred, and delivered once there is one")
+@case("root and no such user: mail waits until there is one (P03)")
 def no_user(w):
     box = with_store(w, exim.USER)
     with open(box.conf) as f:
@@ -390,15 +394,15 @@ def refused(w, name, result, stage):
 
 
 for what, stage in (("banner", "initial connection"), ("ehlo", "HELO .*")):
-    add("T10 5xx %s at the first of two hosts" % what, refused,
-        what + "-first", "delivered", stage)
-    add("T10 5xx %s at the only host: Exim bounces" % what, refused,
+    add("5xx at the %s of the first host: the second is used (T10)" % what,
+        refused, what + "-first", "delivered", stage)
+    add("5xx at the %s of the only host: Exim bounces (T10)" % what, refused,
         what + "-only", "bounced", stage)
 
 
 # ------------------------------------------------------ S05: resumed sessions
 
-@case("S05 a resumed TLS session shows no certificate: refused")
+@case("a resumed TLS session shows no certificate: it is refused (S05)")
 def resumed(w):
     box = option(Box(w), "tls_resumption_hosts = *").start()
     sent = box.send("resume")
@@ -413,7 +417,7 @@ def resumed(w):
     want(not sent.queue and len(messages(box)) == 2, sent)
 
 
-@case("S05 resumption allowed, certificate wrong: refused each time")
+@case("with resumption a wrong certificate is refused each time (S05)")
 def resumed_wrong(w):
     box = option(Box(w), "tls_resumption_hosts = *").start()
     for _ in range(2):
@@ -440,13 +444,13 @@ def stranger(w, name, lines, result, says):
 OVERRIDE = ("hosts = GOOD", "hosts_override")
 FALLBACK = ("fallback_hosts = GOOD",)
 for name in ("wrong", "plain"):
-    add("P03 hosts_override, %s: refused" % name, stranger, name, OVERRIDE,
-        "deferred", STRANGER + name)
-add("P03 hosts_override with the answer's own host", stranger, "good",
+    add("hosts_override to a stranger, %s: refused (P03)" % name, stranger,
+        name, OVERRIDE, "deferred", STRANGER + name)
+add("hosts_override to the answer's own host delivers (P03)", stranger, "good",
     OVERRIDE, "delivered", ": dane: ")
 for name in ("wrong", "stripped"):
-    add("P03 fallback_hosts, %s: refused" % name, stranger, name, FALLBACK,
-        "deferred", STRANGER + name)
+    add("fallback_hosts to a stranger, %s: refused (P03)" % name, stranger,
+        name, FALLBACK, "deferred", STRANGER + name)
 
 
 # ---------------------------------------------------- addresses, -bt and -bv
@@ -465,27 +469,30 @@ def tested(w, to, status, bt, bv):
 
 HOST = r"host \S+ +\[%s\] +port=25$"
 for name, to, status, bt, bv in (
-        ("DANE", "user@names.alpha", 0, HOST % "ADDRESS0", "verified"),
-        ("IPv6", "user@names.alpha", 0, HOST % "ADDRESS1", "verified"),
+        ("a DANE domain", "user@names.alpha", 0, HOST % "ADDRESS0",
+         "verified"),
+        ("a domain with IPv6", "user@names.alpha", 0, HOST % "ADDRESS1",
+         "verified"),
         # what is wrong with a certificate shows only in a session
-        ("another certificate", "user@wrong.alpha", 0, "^  host ", "verified"),
-        ("Z02 null MX", "user@null.names.alpha", 2,
+        ("a domain that will not match", "user@wrong.alpha", 0, "^  host ",
+         "verified"),
+        ("a null MX is undeliverable (Z02)", "user@null.names.alpha", 2,
          r"undeliverable: 556 5\.1\.10 ", r"failed to verify: 556 5\.1\.10 "),
-        ("no such domain", "user@nothing.names.alpha", 2,
+        ("no such domain is undeliverable", "user@nothing.names.alpha", 2,
          r"undeliverable: 550 5\.1\.2 ", r"failed to verify: 550 5\.1\.2 "),
-        ("D14 U-labels", "user@b\u00fccher.names.alpha", 0, HOST % "ADDRESS0",
-         "verified"),
-        ("D14 capitals", "user@B\u00dcCHER.Names.ALPHA", 0, HOST % "ADDRESS0",
-         "verified"),
-        ("D14 A-labels", "user@xn--bcher-kva.names.alpha", 0,
+        ("U-labels are routed (D14)", "user@b\u00fccher.names.alpha", 0,
          HOST % "ADDRESS0", "verified"),
-        ("T07 IPv4 literal", "user@[ADDRESS0]", 0, HOST % "ADDRESS0",
-         "verified"),
-        ("T07 IPv6 literal", "user@[IPv6:ADDRESS1]", 0, HOST % "ADDRESS1",
-         "verified"),
-        ("M12 loopback literal", "user@[127.0.0.1]", 1,
+        ("capitals are routed (D14)", "user@B\u00dcCHER.Names.ALPHA", 0,
+         HOST % "ADDRESS0", "verified"),
+        ("A-labels are routed (D14)", "user@xn--bcher-kva.names.alpha", 0,
+         HOST % "ADDRESS0", "verified"),
+        ("an IPv4 literal is routed (T07)", "user@[ADDRESS0]", 0,
+         HOST % "ADDRESS0", "verified"),
+        ("an IPv6 literal is routed (T07)", "user@[IPv6:ADDRESS1]", 0,
+         HOST % "ADDRESS1", "verified"),
+        ("a loopback literal waits (M12)", "user@[127.0.0.1]", 1,
          "451 4.7.5 .*resolver.allow_addresses", "cannot be resolved"),
-        ("label too long", "user@%s.alpha" % ("a" * 64), 1,
+        ("a label that is too long waits", "user@%s.alpha" % ("a" * 64), 1,
          "want a domain name: labels of 1 to 63 oct", "cannot be resolved")):
     add("-bt and -bv: " + name, tested, to, status, bt, bv)
 
@@ -503,14 +510,17 @@ def delivered(w, to, says, sni):
 
 LITERAL = "ADDRESS%d:25: opportunistic-tls: address literal, DANE does not "
 for name, to, says, sni in (
-        ("D14 U-labels", "user@b\u00fccher.names.alpha",
+        ("U-labels are delivered to by DANE (D14)",
+         "user@b\u00fccher.names.alpha",
          "b\u00fccher.names.alpha via mx1.names.alpha:25: dane: ",
          "mx1.names.alpha"),
-        ("T07 IPv4 literal", "user@[ADDRESS0]",
+        ("an IPv4 literal is delivered to without DANE (T07)",
+         "user@[ADDRESS0]",
          "[ADDRESS0] via " + LITERAL % 0, None),
-        ("T07 IPv6 literal", "user@[IPv6:ADDRESS1]",
+        ("an IPv6 literal is delivered to without DANE (T07)",
+         "user@[IPv6:ADDRESS1]",
          " via " + LITERAL % 1, None)):
-    add("delivery: " + name, delivered, to, says, sni)
+    add(name, delivered, to, says, sni)
 
 
 # ------------------------------------------- SMTP in: verify, callout, -bh
@@ -570,7 +580,7 @@ def callout(w, options):
 
 
 for options in ("", ",use_sender", ",hold"):
-    add("S06 callout%s: judged as mail is" % options, callout, options)
+    add("a callout%s is judged as mail is (S06)" % options, callout, options)
 
 
 def cutthrough(w, how, arrive, stay, told):
@@ -600,7 +610,7 @@ for how, arrive, stay, told in (
         ("", ["pair.alpha"], ["pair-c.alpha"], []),
         (PASS, ["pair.alpha"], ["pair-c.alpha"], ["pair-c.alpha"]),
         ("", ["pair.alpha", "pair-b.alpha"], [], [])):
-    add("S06 cutthrough%s: %s arrives, %s stays" % (
+    add("cutthrough%s: %s arrives, %s stays (S06)" % (
         how, " ".join(arrive) or "nothing", " ".join(stay) or "nothing"),
         cutthrough, how, arrive, stay, told)
 
@@ -649,11 +659,11 @@ def hostile(w, root):
 
 
 for root in (True, False):
-    add("D16 a zone of huge keys, a queue run %s root" % (
+    add("a zone of huge keys delays no other, queue run %s root (D16)" % (
         "as" if root else "that is not"), hostile, root)
 
 
-@case("D16 a zone of huge keys, immediate delivery by a user")
+@case("a zone of huge keys delays no other, delivery by a user (D16)")
 def hostile_now(w):
     box = with_store(w, exim.USER).main("deliver_drop_privilege = true")
     began = time.monotonic()
@@ -691,10 +701,11 @@ for name, says, result in (
         ("no-cipher", "TLS handshake: .*", FAILURE),
         ("no-garbage", "TLS handshake: .*", FAILURE),
         ("wrong", "no TLSA record matches.*", FAILURE)):
-    add("P07 the log: " + name, words, name, says, result)
+    add("%s: the log has cause and type once (P07)" % name, words, name, says,
+        result)
 
 
-@case("P07 the log: a reply to STARTTLS that Exim takes for final")
+@case("a reply to STARTTLS that Exim takes for final is in the log (P07)")
 def words_reply(w):
     box = option(Box(w), "tls_tempfail_tryclear = false").start()
     sent = box.send("no-454")
@@ -715,13 +726,13 @@ def order(w, *settings):
     return [r["host"] for r in box.sessions("order") if r["what"] == "close"]
 
 
-@case("M02 hosts in the order of their preferences")
+@case("hosts are tried in the order of their preferences (M02)")
 def preferences(w):
     got = order(w)
     want(got == ["mx1", "mx2", "mx3", "mx4"], got)
 
 
-@case("M02 control: hosts_randomize would show")
+@case("control: hosts_randomize would show (M02)")
 def randomized(w):
     shuffle = (r"hosts_randomize = false", "hosts_randomize = true")
     tries = [order(w, shuffle) for _ in range(4)]

@@ -3,7 +3,7 @@
 
 A test is a function of the world (tests/lab/world.py), named by case():
 
-    @case("S08: no password for a smarthost with another certificate")
+    @case("no password for a smarthost with another certificate (S08)")
     def test(w):
         box = Box(w).start()
         sent = box.send("smart-wrong")
