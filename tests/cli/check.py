@@ -162,7 +162,7 @@ def test_good():
 
 
 def test_two():
-    """two hosts, two usages, IPv4 and IPv6 (L01 L12)"""
+    """two hosts, two usages, IPv4 and IPv6 are all seen (L01 L12)"""
     c = judged("two", "good", "full", notes=[])
     same(len(all_addresses(c)), 3)
     assert all(a["verified"] for a in all_addresses(c))
@@ -185,7 +185,7 @@ def test_group():
 
 
 def test_wrong():
-    """no group matches (L01)"""
+    """where no group matches a problem is found (L01)"""
     c = judged("wrong", "problem", "full",
                [("L01", "mx1", addresses("wrong")[0])])
     same(all_addresses(c)[0]["verified"], False)
@@ -193,7 +193,7 @@ def test_wrong():
 
 
 def test_address():
-    """one of two addresses serves another certificate (L01)"""
+    """one of two addresses with another certificate is found (L01)"""
     old = addresses("address", "old")[0]
     c = judged("address", "problem", "full", [("L01", "mx1", old)])
     same({a["address"]: a["verified"] for a in all_addresses(c)},
@@ -202,7 +202,7 @@ def test_address():
 
 
 def test_both():
-    """ECDSA matches, RSA does not; and both match (L01 L12)"""
+    """ECDSA matches and RSA does not: found; both match: good (L01 L12)"""
     with Servers() as up:
         up.listen(addresses("both"), cert("both"), rsa=cert("both", "rsa"))
         up.listen(addresses("bothgood"), cert("bothgood"),
@@ -215,19 +215,19 @@ def test_both():
 
 
 def test_digests():
-    """a key without its second digest (L03)"""
+    """a key without its second digest is found (L03)"""
     c = judged("digests", "warning", "full", [], [("L03", "mx1", None)])
     has(text_of(c, "L03"), "3 1 1 has 2 records, 3 1 2 has 1")
 
 
 def test_anchor():
-    """usage 2 with a digest, and the CA certificate is not sent (L04)"""
+    """a digest of a CA certificate that is not sent is found (L04)"""
     judged("anchor", "problem", "full",
            [("L04", "mx1", addresses("anchor")[0])])
 
 
 def test_starttls():
-    """TLSA, and no STARTTLS or a handshake that fails (L05)"""
+    """TLSA, and STARTTLS that is not there or fails, is found (L05)"""
     for ident in ("nostarttls", "handshake"):
         c = judged(ident, "problem", "full",
                    [("L05", "mx1", addresses(ident)[0])])
@@ -239,8 +239,9 @@ def test_starttls():
 
 
 def test_afterwards():
-    """the handshake works, and then the server wants a certificate (TLS 1.3
-    says so behind it): no mail can come, whatever the chain is (L05)"""
+    """a server that wants a certificate behind its handshake takes no mail,
+    whatever the chain is (L05)"""
+    # TLS 1.3 says so behind the handshake.
     with Servers() as up:
         up.listen(addresses("afterwards"), cert("afterwards"), client=True)
         c = judged("afterwards", "problem", "full",
@@ -257,12 +258,12 @@ def test_sha512():
 
 
 def test_intermediate():
-    """one certificate of an intermediate CA (L07)"""
+    """one certificate of an intermediate CA is a warning (L07)"""
     judged("intermediate", "warning", "full", [], [("L07", "mx1", None)])
 
 
 def test_big():
-    """full data; too many records, which do not fit in UDP (L08)"""
+    """full data and too many records for UDP are a warning (L08)"""
     judged("full", "warning", "full", [], [("L08", "mx1", None)])
     c = judged("many", "warning", "full", [], [("L08", "mx1", None)] * 2)
     has(json.dumps(c), "30 TLSA records")
@@ -278,12 +279,12 @@ def test_pkix():
 
 
 def test_unusable():
-    """a malformed record beside a good one (U02)"""
+    """a malformed record beside a good one is a warning (U02)"""
     judged("unusable", "problem", "full", [("U02", "mx1", None)])
 
 
 def test_sni():
-    """a server that refuses an unknown SNI, one that wants any SNI (L11)"""
+    """a server that refuses an unknown SNI, or wants one, is found (L11)"""
     with Servers() as up:
         up.listen(addresses("sni"), cert("sni"), known={host("sni")})
         up.listen(addresses("nosni"), cert("nosni"), need_sni=True)
@@ -308,8 +309,7 @@ def test_base():
 
 
 def test_few():
-    """a server that takes one connection only: the rest is not guessed
-    (L12)"""
+    """of a server that takes one connection the rest is not guessed (L12)"""
     with Servers() as up:
         up.listen(addresses("few"), cert("few"), most=1)
         c = judged("few", "good", "full")
@@ -318,7 +318,7 @@ def test_few():
 
 
 def test_v6dead():
-    """the IPv6 address is dead (L12)"""
+    """an IPv6 address that is dead is found (L12)"""
     v4, v6 = sorted(addresses("v6dead"), key=lambda a: ":" in a)
     with Servers() as up:
         up.listen([v4], cert("v6dead"))
@@ -329,7 +329,7 @@ def test_v6dead():
 
 
 def test_no_network():
-    """this machine has no IPv6: a note, but no host goes unseen (L12)"""
+    """without IPv6 here there is a note, and no host goes unseen (L12)"""
     subprocess.run(["ip", "-6", "route", "del", "local", "fd00:18::/64",
                     "dev", "lo"], check=True)
     try:
@@ -347,7 +347,7 @@ def test_no_network():
 
 
 def test_signature():
-    """a signature about to end (they last 30 days here) (L12)"""
+    """a signature about to end is found (L12)"""
     c = one("good", "--signature-days", "400")
     same(c["verdict"], "warning")
     same(found(c), ordered([("L12", None, None), ("L12", "mx1", None)]))
@@ -355,7 +355,7 @@ def test_signature():
 
 
 def test_certificate():
-    """the certificate's end matters to usage 2 only (U11 U06)"""
+    """the certificate's end matters to usage 2 only (U06 U11)"""
     c = one("usage2", "--certificate-days", "400")
     same(found(c), [("U11", "mx1", addresses("usage2")[0])])
     same(found(one("good", "--certificate-days", "400")), [])
@@ -366,7 +366,7 @@ def test_certificate():
 
 
 def test_name():
-    """usage 2 with a certificate for another name (N02)"""
+    """usage 2 with a certificate for another name is found (N02)"""
     c = judged("noname", "problem", "full",
                [("N02", "mx1", addresses("noname")[0])])
     has(text_of(c, "N02"), "other.example")
@@ -377,7 +377,7 @@ def test_name():
 
 
 def test_dns():
-    """TLSA cannot be had, or its absence is not proven (D08 L12)"""
+    """TLSA that cannot be had, or an absence unproven, is found (D08 L12)"""
     for ident in ("tlsafail", "denial"):
         c = judged(ident, "problem", "none", [("D08", "mx1", None)],
                    [("L14", None, "127.53.3.1")])
@@ -385,7 +385,7 @@ def test_dns():
 
 
 def test_mx_bogus():
-    """the host list is bogus, the signatures have ended (D03 D06)"""
+    """a bogus MX and signatures that have ended are found (D03 D06)"""
     for ident, server in (("mxbogus", "127.53.3.1"),
                           ("expired", "127.53.2.1"), ("slow", "127.53.3.1")):
         c = judged(ident, "problem", "none", [("D06", None, None)],
@@ -406,8 +406,10 @@ def elsewhere(**settings):
 
 
 def test_own_dns():
-    """the anchor is not the root's, no server answers: that is ours, and
-    nothing is known of the domain: exit 2 (D05 D06)"""
+    """an anchor or network of ours that is wrong is no fault of the domain:
+    exit 2 (D05 D06)"""
+    # The anchor is not the root's, then no server answers: nothing is known of
+    # the domain.
     tool.write("wrong.ds", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084"
                "58E880409BBC683457104237C7F8EC8D\n")
     for conf, args in ((elsewhere(trust_anchor='"%s"' % tool.path("wrong.ds")),
@@ -426,7 +428,8 @@ def test_own_dns():
 
 
 def test_gap():
-    """one host without TLSA, one in an unsigned zone, none with (L13)"""
+    """a host without TLSA, one in an unsigned zone, all without: found
+    (L13)"""
     c = judged("gap", "warning", "partial", [], [("L13", "mx2", None)])
     has(c["summary"], "some hosts only")
     judged("mixed", "warning", "partial", [],
@@ -435,13 +438,13 @@ def test_gap():
 
 
 def test_null_mx():
-    """null MX is good: there is nothing to protect (Z01)"""
+    """a null MX is good: there is nothing to protect (Z01)"""
     c = judged("nullmx", "good", "none", notes=[("Z01", None, None)])
     same((c["hosts"], c["summary"]), ([], "takes no mail"))
 
 
 def test_no_domain():
-    """no such domain (D04)"""
+    """a domain that does not exist is told (D04)"""
     r = check("--json", "nowhere." + domain("good"))
     c, = r.json["checks"]
     shape(c)
@@ -450,7 +453,7 @@ def test_no_domain():
 
 
 def test_insecure():
-    """an unsigned zone: its TLSA records do not count (Q05 M06)"""
+    """in an unsigned zone TLSA records do not count (Q05 M06)"""
     judged("insecure", "problem", "none",
            [("M06", None, None), ("L13", None, None)], [("Q05", "mx1", None)])
     c = judged("mxinsecure", "problem", "none", [("M06", None, None)])
@@ -459,7 +462,7 @@ def test_insecure():
 
 
 def test_tlsa_insecure():
-    """TLSA records in an unsigned zone of their own (Q05)"""
+    """TLSA records in an unsigned zone of their own are found (Q05)"""
     judged("tlsainsecure", "problem", "none",
            [("L13", None, None), ("Q05", "mx1", None)])
 
@@ -471,7 +474,8 @@ def test_ourselves():
 
 
 def test_down():
-    """nobody can be reached: exit 2, not good and not a problem (T10)"""
+    """where nobody can be reached it is exit 2, not good and not a problem
+    (T10)"""
     c = judged("down", "untested", "full", [],
                [("L12", "mx1", a) for a in addresses("down")])
     same([a["tested"] for a in all_addresses(c)], [False, False])
@@ -497,7 +501,7 @@ def test_not_now():
 
 
 def test_ttl():
-    """TTLs that are too long or 0 (L02)"""
+    """TTLs that are too long or 0 are found (L02)"""
     c = judged("longttl", "warning", "full", [], [("L02", "mx1", None)])
     same(c["hosts"][0]["tlsa_ttl"], 2147483647)
     c = judged("zerottl", "warning", "full", [], [("L02", "mx1", None)])
@@ -506,7 +510,7 @@ def test_ttl():
 
 
 def test_banner():
-    """one host refuses: a warning, and the summary says what was seen (T10)"""
+    """one host that refuses is a warning, and the summary says so (T10)"""
     c = judged("banner", "warning", "full", [],
                [("T10", "mx2", addresses("banner", "mx2")[0])])
     has(c["summary"], "could be tested")
@@ -562,7 +566,7 @@ def plain(text):
 
 
 def test_golden():
-    """the text for a person, of 22 domains; golden"""
+    """the text for a person, of 22 domains, is as it was"""
     wrong = []
     for ident in GOLDEN:
         at = os.path.join(HERE, "golden", "check-%s.txt" % ident)
@@ -643,7 +647,7 @@ def test_parser():
 
 
 def test_prometheus():
-    """--prometheus: every value, and no series twice"""
+    """--prometheus has every value, and no series twice"""
     names = ["good", "wrong", "gap", "down", "nullmx", "mxbogus", "twice"]
     r = check("--prometheus", *map(domain, names), domain("good").upper(),
               "a..b", 'x"\\y')
@@ -715,7 +719,7 @@ def nagios(status, *args):
 
 
 def test_nagios():
-    """--nagios: one line, word, perfdata, status 0 to 3"""
+    """--nagios has one line, word, perfdata and status 0 to 3"""
     text, perf = nagios(0, domain("good"))
     has(text, "DANE protects mail to every host")
     same((perf["problems"], perf["warnings"], perf["untested"]), (0, 0, 0))
@@ -737,7 +741,7 @@ def test_nagios():
 
 
 def test_nagios_mistakes():
-    """--nagios: a mistake is unknown (3), on standard output too"""
+    """--nagios: a mistake is unknown, on standard output too"""
     for args in (["--bogus"], ["--parallel", "0"], [], ["--json", "a.example"],
                  ["--config", "/nowhere/danevirke.conf", "a.example"],
                  ["--profile", "none-such", "a.example"]):
@@ -767,7 +771,7 @@ def test_nagios_full():
 # --------------------------------------------------------------- command lines
 
 def test_command_lines():
-    """bad command lines: what was found and what is wanted, exit 2"""
+    """bad command lines say what was found and what is wanted"""
     for args, text in ((["--parallel", "x", "a"], "want a number"),
                        (["--port", "0", "a"], "1 to 65535"),
                        (["--limit", "3601", "a"], "1 to 3600"),
@@ -790,7 +794,7 @@ def test_command_lines():
 
 
 def test_help():
-    """--help of check, survey and store: at most 80 columns"""
+    """--help of check, survey and store keeps to 80 columns"""
     for command in ("check", "survey", "store"):
         r = run(command, "--help", module=False)
         same((r.code, r.err), (0, ""))
@@ -821,7 +825,7 @@ MANY = ("good", "two", "group", "wrong", "gap", "none", "nullmx", "pkix",
 
 
 def test_parallel():
-    """--parallel 1 and 50: the same, in the order of the command line"""
+    """--parallel 1 and 50 say the same, in the order of the names"""
     names = [domain(i) for i in MANY] * 5
     seen = []
     for n in ("1", "50"):
@@ -900,7 +904,7 @@ def terminal(args, env):
 
 
 def test_terminal():
-    """progress and colours on a terminal, and only there"""
+    """progress and colours are for a terminal only"""
     args = ["check", "--module", tool.MODULE, "--config", CONF,
             domain("good"), domain("wrong")]
     out, code = terminal(args, {"TERM": "xterm"})
@@ -917,7 +921,7 @@ def test_terminal():
 
 
 def test_valgrind():
-    """ten domains, no error and no leak; not where the build has ASan"""
+    """ten domains are checked without error and leak"""
     with open(tool.MODULE, "rb") as f:
         if b"__asan_" in f.read():
             return

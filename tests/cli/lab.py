@@ -106,7 +106,8 @@ DEFERRED = ("d02-wrong-ds", "d03-mx-badsig", "d03-mx-stripsig",
 
 
 def test_routes():
-    """good domains, and the policy of each host (M01 T01 T03 T04)"""
+    """good domains are routed, with the policy of each host (M01 T01 T03
+    T04)"""
     for ident, (mx, actions) in ROUTES.items():
         a = one(ident)
         same((a["outcome"], a["mx_state"]), ("route", mx), ident)
@@ -127,7 +128,7 @@ def test_deferred():
 
 
 def test_null_mx():
-    """null MX and no such domain are told apart, exit 1 (Z01 D04)"""
+    """null MX and no such domain are told apart, exit 1 (D04 Z01)"""
     same(one("z01-null-mx")["outcome"], "null-mx")
     same(one("d04-nxdomain")["outcome"], "no-domain")
 
@@ -197,7 +198,7 @@ def test_relay():
 
 
 def test_many():
-    """several names: one object, in order, the worst exit status"""
+    """several names make one object, in order, the worst exit status"""
     names = [domain(i) for i in ("good-3-1-1", "plain-tls", "z01-null-mx")]
     r = route(*names)
     same(r.code, 1)
@@ -211,7 +212,7 @@ def test_many():
 
 
 def test_text():
-    """the text for a person; golden"""
+    """the text for a person is as it was"""
     d = domain("good-3-1-1")
     a = one("good-3-1-1")
     h, = a["hosts"]
@@ -251,7 +252,7 @@ def test_closed_pipe():
 
 
 def test_interrupted():
-    """interrupted: it ends at once"""
+    """interrupted it ends at once"""
     p = subprocess.Popen([tool.TOOL, "route", "--module", tool.MODULE,
                           "--config", CONF, domain("d03-mx-timeout")],
                          stdout=subprocess.DEVNULL)
@@ -280,7 +281,7 @@ def variant(name, **settings):
 
 
 def test_probe():
-    """conf --probe: all is well in the lab"""
+    """conf --probe says that all is well in the lab"""
     for name, p in probes(CONF).items():
         assert p["good"], (name, p["text"])
 
@@ -323,7 +324,7 @@ def test_closed():
 
 
 def test_probe_nobody():
-    """a forwarder that is not there: every probe fails, in bounded time"""
+    """a forwarder that is not there fails every probe, in bounded time"""
     began = time.monotonic()
     p = probes(variant("nobody.conf", root_hints=None,
                        forward='[ "198.18.255.253" ]'))
@@ -332,8 +333,8 @@ def test_probe_nobody():
 
 
 def test_probe_zones():
-    """conf --probe asks as the module does, resolver.zones included: the name
-    that it asks for lies below one whose servers are not there"""
+    """conf --probe asks as the module does, resolver.zones included"""
+    # The name that it asks for lies below one whose servers are not there.
     p = probes(variant("zones.conf", zones='( { name = "danevirke-probe"; '
                        'forward = [ "198.18.255.253" ]; } )'))
     same({n for n, x in p.items() if not x["good"]}, {"signed denial"})
@@ -373,7 +374,7 @@ def compile_plugin():
 
 def test_plugin():
     """the example does what every server must, with nothing but the header
-    (T01 T02 T03 T04 M06 P04)"""
+    (M06 P04 T01 T02 T03 T04)"""
     program = compile_plugin()
     for ident, (status, want) in PLUGIN.items():
         p = subprocess.run([program, tool.MODULE, CONF, domain(ident)],

@@ -80,27 +80,28 @@ def test_well():
 # ------------------------------------------------------------- each by itself
 
 def test_lame():
-    """REFUSED, a referral upwards: lame (L14)"""
+    """a server that refuses or refers upwards is lame (L14)"""
     faulty("refused", "lame", "REFUSED to every question")
     faulty("upwards", "upward", "does not serve upwards.alpha (lame)")
 
 
 def test_silent():
-    """a server that answers nothing, or is not there (L14)"""
+    """a server that answers nothing, or is not there, is named (L14)"""
     faulty("silent", "drop", "does not answer for silent.alpha")
     faulty("nobody", "dead", "does not answer for nobody.alpha: Connection "
            "refused")
 
 
 def test_all_lame():
-    """no server serves it: the parent tells whom to ask (L14 D06)"""
+    """where no server serves the zone the parent tells whom to ask (D06
+    L14)"""
     c = one("alllame")
     same(c["verdict"], "problem")
     has(servers(c)[NS["lame"]][0], "REFUSED to every question")
 
 
 def test_questions():
-    """NOTIMP, silence and garbage to one kind of question only (L14)"""
+    """NOTIMP, silence and garbage to one kind of question are found (L14)"""
     owner = "TLSA _25._tcp.mx1.%s"
     faulty("notimp", "front", "answers NOTIMP to " + owner %
            domain("notimp"))
@@ -110,7 +111,7 @@ def test_questions():
 
 
 def test_signatures():
-    """bad, missing and unproven (L14 L12)"""
+    """signatures that are bad, missing or unproven are found (L12 L14)"""
     faulty("badsig", "front", "bad signatures: TLSA _25._tcp.mx1")
     faulty("badkeys", "front", "bad signatures: DNSKEY badkeys.alpha")
     faulty("stripsig", "front", "no signature with MX stripsig.alpha")
@@ -120,7 +121,7 @@ def test_signatures():
 # ----------------------------------------------------------------- the data
 
 def test_other_data():
-    """other MX records, other addresses (of unsigned zones, too) (L14)"""
+    """other MX records and other addresses are found (L14)"""
     for ident, what in (("othermx", "other MX records of othermx.alpha"),
                         ("otheraddress", "other A records of mx1.")):
         c = one(ident)
@@ -213,7 +214,7 @@ def prepare():
 
 
 def test_old_zone():
-    """an older copy of the zone, signed well, with other TLSA records (L14)"""
+    """an older copy of the zone, signed well, is found (L14)"""
     for ident, what in (("othertlsa", "has other TLSA records of"),
                         ("notlsa", "lacks the TLSA records of")):
         # whichever of them the resolver has asked
@@ -224,13 +225,14 @@ def test_old_zone():
 
 
 def test_old_signatures():
-    """signatures that have ended, or begin in the future (L14 L12)"""
+    """signatures that have ended, or begin in the future, are found (L12
+    L14)"""
     faulty("ended", "second", "old signatures, which ended on 20")
     faulty("early", "second", "signatures that begin in the future")
 
 
 def test_other_keys():
-    """DNSKEY records that the parent knows nothing of (L14)"""
+    """DNSKEY records that the parent knows nothing of are found (L14)"""
     c = one("otherkeys")
     texts = servers(c)
     same(set(texts), {NS["second"]})
@@ -242,7 +244,7 @@ def test_other_keys():
 # ----------------------------------------------------------- the delegation
 
 def test_delegation():
-    """name servers in the zone only, or in its parent only (L14)"""
+    """name servers in the zone only, or in its parent only, are found (L14)"""
     for ident, text in (("untold", "in the zone itself, but not in the "
                          "delegation (a.nic.alpha ["),
                         ("unowned", "in the delegation (a.nic.alpha [")):
@@ -327,7 +329,8 @@ class Forwarder:
 
 
 def test_forwarders():
-    """only the forwarders can be reached: said once, soon, no fault (L14)"""
+    """where only forwarders can be reached that is said once, no fault
+    (L14)"""
     with open(os.environ["DV_LAB_CONF"]) as f:
         text, n = re.subn(r"root_hints = [^;]*;", 'forward = [ "%s" ];' %
                           Forwarder.ADDRESS, f.read(), 1)
@@ -354,7 +357,7 @@ def texts(c, row):
 
 
 def test_algorithm():
-    """signed with what resolvers do not know (L15)"""
+    """a zone signed with what resolvers do not know is found (L15)"""
     c = one("dsalg")
     for row in ("M06", "Q05"):
         x, = texts(c, row)
@@ -364,7 +367,7 @@ def test_algorithm():
 
 
 def test_island():
-    """signed, and the parent does not know (L15)"""
+    """a signed zone of which the parent does not know is found (L15)"""
     x, = texts(one("island"), "M06")
     has(x["text"], "signed, but the zone above has no DS record")
     has(x["advice"], "have the zone's DS record published")
@@ -374,7 +377,7 @@ def test_island():
 
 
 def test_iterations():
-    """NSEC3 with 2500 iterations (L15 RFC 9276 3.2)"""
+    """NSEC3 with 2500 iterations, RFC 9276 3.2, is found (L15)"""
     for ident in ("iterated", "iteratedgood", "iteratednomx"):
         c = one(ident)
         x = texts(c, "L15")[0]
@@ -420,8 +423,8 @@ def test_forms():
 
 
 def test_big_key():
-    """keys that take seconds to verify hold nobody up, and what cannot be told
-    is not called bad (L14 D16)"""
+    """keys that take seconds hold nobody up, and what cannot be told is not
+    called bad (D16 L14)"""
     began = time.monotonic()
     p = subprocess.Popen(
         [tool.TOOL, "check", "--json", "--dns-only", "--limit", "10",
@@ -437,7 +440,7 @@ def test_big_key():
 
 
 def test_limit():
-    """--limit ends it too (L14)"""
+    """--limit ends the questions to name servers, too (L14)"""
     began = time.monotonic()
     c = one("silent", "--limit", "1", "--dns-only")
     assert time.monotonic() - began < 3
@@ -446,7 +449,7 @@ def test_limit():
 
 
 def test_valgrind():
-    """no error and no leak; not where the build has ASan"""
+    """name servers are asked without error and leak"""
     with open(tool.MODULE, "rb") as f:
         if b"__asan_" in f.read():
             return

@@ -46,14 +46,14 @@ def test_ee():
 
 
 def test_ee_all_kinds():
-    """usage 3 with every selector and matching type (U03)"""
+    """usage 3 works with every selector and matching type (U03)"""
     for s in (0, 1):
         for m in (0, 1, 2):
             good(verify("--tlsa", LEAF.record(3, s, m)), 3, 0)
 
 
 def test_ee_refused():
-    """another certificate's record (U16)"""
+    """another certificate's record is refused (U16)"""
     refused(verify("--tlsa", OTHER.record(3)))
     refused(verify("--tlsa", INTER.record(3)))
 
@@ -98,7 +98,7 @@ def test_ta_dates():
 
 
 def test_ta_names():
-    """each --name is accepted; without one usage 2 is refused (N02 N03)"""
+    """each --name is accepted, and without one usage 2 is refused (N02 N03)"""
     r = verify("--at", AT, "--tlsa", ROOT.record(2))
     refused(r)
     has(r.err, "--name")
@@ -142,7 +142,7 @@ def test_agility():
 
 
 def test_pkix():
-    """usages 0 and 1 only with --usages all, and with a CA (U01)"""
+    """usages 0 and 1 count only with --usages all, and with a CA (U01)"""
     ca = write("ca.pem", ROOT.pem)
     for rec, usage, depth in ((LEAF.record(1), 1, 0), (INTER.record(0), 0, 1),
                               (ROOT.record(0), 0, 2)):
@@ -156,14 +156,14 @@ def test_pkix():
 
 
 def test_hex_blanks():
-    """blanks and capitals in the hex, blanks around the numbers"""
+    """blanks and capitals in the hex do not matter"""
     h = LEAF.data(1, 1).upper()
     text = "  3\t1  1 " + " ".join(h[i:i + 7] for i in range(0, len(h), 7))
     good(verify("--tlsa", text + " \t"), 3, 0)
 
 
 def test_bad_records():
-    """TLSA text that is not well formed: exit 2, also as JSON"""
+    """TLSA text that is not well formed is exit 2, also as JSON"""
     h = LEAF.data(1, 1)
     for text, part in (
             ("", "usage"), ("3", "selector"), ("3 1", "matching type"),
@@ -182,7 +182,7 @@ def test_bad_records():
 
 
 def test_bad_times():
-    """--at: RFC 3339 and nothing else"""
+    """--at takes RFC 3339 and nothing else"""
     for at in ("", "2021", "2021-06-01", "2021-06-01 12:00:00Z",
                "2021-06-01T12:00:00", "2021-06-01T12:00Z",
                "2021-02-29T12:00:00Z", "2021-13-01T12:00:00Z",
@@ -197,14 +197,14 @@ def test_bad_times():
 
 
 def test_bad_names():
-    """--name: what is not a host name"""
+    """--name refuses what is not a host name"""
     for name in ("", "a..b", "x" * 64 + ".org", "mx.example.org\n",
                  ".".join(["abcdefg"] * 40)):
         bad(verify("--name", name, "--tlsa", LEAF.record(3)), "--name")
 
 
 def test_bad_chains():
-    """files that hold no chain: exit 2 and the line that is wrong"""
+    """files that hold no chain are exit 2, with the line that is wrong"""
     body = LEAF.pem.decode()
     lines = body.splitlines(True)
     for data, part in (
@@ -225,7 +225,7 @@ def test_bad_chains():
 
 
 def test_chain_with_text():
-    """text around the blocks, a key among them, CR LF, no last newline"""
+    """text around the blocks of a chain does not matter"""
     text = b"subject=x\r\n" + LEAF.private() + b"\n# c\n" + CHAIN
     good(verify(*MX, "--tlsa", ROOT.record(2), chain=text), 2, 2)
     good(verify(*MX, "--tlsa", ROOT.record(2),
@@ -242,7 +242,7 @@ def test_chain_not_a_certificate():
 
 
 def test_chain_files():
-    """a missing file, a directory, a second file, standard input"""
+    """a chain may be on standard input; files that are none are refused"""
     rec = LEAF.record(3)
     bad(run("verify", "--json", "--tlsa", rec, "/nonexistent/x"), "No such")
     bad(run("verify", "--json", "--tlsa", rec, tool.DIR), "directory")
@@ -255,14 +255,14 @@ def test_chain_files():
 
 
 def test_ca_files():
-    """--ca: what cannot be used is bad input even where it is not needed"""
+    """--ca refuses what cannot be used, even where it is not needed"""
     for name, part in (("/nonexistent", "No such"),
                        (write("empty", b""), "no certificate")):
         bad(verify("--ca", name, "--tlsa", LEAF.record(3)), part)
 
 
 def test_options():
-    """bad command lines: exit 2, JSON too wherever --json stands"""
+    """bad command lines are exit 2, as JSON wherever --json stands"""
     chain = write("chain.pem", CHAIN)
     rec = LEAF.record(3)
     for args, part in (
@@ -280,7 +280,7 @@ def test_options():
 
 
 def test_dispatch():
-    """no, unknown and --help subcommands; --version"""
+    """a subcommand that is missing or unknown is exit 2"""
     for args in ([], ["nonsense"], ["--nonsense"], [""]):
         r = run(*args, module=False)
         same((r.code, r.out), (2, ""))
@@ -295,7 +295,7 @@ def test_dispatch():
 
 
 def test_help():
-    """--help of each subcommand: documented exit codes, 80 columns"""
+    """--help of each subcommand names its exit codes, in 80 columns"""
     r = run("--help", module=False)
     names = [line.split()[0] for line in r.out.splitlines()
              if line.startswith("  ")]
@@ -309,7 +309,7 @@ def test_help():
 
 
 def test_module():
-    """a module that is missing or is not one: exit 2"""
+    """a module that is missing or is not one is exit 2"""
     chain = write("chain.pem", CHAIN)
     for m in ("/nonexistent.so", chain):
         r = run("verify", "--json", "--module", m, "--tlsa", LEAF.record(3),
@@ -318,7 +318,7 @@ def test_module():
 
 
 def test_text():
-    """the text for a person; golden but for the path"""
+    """the text for a person is as it was"""
     r = run("verify", "--tlsa", OTHER.record(3), "--tlsa", LEAF.record(3),
             write("chain.pem", CHAIN))
     same(r.code, 0)
@@ -363,7 +363,7 @@ def terminal(env):
 
 
 def test_colour():
-    """colour on a terminal only, not with NO_COLOR or a dumb one"""
+    """colour is for a terminal only, not with NO_COLOR or a dumb one"""
     has(repr(terminal({"TERM": "xterm"})), "x1b[32m")
     for env in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
         assert b"\x1b" not in terminal(env)
@@ -373,7 +373,7 @@ def test_colour():
 
 
 def test_no_escapes():
-    """what a file name holds cannot talk to the terminal, nor break JSON"""
+    """a file name cannot talk to the terminal, nor break JSON"""
     r = run("verify", "--json", "--tlsa", LEAF.record(3),
             "/\x1b]0;x\x07\udcff\"\\")
     same(r.code, 2)
@@ -383,7 +383,7 @@ def test_no_escapes():
 
 
 def test_many_records():
-    """300 records, the last of which matches (U20)"""
+    """of 300 records the last matches (U20)"""
     args = []
     for i in range(299):
         args += ["--tlsa", "3 1 1 %064x" % i]
@@ -417,8 +417,8 @@ def test_conf():
 
 
 def test_conf_algorithm():
-    """an algorithm that not every build validates: alone an error, beside a
-    good one a warning, each with file, line and algorithm (D05a)"""
+    """an algorithm that not every build validates is an error alone and a
+    warning beside a good one (D05a)"""
     conf = write("ed448.conf", 'resolver: { trust_anchor = "%s"; };\n' %
                  tool.path("ed448"))
     ed448 = ". IN DS 5913 16 2 %s\n" % ("fa" * 32)
@@ -444,7 +444,7 @@ def test_conf_algorithm():
 
 
 def test_conf_bad():
-    """conf: a missing file, two files, a bad option: exit 2"""
+    """conf: a missing file, two files, a bad option are exit 2"""
     for args, part in ((["/nonexistent"], "No such"), (["a", "b"], "second"),
                        (["a", "--config", "b"], "one file"),
                        (["--prob"], "--prob")):
@@ -496,7 +496,7 @@ def rules():
 
 
 def test_explain():
-    """explain: every rule, whole; the two forms say the same"""
+    """explain prints every rule, whole; the two forms say the same"""
     wanted = rules()
     assert len(wanted) > 100
     r = run("explain", "--json", module=False)
@@ -516,7 +516,7 @@ def test_explain():
 
 
 def test_explain_some():
-    """explain: several ids, in their order, in any case"""
+    """explain prints several ids, in their order, in any case"""
     r = run("explain", "u08", "D05A", "M04", module=False)
     same([x.split(":")[0] for x in r.out.splitlines() if x[0] != " "],
          ["U08", "D05a", "M04"])
@@ -525,7 +525,7 @@ def test_explain_some():
 
 
 def test_explain_bad():
-    """explain: no such rule: exit 2, what is wanted, and nothing else"""
+    """explain: no such rule is exit 2, and nothing else is printed"""
     for id in ("M%d" % 99, "", "M0", "M044", "M", "M04\tx", "D05 ", "=", "M04 U08"):
         r = run("explain", "U08", id, module=False)
         same((r.code, r.out), (2, ""))

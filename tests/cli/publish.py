@@ -31,7 +31,7 @@ def bad(part, *args):
 
 
 def test_default():
-    """3 1 1 for a certificate, as one zone-file line (L06)"""
+    """for a certificate 3 1 1 is printed, as one zone-file line (L06)"""
     r = tlsa("--cert", write("leaf.pem", LEAF.pem), *HOST)
     same((r.code, r.err), (0, ""))
     same(r.out, "%s\tIN TLSA %s\n" % (OWNER, LEAF.record(3)))
@@ -48,7 +48,7 @@ def test_no_host():
 
 
 def test_chain():
-    """3 1 1 for the leaf, 2 1 1 for each CA certificate behind it"""
+    """the leaf gets 3 1 1, each CA certificate behind it 2 1 1"""
     r = tlsa("--json", "--cert", write("chain.pem", CHAIN))
     same(records(r), [LEAF.record(3), INTER.record(2), ROOT.record(2)])
     same([x["of"] for x in r.json["records"]],
@@ -56,7 +56,7 @@ def test_chain():
 
 
 def test_bom():
-    """a UTF-8 byte order mark before PEM, also of the second of two files"""
+    """a UTF-8 byte order mark before PEM is passed over"""
     mark = b"\xef\xbb\xbf"
     plain = records(tlsa("--json", "--cert", write("chain.pem", CHAIN)))
     for text in (mark + CHAIN, CHAIN.replace(
@@ -70,7 +70,7 @@ def test_bom():
 
 
 def test_forms():
-    """certificates, keys and requests, PEM and DER, EC and RSA: one key"""
+    """certificates, keys and requests of one key give one record"""
     trad = serialization.PrivateFormat.TraditionalOpenSSL
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
     for cert in (LEAF, RSA):
@@ -85,7 +85,7 @@ def test_forms():
 
 
 def test_usages():
-    """every kind on request, numbers or RFC 7218 names"""
+    """every kind is printed on request, by numbers or RFC 7218 names"""
     write("leaf.pem", LEAF.pem)
     write("chain.pem", CHAIN)
     for u in (1, 3):
@@ -118,13 +118,13 @@ def test_ca_alone():
 
 
 def test_ta_refused():
-    """usage 2 without a CA certificate: exit 2"""
+    """usage 2 without a CA certificate is exit 2"""
     bad("no CA certificate", "--cert", write("leaf.pem", LEAF.pem),
         "--usage", "2 0 1")
 
 
 def test_next_key():
-    """the pair for a rollover (L02)"""
+    """the pair for a rollover is printed (L02)"""
     r = tlsa("--json", "--cert", write("leaf.pem", LEAF.pem), "--next-key",
              write("next.pem", OTHER.private()))
     same(records(r), [LEAF.record(3), OTHER.record(3)])
@@ -150,7 +150,7 @@ def test_next_key():
 
 
 def test_nsupdate():
-    """nsupdate(1) input: adds, or replaces by, exactly these records"""
+    """nsupdate(1) input adds, or replaces by, exactly these records"""
     write("leaf.pem", LEAF.pem)
     add = "update add %s 3600 TLSA %s\nsend\n" % (OWNER, LEAF.record(3))
     for how in ("--nsupdate", "--nsupdate=add"):
@@ -182,7 +182,7 @@ def test_round_trip():
 
 
 def test_bad_files():
-    """what is damaged, encrypted or not there: exit 2"""
+    """what is damaged, encrypted or not there is exit 2"""
     pem = LEAF.pem.decode()
     for name, data, part in (
             ("empty", b"", "neither PEM"), ("text", b"hello\n", "neither PEM"),
@@ -211,7 +211,7 @@ def test_bad_request():
 
 
 def test_bad_options():
-    """bad command lines: exit 2"""
+    """bad command lines are exit 2"""
     leaf = write("leaf.pem", LEAF.pem)
     for part, args in (
             ("--cert", []), ("unexpected", ["--cert", leaf, "x"]),

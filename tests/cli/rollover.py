@@ -124,7 +124,7 @@ def line(at_host, c, kind=(3, 1, 1), ttl=300, port=25):
 # --------------------------------------------------------------- what stands
 
 def test_install():
-    """told that it is published for more than two TTLs: install (L02)"""
+    """told that it is published for two TTLs: install (L02)"""
     j = told(INSTALL, "one")
     same((j["ttl"], j["wait"], j["base"]), (300, 0, host("one")))
     same([r["matches"] for r in j["records"]], [True])
@@ -151,7 +151,7 @@ def test_unknown_age():
 
 
 def test_text():
-    """the text for a person; golden"""
+    """the text for a person is as it was"""
     d = certs_data("one")
     at = ["--at", "2026-01-31T12:09:00Z"]
     r = ask(host("one"), cert("one"), "--published-since",
@@ -198,7 +198,7 @@ def test_pair():
 
 
 def test_digests():
-    """the second digest lacks the new key: publish that record (L03 A01)"""
+    """a second digest that lacks the new key: publish that record (A01 L03)"""
     j = told(PUBLISH, "digests")
     r = run("tlsa", "--cert", cert("digests"), "--host", host("digests"),
             "--ttl", "300", "--usage", "3 1 2")
@@ -206,8 +206,8 @@ def test_digests():
 
 
 def test_anchor():
-    """usage 2 with the chain: install; without: no record would do (U08
-    L04)"""
+    """usage 2 with the chain: install; without: no record would do (L04
+    U08)"""
     told(INSTALL, "anchor")
     with open(cert("anchor")) as f:
         leaf = f.read().split("-----END CERTIFICATE-----")[0]
@@ -231,7 +231,7 @@ def test_anchor_new():
 
 
 def test_anchor_name():
-    """usage 2, the new certificate lacks the host's name (N02)"""
+    """usage 2, a certificate of another name: no record would do (N02)"""
     ca = certs.Authority("new ca")
     c, file = new_cert("new.pem", "other.example", ca.root, (ca.root,))
     j = told(PUBLISH, "anchor", file)
@@ -242,7 +242,7 @@ def test_anchor_name():
 
 
 def test_anchor_expired():
-    """usage 2, judged at a time when the chain has ended (U11)"""
+    """usage 2, judged when the chain has ended: publish, not install (U11)"""
     r = ask(host("anchor"), cert("anchor"), "--json", "--published-since",
             HOUR_AGO, "--at", later(400 * 86400))
     same((r.code, r.json["decision"]), (PUBLISH, "publish"))
@@ -263,7 +263,7 @@ def test_mixed():
 
 
 def test_full():
-    """full data (U17)"""
+    """full data of the certificate: install (U17)"""
     told(INSTALL, "full")
     c, file = new_cert("new.pem", host("full"))
     same(told(PUBLISH, "full", file)["publish"],
@@ -291,7 +291,7 @@ def test_none():
 
 
 def test_alias():
-    """records at the expanded name, and published there (B09)"""
+    """records at the expanded name are found, and published there (B09)"""
     real = host("alias", "real@b")
     args = ("mx1.alias.alpha", "--published-since", HOUR_AGO)
     j = judged(INSTALL, args[0], cert("alias", "real@b"), *args[1:])
@@ -324,7 +324,7 @@ def test_insecure():
 
 
 def test_nobody():
-    """a host that is not there (B04)"""
+    """a host that is not there: never install (B04)"""
     r = ask("nobody.one.alpha", cert("one"), "--json", "--published-since",
             HOUR_AGO)
     same((r.code, r.json["install"]), (UNTESTED, False))
@@ -356,7 +356,7 @@ def test_level_off():
 
 
 def test_forms():
-    """DER, and a file with the key in it, as ACME clients write them"""
+    """DER, and a file with the key in it, are read as well"""
     with open(cert("one"), "rb") as f:
         pem = f.read()
     with open(cert("one") + ".key", "rb") as f:
@@ -369,7 +369,7 @@ def test_forms():
 # ---------------------------------------------------------- the command line
 
 def test_command_line():
-    """bad command lines: exit 2, what is wrong, install is false"""
+    """bad command lines are exit 2, and install is false"""
     good = ["--config", CONF, "--cert", cert("one"), "--host", host("one")]
     bad("no file", "--host", "mx.example")
     bad("no host", "--cert", cert("one"))
@@ -492,7 +492,7 @@ def test_state_damaged():
 
 
 def test_state_mutated():
-    """a state file with a few wrong octets: refused, or read as it stands"""
+    """a state with wrong octets is refused, or read as it stands"""
     rng = random.Random(7)
     good = state_text().encode() + (
         b"cached 2026-01-31T12:20:00Z\ngone 2026-01-31T11:00:00Z "
@@ -516,7 +516,7 @@ def test_state_mutated():
 
 
 def test_state_file():
-    """a state that others can write, a link, a directory, no directory"""
+    """a state that others can write, or that is no file, is refused"""
     for mode in (0o620, 0o602):
         r = with_state(state_file(state_text(), mode))
         same(r.code, UNTESTED)
@@ -617,7 +617,8 @@ ZONE = Zone()
 
 
 def test_whole_rollover():
-    """publish what was printed, wait, install, remove the old (L02)"""
+    """publish what was printed, wait, install, remove the old: it works
+    (L02)"""
     mx, state = host("moving"), path("moving.state")
     old, old_file = new_cert("old.pem", mx)
     new, new_file = new_cert("new.pem", mx)
@@ -705,7 +706,7 @@ def test_endless_ttl():
 
 
 def test_tlsa_alias():
-    """an alias of the TLSA name, whose TTL counts too (Q02 L02)"""
+    """an alias of the TLSA name counts with its TTL (L02 Q02)"""
     mx = host("moving")
     c, file = new_cert("new.pem", mx)
     ZONE.publish("_25._tcp.%s. 7200 IN CNAME keys.%s" % (mx, ZONE.name),
@@ -756,7 +757,7 @@ def test_real_time():
 
 
 def test_server_gone():
-    """the name servers do not answer any more: never install (D03)"""
+    """name servers that do not answer any more: never install (D03)"""
     mx, state = host("moving"), path("real.state")
     ZONE.stop()
     same(ask(mx, path("new.pem"), "--state", state).code, UNTESTED)

@@ -129,7 +129,7 @@ def listed(*args, **how):
 
 
 def test_none():
-    """no directory: no store, silently; danevirke store says so"""
+    """without a directory there is no store, silently"""
     clean()
     same(route(), (True, ""))
     for verb in (["list"], ["flush", "--all"]):
@@ -154,7 +154,7 @@ def test_shared():
 
 
 def test_root():
-    """root becomes exim.user; --user names another"""
+    """root becomes exim.user, and --user names another"""
     fresh()
     route()
     rows = listed()
@@ -182,7 +182,7 @@ def test_root_has_none():
 
 
 def test_one_domain():
-    """list and flush of one domain: it and what is below, nothing else"""
+    """list and flush of one domain touch it and what is below"""
     fresh()
     route("good")
     route("s1")
@@ -205,7 +205,7 @@ def test_one_domain():
 
 
 def test_flush_all():
-    """flush --all: everything"""
+    """flush --all leaves nothing"""
     fresh()
     route("good")
     route("s1")
@@ -216,7 +216,7 @@ def test_flush_all():
 
 
 def test_mistakes():
-    """bad command lines: exit 2, one line"""
+    """bad command lines are exit 2, with one line"""
     fresh()
     for args, text in (([], "want list or flush"),
                        (["empty"], "empty: want list or flush"),
@@ -293,7 +293,7 @@ def test_disk():
 
 
 def test_full():
-    """a tmpfs that is full: the answers are right, one line says so"""
+    """on a tmpfs that is full the answers are right, one line says so"""
     fresh()
     subprocess.run(["mount", "-t", "tmpfs", "-o",
                     "size=64k,mode=700,uid=%d,gid=%d" % (
@@ -317,7 +317,7 @@ def test_full():
 
 
 def test_corrupt():
-    """a damaged file: DNS is asked, and the answer is the right one (D15)"""
+    """with a damaged file DNS is asked, and the answer is right (D15)"""
     fresh()
     route()
     with open(FILE, "rb") as f:
@@ -422,7 +422,7 @@ def test_other_conf():
 
 
 def test_parallel():
-    """many processes at once: every answer is the right one"""
+    """many processes at once have the right answers"""
     fresh()
     config = conf()
     names = [domain(i) for i in ("good", "s1", "rollover", "usage2")]

@@ -85,7 +85,7 @@ def measured(n, *args):
 
 
 def test_memory():
-    """2,000 lines: each once, and memory as with 200"""
+    """2,000 lines come once each, in the memory of 200"""
     sanitized = b"__asan_" in open(tool.MODULE, "rb").read()
     few, small = measured(200, "--parallel", "50")
     rows, large = measured(2000, "--parallel", "50")
@@ -115,7 +115,7 @@ def test_same_as_check():
 
 
 def test_lines():
-    """empty, comment, CRLF, blanks, no end of line: numbers are the file's"""
+    """empty lines, comments and CRLF do not shift the numbers"""
     r = survey("\n# names\n%s\r\n  \t\n %s  of ours\n\r\n%s" % (
         domain("good"), domain("gap"), domain("nullmx")))
     same((r.code, r.err), (0, ""))
@@ -125,7 +125,7 @@ def test_lines():
 
 
 def test_bad_lines():
-    """long, NUL, not UTF-8, no name: each has its line, none is cut to fit"""
+    """bad lines have each its line, none is cut to fit"""
     good = domain("good").encode()
     data = b"\n".join([
         good, b"a" * 5000, good + b"\0.example", b"\xff\xfe." + good, b"a..b",
@@ -144,7 +144,7 @@ def test_bad_lines():
 
 
 def test_empty():
-    """no lines, no output, exit 0"""
+    """no lines make no output, exit 0"""
     for data in ("", "\n", "# nothing\n"):
         r = survey(data)
         same((r.code, r.out, r.err), (0, "", ""))
@@ -191,22 +191,22 @@ def stopped(number):
 
 
 def test_resume_sigterm():
-    """SIGTERM in the middle: the union is exact"""
+    """SIGTERM in the middle: with --resume the union is exact"""
     stopped(signal.SIGTERM)
 
 
 def test_resume_sigint():
-    """SIGINT in the middle: the union is exact"""
+    """SIGINT in the middle: with --resume the union is exact"""
     stopped(signal.SIGINT)
 
 
 def test_resume_sigkill():
-    """SIGKILL in the middle: the union is exact"""
+    """SIGKILL in the middle: with --resume the union is exact"""
     stopped(signal.SIGKILL)
 
 
 def test_nohup():
-    """a signal that was ignored when it began, as under nohup(1), stays so"""
+    """a signal that was ignored when it began stays so"""
     names = lines(60)
     source = write("names", "".join(x + "\n" for x in names))
     with open(source) as stdin:
@@ -225,7 +225,7 @@ def test_nohup():
 
 
 def test_resume_bad():
-    """--resume of something else, or of a line that is cut off: refused"""
+    """--resume of something else, or of a cut line, is refused"""
     good = survey(domain("good") + "\n").out
     for text, wanted in (("hello\n", ":1: want a line that survey"),
                          (good + "{}\n", ":2: want a line"),
@@ -244,7 +244,7 @@ def test_resume_bad():
 
 
 def test_slow_input():
-    """names that come one by one: each result flows at once"""
+    """names that come one by one have their results at once"""
     p = start(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     for i in range(3):
         began = time.monotonic()
@@ -289,7 +289,7 @@ def test_closed_output():
 
 
 def test_full_disk():
-    """the output cannot be written: that is said, exit 2"""
+    """output that cannot be written is said, exit 2"""
     with open("/dev/full", "w") as full:
         p = start(stdin=subprocess.PIPE, stdout=full, stderr=subprocess.PIPE)
         _, err = p.communicate(domain("good").encode() + b"\n", timeout=30)
@@ -299,7 +299,7 @@ def test_full_disk():
 
 
 def test_slow_reader():
-    """a reader that takes its time: nothing is lost"""
+    """a reader that takes its time loses nothing"""
     names = lines(120)
     source = write("names", "".join(x + "\n" for x in names))
     with open(source) as stdin:
@@ -347,7 +347,7 @@ def limited(files, *args):
 
 
 def test_open_files():
-    """few open files: the servers are not blamed for it, nor their DNS"""
+    """with few open files the servers are not blamed for it"""
     r, want = limited("1024:1024")
     same((r.returncode, r.stderr, len(want)), (0, "", len(NAMES)))
     r, found = limited("24:1024")
@@ -360,7 +360,7 @@ def test_open_files():
 
 
 def test_mistakes():
-    """bad command lines and configurations: exit 2, nothing is written"""
+    """bad command lines are exit 2, and nothing is written"""
     for args, text in ((["example.org"], "read from standard input"),
                        (["--parallel", "0"], "want a number"),
                        (["--nagios"], "no such option"),

@@ -84,15 +84,16 @@ def run_all(module):
     for name, f in list(vars(module).items()):
         if not name.startswith("test_"):
             continue
+        says = " ".join(f.__doc__.split())
         try:
             f()
         except Exception:
             _failed += 1
-            print("FAIL: %s.%s: %s" % (module.__name__, name, f.__doc__))
+            print("FAIL: %s.%s: %s" % (module.__name__, name, says))
             print("    " + traceback.format_exc().replace("\n", "\n    "))
         else:
             _passed += 1
-            print("ok: %s: %s" % (name, f.__doc__))
+            print("ok: %s: %s" % (name, says))
 
 
 def counts():

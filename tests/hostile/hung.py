@@ -86,8 +86,8 @@ def hang(s, old, number):
 
 @test
 def relay_stopped(s):
-    """a relay that stands still is replaced by its parent, as if it had died:
-    what smtpd had begun is a temporary failure, and mail goes on (D16)"""
+    """a relay that stands still is replaced, and mail goes on (D16)"""
+    # As if it had died: what smtpd had begun is a temporary failure.
     s.driver.afresh()
     s.batch(dict.fromkeys(GOOD, 20))
     old = idle()
@@ -110,8 +110,7 @@ def relay_stopped(s):
 
 @test
 def resolver_stopped(s):
-    """a process that asks DNS and stands still is replaced, and questions are
-    answered again (D16)"""
+    """a process that asks DNS and stands still is replaced (D16)"""
     old = idle()                # and what was known is over
     below = {p: x for p, x in beside.family().items() if p not in old}
     parents = {x[0] for x in below.values()}

@@ -27,7 +27,8 @@ def safe(other, *wheres):
 
 @test
 def other_user_after_a_new_range():
-    """Nobody else can be there; smtpd can, and does not even notice."""
+    """after a new range nobody else gets a former address"""
+    # smtpd can be there, and does not even notice.
     t = Lines()
     where = t.address("example.org")
     greeting(where)
@@ -47,6 +48,7 @@ def other_user_after_a_new_range():
 
 @both
 def other_user_after_a_new_port(P):
+    """after a new port nobody else gets a former one"""
     t = P()
     wheres = [t.address("d%d.example" % i) for i in range(20)]
     write("port = 10026;")
@@ -63,6 +65,7 @@ def other_user_after_a_new_port(P):
 
 @test
 def other_user_after_an_eviction():
+    """an address that was taken from a domain stays smtpd's"""
     t = later_table('limits: { domains = 3; };')
     a, b, c = [t.address("%s.example" % x) for x in "abc"]
     with Other() as other:
@@ -84,7 +87,7 @@ def other_user_after_an_eviction():
 
 @test
 def waiting_at_an_old_address():
-    """A connection that had to wait is taken by the relay that comes."""
+    """a connection that had to wait is taken by the next relay"""
     t = Lines("limits: { per_domain = 1; };")
     where = t.address("example.org")
     with connect(where) as first, connect(where) as second:
@@ -104,7 +107,7 @@ def waiting_at_an_old_address():
 
 @test
 def woken_when_there_is_room():
-    """smtpd waits at an address that is only held while all are in use."""
+    """smtpd waits at an address that is only held until there is room"""
     t = later_table('limits: { domains = 1; };')
     a = t.address("a.example")
     later(601)
@@ -126,7 +129,7 @@ def woken_when_there_is_room():
 
 @test
 def strangers_wake_nobody_for_long():
-    """Who only connects does not keep a domain from its address."""
+    """who only connects does not keep a domain from its address"""
     t = later_table('limits: { domains = 2; };')
     a, b = t.address("a.example"), t.address("b.example")
     later(601)
@@ -146,6 +149,7 @@ def strangers_wake_nobody_for_long():
 
 @test
 def other_user_while_there_is_no_relay():
+    """while there is no relay nobody else gets an address"""
     t = Lines()
     where = t.address("example.org")
     greeting(where)
@@ -160,6 +164,7 @@ def other_user_while_there_is_no_relay():
 
 @test
 def the_limit_alone_drops_nothing():
+    """a lower limit takes no address from a domain"""
     t = Lines('limits: { domains = 100; };')
     have = {"d%d.example" % i: t.address("d%d.example" % i)
             for i in range(50)}
@@ -178,6 +183,7 @@ def the_limit_alone_drops_nothing():
 
 @test
 def a_range_that_comes_back():
+    """a range that comes back has its domains at their addresses"""
     t = Lines()
     names = ["d%d.example" % i for i in range(30)]
     have = [t.address(n) for n in names]
@@ -196,8 +202,9 @@ def a_range_that_comes_back():
 
 @test
 def all_addresses_are_held():
-    """The last resort: what nobody has asked for becomes another domain's, and
-    was never free in between."""
+    """where all are held an idle one becomes another domain's, never free in
+    between"""
+    # The last resort.
     conf = 'aliases = "127.64.9.0/30"; limits: { domains = 4; };'
     t = later_table(conf)
     have = [t.address("d%d.example" % i) for i in range(4)]
@@ -215,7 +222,7 @@ def all_addresses_are_held():
 
 @test
 def descriptors_run_out():
-    """... by former ports: a new domain waits, for a day at most."""
+    """former ports take descriptors: a new domain waits, for a day at most"""
     t = later_table(wrap=LIMITED)
     first = [t.address("d%d.example" % i) for i in range(26)]
     write("port = 10026;")
@@ -252,7 +259,7 @@ def descriptors_run_out():
 
 @test
 def other_user_first():
-    """smtpd does not start, and says why."""
+    """another user at the port: smtpd does not start, and says why"""
     why = (r"relay\.port: cannot listen on 127\.64\.\d+\.\d+ port 10040: "
            r"Address already in use: another program listens on 0\.0\.0\.0 or "
            r"\[::\]")
@@ -271,8 +278,7 @@ def other_user_first():
 
 @test
 def other_user_second():
-    """From the start, before any lookup, all addresses cannot be had at once.
-    """
+    """from the start nobody else can have all addresses"""
     t = Lines("port = %d;" % (FRESH + 1))
     with Other() as other:
         for address in ("0.0.0.0", "::"):
@@ -286,6 +292,7 @@ def other_user_second():
 
 @both
 def other_user_first_at_a_new_port(P):
+    """another user at the new port: the update fails, the old stays"""
     t = P()
     where = t.address("example.org")
     with Other() as other:
@@ -305,7 +312,8 @@ def other_user_first_at_a_new_port(P):
 
 @test
 def other_user_at_some_aliases():
-    """Bound is enough: such a socket could meet smtpd's in the middle."""
+    """addresses that another user has are passed over"""
+    # Bound is enough: such a socket could meet smtpd's in the middle.
     port = FRESH + 3
     for options in OPTIONS:
         for listen in (True, False):
@@ -326,7 +334,7 @@ def other_user_at_some_aliases():
 
 @test
 def other_user_knows_no_address():
-    """Each start has addresses of its own."""
+    """each start has addresses of its own"""
     names = ["d%d.example" % i for i in range(50)]
     t = Lines()
     first = [t.address(n) for n in names]
@@ -339,7 +347,7 @@ def other_user_knows_no_address():
 @test
 def sessions_that_linger():
     """TIME_WAIT of the last process does not keep the next from a small
-    range."""
+    range"""
     conf = 'aliases = "127.64.9.0/30"; limits: { domains = 4; };'
     for _ in range(3):
         t = Lines(conf)
@@ -356,7 +364,8 @@ def sessions_that_linger():
 
 @test
 def two_tables_of_one_range():
-    """They are of one user, and still none gets what is for the other."""
+    """two tables of one range never share an address"""
+    # They are of one user.
     conf = 'aliases = "127.64.9.0/29"; limits: { domains = 8; };'
     a, b = Lines(conf), Lines(conf)
     seen = set()

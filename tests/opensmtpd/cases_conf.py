@@ -18,6 +18,7 @@ from fd0 import (alive, both, CONF, connect, descriptors, Gone, greeting,
 
 @both
 def handshake(P):
+    """the handshake is answered, and then nothing is said"""
     t = P()
     t.quiet()
     same(t.process.poll(), None)
@@ -25,6 +26,7 @@ def handshake(P):
 
 @both
 def one_octet_at_a_time(P):
+    """octet by octet the handshake is answered at its end"""
     t = P(open_it=False)
     sent = []
     t.send = sent.append
@@ -47,7 +49,7 @@ def one_octet_at_a_time(P):
 
 @both
 def end_of_file(P):
-    """smtpd gives no other sign: within a second nothing is left."""
+    """at the end of fd 0 nothing is left within a second"""
     t = P()
     t.address("example.org")
     pids = t.relays()
@@ -59,6 +61,7 @@ def end_of_file(P):
 
 @both
 def end_of_file_with_a_session(P):
+    """at the end of fd 0 a session goes, too"""
     t = P()
     with connect(t.address("example.org")):
         pid = t.relay()
@@ -69,6 +72,7 @@ def end_of_file_with_a_session(P):
 
 @test
 def end_of_file_with_relays_that_hang():
+    """at the end of fd 0 relays that hang are killed"""
     t = Lines()
     pids = []
     for _ in range(3):
@@ -84,6 +88,7 @@ def end_of_file_with_relays_that_hang():
 
 @test
 def end_of_file_before_the_handshake():
+    """an end before the handshake is a quiet end"""
     for data in (b"", b"conf", b"\2\0", b"config|ready"):
         t = Lines(open_it=False)
         t.send(data)
@@ -93,6 +98,7 @@ def end_of_file_before_the_handshake():
 
 @test
 def close_message():
+    """the message CLOSE ends it"""
     t = Imsg()
     t.send(t.message(t.CLOSE))
     same(t.gone(), 0)
@@ -100,7 +106,8 @@ def close_message():
 
 @test
 def killed_parent():
-    """What smtpd cannot prevent: the relay must not outlive its parent."""
+    """a relay does not outlive its parent"""
+    # What smtpd cannot prevent.
     t = Lines()
     pid = t.relay()
     t.process.kill()
@@ -110,6 +117,7 @@ def killed_parent():
 
 @test
 def signals_mean_nothing():
+    """signals to the parent mean nothing"""
     t = Lines()
     pid = t.relay()
     for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE,
@@ -122,7 +130,7 @@ def signals_mean_nothing():
 
 @test
 def by_hand():
-    """Not started by smtpd: says so, and does not wait for anything."""
+    """started by hand it says so, and waits for nothing"""
     for args, status, out, err in (
             ([], 2, "", r"smtpd starts this program"),
             (["-V"], 0, r"table-danevirke \d+\.\d+\.\d+\n$", ""),
@@ -156,6 +164,7 @@ def refuses(P, pattern, conf=None, **more):
 
 @both
 def wrong_configuration_at_start(P):
+    """a wrong configuration: it does not start, and says where"""
     refuses(P, r"%s:3: .*relay\.port: 99999: want" % re.escape(CONF),
             "# 1\n# 2\nrelay: { port = 99999; };\n")
     refuses(P, r"%s:1: " % re.escape(CONF), 'relay = "')
@@ -165,6 +174,7 @@ def wrong_configuration_at_start(P):
 
 @test
 def every_error_is_logged():
+    """each error of a configuration is logged"""
     t = Lines('relay: { port = 0; };\nlog: { level = "loud"; };\n',
               open_it=False)
     same(t.gone(3), 1)
@@ -174,6 +184,7 @@ def every_error_is_logged():
 
 @test
 def missing_module():
+    """without the module it does not start"""
     module = PREFIX + "/lib/danevirke/danevirke.so"
     os.rename(module, module + ".away")
     try:
@@ -184,7 +195,8 @@ def missing_module():
 
 @test
 def address_cannot_be_bound():
-    """As on systems whose loopback interface has 127.0.0.1 only."""
+    """where 127.64.0.0 cannot be bound it does not start"""
+    # As on systems whose loopback interface has 127.0.0.1 only.
     subprocess.run(["ip", "addr", "del", "127.0.0.1/8", "dev", "lo"],
                    check=True)
     try:
@@ -199,6 +211,7 @@ def address_cannot_be_bound():
 
 @test
 def wrong_user():
+    """relay.user root is refused; one that does not exist is its own"""
     why = r'relay\.user: "root": smtpd runs as uid %d, which could not' % UID
     conf = 'relay: { user = "root"; };'
     refuses(Lines, why, conf)
@@ -216,7 +229,8 @@ def wrong_user():
 
 @both
 def update(P):
-    """smtpctl update table dane"""
+    """an update takes the file over, and sessions go to a new relay"""
+    # smtpctl update table dane
     t = P()
     where = t.address("example.org")
     greeting(where)
@@ -233,6 +247,7 @@ def update(P):
 
 @both
 def update_with_a_wrong_file(P):
+    """an update with a wrong file changes nothing, and says where"""
     t = P()
     where = t.address("example.org")
     greeting(where)
@@ -256,6 +271,7 @@ def update_with_a_wrong_file(P):
 
 @both
 def update_with_another_port(P):
+    """after a new port the former addresses are served as well"""
     t = P()
     where = t.address("example.org")
     other = t.address("example.com")
@@ -270,7 +286,7 @@ def update_with_another_port(P):
 
 @both
 def file_that_is_good_for_a_moment(P):
-    """When the update is answered, the new relay has read it."""
+    """when the update is answered the new relay has read the file"""
     t = P()
     where = t.address("example.org")
     old = t.relay()
@@ -285,7 +301,7 @@ def file_that_is_good_for_a_moment(P):
 
 @test
 def new_relay_that_fails():
-    """The update fails, and the old relay has never stopped."""
+    """a new relay that dies: the update fails, the old one goes on"""
     t = Lines()
     where = t.address("example.org")
     old, failed = t.relay(), 0
@@ -310,6 +326,7 @@ def new_relay_that_fails():
 
 @test
 def update_with_another_range():
+    """after a new range domains have addresses there"""
     t = Lines()
     t.address("example.org")
     write('aliases = "127.64.7.0/24";')
@@ -321,8 +338,7 @@ def update_with_another_range():
 
 @test
 def update_while_sessions_go_on():
-    """A relay that was told to end finishes its sessions; more than a handful
-    of such relays is too much: the oldest is killed."""
+    """old relays finish their sessions, but for the oldest of many"""
     t = Lines()
     where = t.address("example.org")
     held = []
@@ -344,6 +360,7 @@ def update_while_sessions_go_on():
 
 @test
 def nothing_leaks():
+    """updates leave no descriptor behind"""
     t = Lines()
     where = t.address("example.org")
     greeting(where)
@@ -365,6 +382,7 @@ def nothing_leaks():
 
 @test
 def end_of_file_during_an_update():
+    """an end in mid-update leaves nothing behind"""
     t = Lines()
     pid = t.relay()
     t.request("update")

@@ -32,7 +32,8 @@ def good():
 
 @test
 def good_kinds():
-    """each kind of host, and its verdict in the log (U08 M06 T03 T04)"""
+    """each kind of host gets mail, with its verdict in the log (M06 T03 T04
+    U08)"""
     for ident, verdict, tls in (
             ("six", "dane", True), ("anchor", "dane", True),
             ("lower", "dane", True),
@@ -104,7 +105,7 @@ def remembered():
 
 @test
 def outcomes():
-    """what DNS says, as a reply to MAIL (Z02 D04 M10 M12 D06 D08)"""
+    """what DNS says is the reply to MAIL (D04 D06 D08 M10 M12 Z02)"""
     for ident, code, verdict in (
             ("nullmx", "556 5.1.10", "bounced"),
             ("nodomain", "550 5.1.2", "bounced"),
@@ -125,7 +126,7 @@ def outcomes():
 
 @test
 def next_host():
-    """the second host, if the first is broken (M02 D07 P04)"""
+    """the second host is used if the first is broken (D07 M02 P04)"""
     for ident in ("two", "twodown"):
         mark = LOG.mark()
         with client(ident) as c:
@@ -152,7 +153,7 @@ def refuses_us():
 
 @test
 def audit():
-    """judged and logged, and delivered (P02)"""
+    """audit judges, logs and delivers (P02)"""
     for ident, word in (("audited", "opportunistic-tls"),
                         ("auditedclear", "clear")):
         mark = LOG.mark()
@@ -194,7 +195,8 @@ def nothing_blocked():
 
 @test
 def judged_anew():
-    """the upstream that comes back has another certificate (P03 S05)"""
+    """an upstream that comes back with another certificate is refused (P03
+    S05)"""
     with Upstream("tls") as u, client("tls") as c:
         c.ehlo()
         c.message()

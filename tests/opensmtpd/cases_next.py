@@ -30,8 +30,8 @@ def said(u, verb):
 
 @test
 def mail_next():
-    """4xx to MAIL, 421, a lost connection, nonsense: the next host, judged by
-    its own records, and MAIL is said again there (T12 S07)"""
+    """4xx to MAIL, 421, a lost connection or nonsense lead to the next host,
+    judged by its own records (S07 T12)"""
     for ident in ("pair", "pairraw"):
         for on in ("450-4.2.0 one\r\n450 4.2.0 later", "421 4.3.2 closing",
                    Die, "hello there", "354 go", "452 4.3.1 full"):
@@ -56,7 +56,7 @@ def mail_next():
 
 @test
 def mail_once():
-    """mx1 answers the first MAIL with 421, and only that (T12)"""
+    """after one 421 to MAIL the next host has the message (T12)"""
     for ident in ("pair", "pairraw"):
         stack, u, v = pair(ident, {"mail": lambda u, _c: "421 4.3.2 closing"
                                    if len(said(u, "MAIL")) == 1 else None})
@@ -69,8 +69,7 @@ def mail_once():
 
 @test
 def mail_hangs():
-    """a host that is silent at MAIL or RCPT, or whose reply has no end
-    (T11)"""
+    """a host that is silent at MAIL or RCPT is left in time (T11)"""
     def drip(_u, c):
         for i in range(9):
             c.send(b"250-%d\r\n" % i)
@@ -105,8 +104,8 @@ def mail_refused():
 
 @test
 def mail_nowhere():
-    """no host takes it: the last one's own words, in full; what a host said to
-    the message goes before what the others are (T12)"""
+    """where no host takes MAIL the last one's own words are told (T12)"""
+    # In full; what a host said to the message goes before what the others are.
     stack, u, v = pair("pair", {"mail": "450 4.7.1 first"},
                        {"mail": "450-4.7.1 second\r\n450 4.7.1 end"})
     with stack, client("pair") as c:
@@ -141,7 +140,7 @@ def mail_nowhere():
 
 @test
 def rcpt_next():
-    """before a recipient is accepted, 421 to RCPT or a lost connection: the
+    """before a recipient is accepted 421 or a lost connection leads to the
     next host (T12)"""
     def drop(_u, c):
         c.send("250 2.1.0 ok")
@@ -214,8 +213,8 @@ def rcpt_answers():
 
 @test
 def rcpt_nowhere():
-    """the next host refuses the MAIL that smtpd was told 250 for: each
-    recipient hears it, up to the next message (T12)"""
+    """where the next host refuses MAIL each recipient hears it (T12)"""
+    # smtpd was told 250 for it; so up to the next message.
     for on, want in (("550 5.7.1 never", "550 5.7.1 never"),
                      ("450 4.7.1 later", "450 4.7.1 later"),
                      (Die, r"451 4\.4\.2 mx2")):
@@ -266,7 +265,7 @@ def between():
 
 @test
 def less():
-    """the next host keeps less than EHLO promised: 451, or the one after it"""
+    """a next host that keeps less than EHLO promised is passed over, or 451"""
     stack, u, v = pair("pair", {"mail": "450 4.2.0 later"}, ehlo=("SIZE 999",))
     with stack, client("pair") as c:
         c.ehlo()
@@ -283,8 +282,8 @@ def less():
 
 @test
 def reused():
-    """an upstream that has had enough of a session is asked for another, and
-    only then the next host (M02 T12)"""
+    """an upstream that has had enough of a session is asked for another, then
+    the next host (M02 T12)"""
     for on in ("421 4.4.2 enough", Die):
         stack, u, v = pair("pair", {
             "mail": lambda u, _c: on                        # noqa: B023
@@ -341,8 +340,7 @@ def late():
 
 @test
 def together():
-    """two sessions of a domain wait for the same host at once, and the third
-    does not (T11)"""
+    """two sessions wait for a host at once, and the third does not (T11)"""
     stack, u, v = pair("pair", {"connect": lambda _u, _c: time.sleep(7)})
 
     def one(c):
@@ -369,8 +367,8 @@ def together():
 
 @test
 def patience():
-    """smtpd's 300 s hold for a command, whatever is done for it: the time to
-    find an upstream and the time for its reply are one"""
+    """smtpd's 300 s hold for a command, whatever is done for it"""
+    # The time to find an upstream and the time for its reply are one.
     with Upstream("tls") as u, client("tls", table=play.JUMPY) as c:
         c.ehlo()
         u.drop()

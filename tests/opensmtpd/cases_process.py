@@ -16,7 +16,7 @@ from play import (LOG, UID, Table, Upstream, client, has, processes,
 
 @test
 def timeouts():
-    """an upstream that is silent: a temporary failure, in time"""
+    """an upstream that is silent is a temporary failure, in time"""
     silent = lambda _u, _c: time.sleep(8)   # noqa: E731
     for state, limit in (("connect", 4), ("mail", 4), ("rcpt", 4),
                          ("data", 4), ("dot", 5)):
@@ -48,7 +48,7 @@ def timeouts():
 
 @test
 def strangers():
-    """only smtpd's user: others are refused, and nothing is asked"""
+    """only smtpd's user is served: others are refused, nothing is asked"""
     mark = LOG.mark()
     for uid in (0, 1):
         c = client("tls", uid=uid, greet=False)
@@ -73,7 +73,7 @@ def source():
 
 @test
 def configured():
-    """relay.source and relay.helo"""
+    """relay.source and relay.helo are what the upstream sees"""
     table = Table(more='source = [ "198.18.0.99", "fd00:18::99" ]; '
                   'helo = "mx.lab.alpha";')
     try:
@@ -94,7 +94,7 @@ def configured():
 
 @test
 def silent_smtpd():
-    """smtpd that says nothing holds nothing: idle, in mid-message"""
+    """smtpd that says nothing holds nothing, idle or in mid-message"""
     table = Table(idle=2)
     try:
         with Upstream("raw") as u:
@@ -143,7 +143,8 @@ def limits():
 
 @test
 def graceful():
-    """a new configuration: old sessions go on, new ones go to a new relay"""
+    """with a new configuration old sessions go on, new ones go to a new
+    relay"""
     table = Table()
     try:
         with Upstream("tls") as u, client("tls", table=table) as c:
@@ -167,7 +168,7 @@ def graceful():
 
 @test
 def killed():
-    """the child killed in mid-message: smtpd sees a close, the upstream no
+    """a child killed in mid-message: smtpd sees a close, the upstream no
     message, and another child serves at once"""
     table = Table()
     try:
@@ -189,8 +190,7 @@ def killed():
 
 @test
 def parent_gone():
-    """end of file on the control socket: the child is gone at once, also in
-    the middle of a session"""
+    """at the end of the control socket the child is gone at once"""
     table = Table()
     with Upstream("tls"), client("tls", table=table) as c:
         c.ehlo()
@@ -203,7 +203,7 @@ def parent_gone():
 
 @test
 def counters():
-    """SIGUSR1: one line of figures"""
+    """SIGUSR1 logs one line of figures"""
     table = Table()
     try:
         for ident in ("good", "plain", "wrong", "nullmx"):
@@ -244,7 +244,7 @@ def hardened():
 
 @test
 def short_of_descriptors():
-    """no descriptor is left: what comes meanwhile waits, and is not lost"""
+    """without a descriptor what comes waits, and is not lost"""
     table = Table()
     try:
         with client("tls", table=table) as c:
@@ -274,7 +274,7 @@ def short_of_descriptors():
 
 @test
 def many():
-    """300 sessions at once"""
+    """300 sessions at once all deliver"""
     table = Table(sessions=400, per_domain=400)
     try:
         with Upstream("tls") as u:

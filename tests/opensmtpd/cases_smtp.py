@@ -14,8 +14,8 @@ from play import (Closed, Die, Upstream, client, has, same, status,
 
 @test
 def transparent():
-    """dots, long lines and 8-bit octets arrive as they were sent, however
-    they are cut into pieces"""
+    """dots, long lines and 8-bit octets arrive as they were sent"""
+    # However they are cut into pieces.
     body = (b"Subject: x\r\n\r\n..\r\n...\r\n.. \r\n..x\r\n\r..\rx\r\n"
             b"\n..\n\r\r\n" + bytes(range(128, 256)) + b"\0\r\n" +
             b"y" * 70000 + b"\r\n..\r\n\r\n\r\n")
@@ -71,7 +71,7 @@ def extensions():
 
 @test
 def replies():
-    """many lines, controls and 8-bit octets: what smtpd can read, at once"""
+    """replies of many lines and controls become what smtpd can read"""
     many = "\r\n".join(["550-5.1.1 line %d " % i + "x" * 300
                         for i in range(40)] + ["550 5.1.1 the end"])
     on = {"rcpt": lambda u, c: {
@@ -92,7 +92,7 @@ def replies():
 
 @test
 def nonsense():
-    """replies that are none, or out of place: 451, never 2xx"""
+    """replies that are none, or out of place, are 451, never 2xx"""
     for on, verb in (({"mail": "hello there"}, "MAIL"),
                      ({"mail": "354 go"}, "MAIL"),
                      ({"rcpt": "99 what"}, "RCPT"),
@@ -127,7 +127,7 @@ def nonsense():
 
 @test
 def early_replies():
-    """during DATA: a refusal counts, a 2xx does not"""
+    """during DATA a refusal counts, a 2xx does not"""
     body = b"z" * 78 + b"\r\n"
     for early, want in ((b"552 5.3.4 too big\r\n", "552 5.3.4 too big"),
                         (b"421 4.3.2 closing\r\n", "421 4.3.2 closing"),
@@ -172,7 +172,7 @@ def on_the_way():
 
 @test
 def early_taken():
-    """a 2xx while the end of the message is still here: 451"""
+    """a 2xx while the end of the message is still here is 451"""
     full = threading.Event()
 
     def reply(u, c):
@@ -205,8 +205,8 @@ DEATHS = ("connect", "ehlo", "starttls", "handshake", "ehlo2", "mail", "rcpt",
 
 @test
 def deaths():
-    """the upstream dies in each state: a temporary failure, the session with
-    smtpd lives, and the next message arrives once"""
+    """an upstream that dies in any state is a temporary failure"""
+    # The session with smtpd lives, and the next message arrives once.
     for ident in ("tls", "raw"):
         for state in DEATHS:
             if ident == "raw" and state in ("starttls", "handshake", "ehlo2"):
@@ -239,7 +239,7 @@ def deaths():
 
 @test
 def lost_in_transaction():
-    """the upstream goes between RCPT and DATA: 451 until the next MAIL"""
+    """an upstream that goes between RCPT and DATA: 451 until the next MAIL"""
     with Upstream("tls") as u, client("tls") as c:
         c.ehlo()
         c.cmd("MAIL FROM:<>", 250)
@@ -256,8 +256,9 @@ def lost_in_transaction():
 
 @test
 def reuse():
-    """several messages in a session; an upstream that drops while idle is
-    made anew, unseen; 421 to MAIL likewise"""
+    """several messages go in a session; an upstream lost while idle is
+    unseen"""
+    # 421 to MAIL likewise.
     with Upstream("tls") as u, client("tls") as c:
         c.ehlo()
         for i in range(5):
@@ -288,7 +289,7 @@ def reuse():
 
 @test
 def shrunk():
-    """an upstream that offers less than was shown: 451 at MAIL"""
+    """an upstream that offers less than was shown is 451 at MAIL"""
     for less, word in ((("8BITMIME", "SIZE 999"), "SIZE"),
                        (("SIZE 50000000",), "8BITMIME")):
         with Upstream("tls") as u, client("tls") as c:
@@ -327,7 +328,7 @@ def other_domain():
 
 @test
 def big():
-    """30 MiB, through little memory"""
+    """30 MiB go through little memory"""
     size = 30 << 20
     body = bytearray()
     line = b"%077d\r\n"
@@ -351,7 +352,7 @@ def big():
 
 @test
 def backpressure():
-    """an upstream that reads nothing: smtpd has to wait"""
+    """an upstream that reads nothing makes smtpd wait"""
     stop = threading.Event()
 
     def wait(_u, _c):

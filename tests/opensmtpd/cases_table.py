@@ -18,6 +18,7 @@ from fd0 import (alive, both, comm, CONF, descriptors, DIR, greeting,
 
 @both
 def lookup(P):
+    """each domain has an address of its own, and keeps it"""
     t = P()
     seen = {}
     for i in range(300):
@@ -34,6 +35,7 @@ def lookup(P):
 
 @both
 def names(P):
+    """a name has one address in any spelling, and what is none has none"""
     t = P()
     a = t.address("example.org")
     for n in ("EXAMPLE.org", "example.org.", "Example.Org."):
@@ -62,6 +64,7 @@ def names(P):
 
 @both
 def check(P):
+    """check says yes to a name, and error to what is none"""
     t = P()
     assert t.check("example.org") is True
     assert t.check("example..org") is None
@@ -70,7 +73,8 @@ def check(P):
 
 @both
 def other_uses_of_the_table(P):
-    """relay host <dane>, match for domain <dane> ...: an error, and why."""
+    """other uses of the table are an error that says why"""
+    # relay host <dane>, match for domain <dane> ...
     t = P()
     for ask in (lambda: t.fetch(),
                 lambda: t.lookup("example.org", "domain" if P is Lines else 4),
@@ -84,7 +88,7 @@ def other_uses_of_the_table(P):
 
 @both
 def many_at_once(P):
-    """Nobody reads the replies for a while: none is lost, all in order."""
+    """4,000 lookups with nobody reading: none is lost, all in order"""
     t = P()
     t.fd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     ids, n = [], 4000
@@ -106,6 +110,7 @@ def many_at_once(P):
 
 @both
 def full_table(P):
+    """a full table refuses more domains, until the limit is raised"""
     t = P('limits: { domains = 3; };')
     have = [t.address("d%d.example" % i) for i in range(3)]
     mark = LOG.mark()
@@ -123,7 +128,7 @@ def full_table(P):
 
 @test
 def address_in_use():
-    """As many domains as addresses, and one of these is somebody else's."""
+    """an address that is somebody else's is passed over"""
     conf = 'aliases = "127.64.9.0/29"; limits: { domains = 8; };'
     t = Lines(conf)
     theirs = t.address("d0.example")
@@ -187,6 +192,7 @@ def later_table(conf="", **more):
 
 @test
 def idle_addresses_are_given_again():
+    """the address idle for the longest is given to a new domain"""
     t = later_table('limits: { domains = 3; };')
     a, b, c = [t.address("%s.example" % x) for x in "abc"]
     for where in (a, b, c):
@@ -211,6 +217,7 @@ def idle_addresses_are_given_again():
 
 @test
 def an_old_relay_that_hangs_is_killed():
+    """an old relay that hangs is killed in an hour"""
     t = later_table()
     where = t.address("example.org")
     old = t.relay()
@@ -226,7 +233,7 @@ def an_old_relay_that_hangs_is_killed():
 
 @test
 def a_relay_that_hangs_is_replaced():
-    """by itself, and no update has to wait for it. (D16)"""
+    """a relay that hangs is replaced, and no update waits for it (D16)"""
     t = later_table()
     where = t.address("example.org")
     old = t.relay()
@@ -247,6 +254,7 @@ def a_relay_that_hangs_is_replaced():
 
 @both
 def killed_relay(P):
+    """a relay that is killed is replaced, and connections wait for it"""
     t = P()
     where = t.address("example.org")
     greeting(where)
@@ -264,7 +272,7 @@ def killed_relay(P):
 
 @test
 def relay_killed_again_and_again():
-    """Not faster than it makes sense; lookups are answered all the time."""
+    """a relay killed again and again comes back more slowly"""
     t = Lines()
     where = t.address("example.org")
     for wait in (0, 1, 2):
@@ -281,6 +289,7 @@ def relay_killed_again_and_again():
 
 @test
 def relay_that_hangs():
+    """a relay that hung for a while has all addresses afterwards"""
     t = Lines()
     where = t.address("example.org")
     pid = t.relay()
@@ -297,6 +306,7 @@ def relay_that_hangs():
 
 @test
 def all_addresses_are_handed_over():
+    """4,096 addresses are handed over to the next relay"""
     t = Lines()
     have = [t.address("d%d.example" % i) for i in range(4096)]
     greeting(have[-1])
@@ -310,6 +320,7 @@ def all_addresses_are_handed_over():
 
 @test
 def what_the_relay_has():
+    """the relay has neither smtpd's socket nor its parent's memory"""
     t = Lines()
     greeting(t.address("example.org"))
     pid = t.relay()
@@ -332,7 +343,8 @@ def what_the_relay_has():
 
 @test
 def without_proc():
-    """Where it cannot be executed anew, the fork goes on."""
+    """without /proc the relay is a fork, and works"""
+    # Where it cannot be executed anew, the fork goes on.
     t = Lines(wrap=["unshare", "-m", "sh", "-c",
                     "mount -t tmpfs no /proc && exec setpriv --reuid %d "
                     "--regid %d --clear-groups \"$@\"" % (UID, UID), "sh"])
@@ -360,6 +372,7 @@ def without_proc():
 
 @test
 def few_descriptors():
+    """with 100 descriptors 26 domains have addresses"""
     t = Lines(wrap=["prlimit", "--nofile=100:100", "setpriv", "--reuid",
                     str(UID), "--regid", str(UID), "--clear-groups"])
     LOG.wait(t.mark, r"relay\.limits\.domains: 4096: the limit of open files "
@@ -372,8 +385,8 @@ def few_descriptors():
 
 @test
 def some_descriptors():
-    """As many as a system without systemd gives: both addresses and sessions
-    have their share."""
+    """with 4,096 descriptors addresses and sessions have their share"""
+    # As many as a system without systemd gives.
     t = Lines(wrap=["prlimit", "--nofile=4096:4096", "setpriv", "--reuid",
                     str(UID), "--regid", str(UID), "--clear-groups"])
     LOG.wait(t.mark, r"relay\.limits\.domains: 4096: the limit of open files "

@@ -23,6 +23,7 @@ def dies(P, data, pattern, opened=False):
 
 @test
 def garbage_before_the_handshake():
+    """garbage before the handshake ends it, and it says why"""
     for data in (b"hello\n", b"\0" * 64, b"GET / HTTP/1.0\r\n\r\n",
                  b"config\n", b"config-ready\n", b"\2\0\0\1" + b"\0" * 60,
                  os.urandom(4000).replace(b"c", b"x").replace(b"\2", b"x")):
@@ -31,6 +32,7 @@ def garbage_before_the_handshake():
 
 @test
 def another_version():
+    """another version of either protocol ends it, and it says why"""
     dies(Imsg, Imsg.message(None, Imsg.OPEN, struct.pack("=I", 3) + b"dane\0"),
          r"imsg: OPEN: want version 2")
     dies(Lines, b"config|protocol|1.0\nconfig|ready\n",
@@ -39,6 +41,7 @@ def another_version():
 
 @test
 def broken_frames():
+    """a broken frame ends it, and it says why"""
     for n in (0, 15, 16385, 65535):
         dies(Imsg, struct.pack("=IHHII", 6, n, 0, 0, 0) + b"x" * 30000,
              r"imsg: length out of range", True)
@@ -50,7 +53,7 @@ def broken_frames():
 
 @test
 def broken_messages():
-    """Whole messages of wrong content are answered: smtpd waits for it."""
+    """whole messages of wrong content are answered by an error"""
     t = Imsg()
     zero = struct.pack("@N", 0)
     for kind, payload in (
@@ -72,6 +75,7 @@ def broken_messages():
 
 @test
 def broken_lines():
+    """broken lines are logged, and answered where there is an id"""
     t = Lines()
     for line in ("hello", "", "|", "table", "table|", "table|0.1|1|dane",
                  "table|0.1|1|dane|frobnicate|x", "table|0.1|1|dane|lookup",
@@ -99,6 +103,7 @@ def broken_lines():
 
 @test
 def log_lines_hold_one_line():
+    """a name with controls stays one line of the log"""
     t = Imsg()
     mark = LOG.mark()
     assert t.lookup("a\nJan 1 00:00:00 host root: forged\x1b[31m%n%s") is False
@@ -108,7 +113,7 @@ def log_lines_hold_one_line():
 
 @both
 def random_octets(P):
-    """Whatever comes: it lives and answers, or it has gone and said why."""
+    """random octets: it lives and answers, or has gone and said why"""
     r = random.Random(7)
     for i in range(30):
         t = P()

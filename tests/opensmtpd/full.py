@@ -258,7 +258,7 @@ def ourselves():
 
 @test
 def thirty():
-    """a message of 30 MiB"""
+    """a message of 30 MiB arrives"""
     text = b"".join(b"%09d %s\r\n" % (n, b"x" * 60)
                     for n in range(30 * 1024 * 1024 // 72))
     with Upstream("big", ehlo=("SIZE 50000000", "8BITMIME")) as u:
@@ -336,8 +336,8 @@ def stalled():
 
 @test
 def moved():
-    """another range: smtpd goes on at the old address, and nobody else is there
-    """
+    """with another range smtpd goes on at the old address, nobody else is
+    there"""
     path, stop = D.dir + "/default.conf", threading.Event()
     with open(path) as f:
         good = f.read()
@@ -377,7 +377,7 @@ def moved():
 
 @test
 def other_user_first():
-    """another user at 0.0.0.0: smtpd does not start, and says why"""
+    """with another user at 0.0.0.0 smtpd does not start, and says why"""
     D.stop()
     mark = D.log.mark()
     with Other() as other:
@@ -440,7 +440,7 @@ def connect(where, uid):
 
 @test
 def parallel():
-    """500 sessions at a time, all in DATA at once"""
+    """500 sessions at a time, all in DATA at once, all arrive"""
     names = BULK[:10]
     for ident in names:
         send(ident, mid=ident + "-warm")
@@ -488,7 +488,7 @@ def parallel():
 
 @test
 def update():
-    """smtpctl update table: a new relay; a wrong file changes nothing"""
+    """an update starts a new relay, and a wrong file changes nothing"""
     path = D.dir + "/default.conf"
     with open(path) as f:
         good = f.read()
@@ -558,7 +558,7 @@ def waiting_any(mids):
 
 @test
 def stopped():
-    """smtpd stopped: no process and no socket is left"""
+    """smtpd stopped leaves no process and no socket"""
     assert smtpd_ids() and tables() and relays()
     where = address("good")
     socket.create_connection(where, 5).close()
@@ -577,7 +577,7 @@ def stopped():
 
 @test
 def killed():
-    """smtpd killed with SIGKILL: nothing is left either"""
+    """smtpd killed with SIGKILL leaves nothing either"""
     for pid in smtpd_ids():
         os.kill(pid, signal.SIGKILL)
     D.stop()
@@ -587,7 +587,7 @@ def killed():
 
 @test
 def example():
-    """examples/opensmtpd/smtpd.conf: 550 to strangers, and it delivers"""
+    """examples/opensmtpd/smtpd.conf refuses strangers, and delivers"""
     with open(EXAMPLE) as f:
         text = f.read()
     for old, new in (
@@ -679,17 +679,18 @@ def inside(patterns):
                                 for p in patterns):
             continue
         mark, began = D.log.mark(), time.monotonic()
+        says = " ".join(f.__doc__.split())
         try:
             if D.smtpd is None or D.smtpd.poll() is not None:
                 D.stop()
                 D.start()
             f()
             passed += 1
-            print("ok - %s: %s (%.1f s)" % (f.__name__, f.__doc__,
+            print("ok - %s: %s (%.1f s)" % (f.__name__, says,
                                             time.monotonic() - began))
         except Exception:
             failed += 1
-            print("FAIL - %s: %s" % (f.__name__, f.__doc__))
+            print("FAIL - %s: %s" % (f.__name__, says))
             rows = [x for x in D.log.since(mark) if " session 0x" not in x]
             for line in traceback.format_exc().splitlines()[-14:] + rows[-25:]:
                 print("    " + line[:300])

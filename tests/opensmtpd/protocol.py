@@ -71,6 +71,10 @@ def prepare(build, program):
         os.chmod(PROGRAM, 0o755)
 
 
+def says(f):
+    return " ".join(f.__doc__.split())
+
+
 def stop(judge=True):
     """Ends what is left of a test; sanitizers and valgrind are silent."""
     while TABLES:
@@ -104,10 +108,11 @@ def main():
             f(*args)
             stop()
             passed += 1
-            print("ok - %s (%.1f s)" % (name, time.monotonic() - began))
+            print("ok - %s: %s (%.1f s)" % (name, says(f),
+                                            time.monotonic() - began))
         except BaseException as e:
             failed += 1
-            print("FAIL - %s" % name)
+            print("FAIL - %s: %s" % (name, says(f)))
             for line in traceback.format_exc().splitlines()[-12:] + \
                     LOG.since(mark)[-20:]:
                 print("    " + line)

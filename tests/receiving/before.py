@@ -18,7 +18,7 @@ SMTPD = ""
 
 
 def test_shellcheck():
-    """the scripts: POSIX sh, and shellcheck has nothing to say"""
+    """the scripts are POSIX sh, and shellcheck has nothing to say"""
     for s in SCRIPTS:
         path = os.path.join(EXAMPLE, s)
         for shell in ("dash", "bash"):
@@ -41,7 +41,7 @@ def test_readme():
 
 
 def test_units():
-    """the systemd units"""
+    """the systemd units are well formed"""
     text = example("danevirke-check.service")
     has(text, "\nExecStart=/usr/local/sbin/danevirke-check\n")
     has(text, "\nType=oneshot\n")
@@ -58,7 +58,7 @@ def test_units():
 
 
 def test_make_certificate():
-    """make-certificate: key and certificate in one file, and its record"""
+    """make-certificate writes key and certificate in one file"""
     r = SITE.run("make-certificate")
     same((r.code, r.err), (0, ""), r.out)
     st = os.stat(SITE.pem)
@@ -87,7 +87,7 @@ def test_make_certificate_twice():
 
 
 def test_make_certificate_fails():
-    """make-certificate without certtool: an error, and nothing is left"""
+    """make-certificate without certtool fails, and nothing is left"""
     before = sorted(os.listdir(SITE.path("etc")))
     os.makedirs(SITE.path("bin"), exist_ok=True)
     SITE.write("bin/certtool", "#!/bin/sh\necho broken >&2\nexit 1\n", 0o755)
@@ -99,7 +99,7 @@ def test_make_certificate_fails():
 
 
 def test_sign_zone():
-    """sign-zone: a key, a valid zone, and the DS record for the parent"""
+    """sign-zone makes a key, a valid zone, and the parent's DS record"""
     SITE.zone_text(*SITE.tlsa(ttl=2), ttl=3600)
     r = SITE.run("sign-zone")
     same(r.code, 0, r.err)
@@ -128,7 +128,7 @@ def test_sign_zone():
 
 
 def test_sign_zone_fails():
-    """sign-zone: a broken zone leaves the served one as it was"""
+    """sign-zone leaves the served zone when the new one is broken"""
     good, zone = SITE.read(SITE.signed), SITE.read(SITE.zone)
     for text in (zone + "mx IN A nonsense\n", "", "; nothing\n"):
         SITE.write("etc/zone", text)
@@ -149,7 +149,7 @@ def test_sign_zone_fails():
 
 
 def test_first_certificate():
-    """install-certificate: the first one, of an authority, without asking"""
+    """install-certificate installs the first one without asking"""
     there = SITE.pem
     SITE.configure(PEM=SITE.path("etc/first.pem"))
     key, mark, chain = SITE.read(there).partition("-----BEGIN CERTIFICATE--")
@@ -167,7 +167,7 @@ def test_first_certificate():
 
 
 def test_smtpd():
-    """OpenSMTPD's configuration, if its smtpd is at hand"""
+    """OpenSMTPD takes its configuration, if it is at hand"""
     text = example("smtpd.conf")
     assert text.count("/etc/danevirke/mx.pem") == 2
     if not SMTPD:

@@ -248,7 +248,7 @@ def test_arrives():
 
 
 def test_replaced_by_hand():
-    """a certificate replaced without its record: mail is delayed (L02)"""
+    """a certificate replaced without its record delays mail (L02)"""
     shutil.copy2(SITE.pem, SITE.path("kept"))
     os.rename(SITE.pem, SITE.path("kept2"))
     same(SITE.run("make-certificate").code, 0)
@@ -320,7 +320,7 @@ def renewed(out, reuse=None):
 
 
 def test_certbot_same_key():
-    """certbot, renewed with the same key: installed at once"""
+    """certbot, renewed with the same key, installs at once"""
     d = lineage(renewed("acme.pem", SITE.pem))
     r = SITE.run("certbot-deploy-hook", env={
         "RENEWED_LINEAGE": d, "RENEWED_DOMAINS": "%s www.x" % HOST})
@@ -331,8 +331,8 @@ def test_certbot_same_key():
 
 
 def test_certbot_new_key():
-    """certbot, a new key: not installed, the record to publish is printed,
-    it is kept, and installed in due time"""
+    """certbot with a new key waits, prints the record, and installs in due
+    time"""
     old, lines = SITE.read(SITE.pem), SITE.tlsa(ttl=TTL)
     d = lineage(renewed("acme.pem"))
     env = {"RENEWED_LINEAGE": d, "RENEWED_DOMAINS": HOST}
@@ -353,7 +353,8 @@ def test_certbot_new_key():
 
 
 def test_certbot_other():
-    """certbot's other certificates are left alone; without it: an error"""
+    """certbot's other certificates are left alone"""
+    # Without certbot it is an error.
     old = SITE.read(SITE.pem)
     d = lineage(renewed("other.pem"), "other")
     for names in ("www.example.org", "mx.other.example", HOST + ".example"):
@@ -366,7 +367,7 @@ def test_certbot_other():
 
 
 def test_acme_sh():
-    """acme.sh's hook: the same with a new key and with the old one"""
+    """acme.sh's hook does the same with a new key and the old one"""
     from site_files import EXAMPLE
     old, lines = SITE.read(SITE.pem), SITE.tlsa(ttl=TTL)
 
@@ -391,7 +392,8 @@ def test_acme_sh():
 
 
 def test_wrong_key():
-    """a key that is not the certificate's, files that are none: exit 2"""
+    """a key that is not the certificate's, and files that are none, are exit
+    2"""
     old = SITE.read(SITE.pem)
     a = lineage(renewed("a.pem"), "a")
     b = lineage(renewed("b.pem"), "b")
@@ -406,7 +408,7 @@ def test_wrong_key():
 
 
 def test_reload_fails():
-    """the mail server does not reload: an error, and tried again"""
+    """a mail server that does not reload is an error, and tried again"""
     d = lineage(renewed("acme.pem", SITE.pem))
     reload = SITE.settings["RELOAD"]
     SITE.configure(**dict(SITE.settings, RELOAD="exit 7"))
@@ -423,7 +425,7 @@ def test_reload_fails():
 
 
 def test_replaced_while_waiting():
-    """a second new certificate before the first was installed: both kept"""
+    """a second new certificate before the first is installed: both are kept"""
     first, second = renewed("one.pem"), renewed("two.pem")
     install(PUBLISH, *[lineage(first) + x for x in (
         "/fullchain.pem", "/privkey.pem")])
@@ -459,12 +461,12 @@ def monitor(want, *problems):
 
 
 def test_monitor_good():
-    """danevirke-check: all is well: exit 0 and no mail"""
+    """danevirke-check: all is well, exit 0 and no mail"""
     monitor(0)
 
 
 def test_monitor_differs():
-    """danevirke-check: certificate and TLSA differ: a mail says so"""
+    """danevirke-check: where certificate and TLSA differ a mail says so"""
     good = SITE.read(SITE.pem)
     shutil.copy(SITE.pem, SITE.path("kept"))
     with open(SITE.pem, "w") as f:
@@ -479,8 +481,8 @@ def test_monitor_differs():
 
 
 def test_monitor_next():
-    """danevirke-check: the next certificate is not published: a mail with the
-    record; once it is published, it is installed, and no mail"""
+    """danevirke-check: a next certificate that is not published is a mail,
+    then it is installed"""
     lines = SITE.tlsa(ttl=TTL)
     same(SITE.run("make-certificate", "--next").code, 0)
     r = monitor(1, "the next certificate is not published")
@@ -500,7 +502,7 @@ def test_monitor_next():
 
 
 def test_monitor_signatures():
-    """signatures that end in five days: a mail; signed again: none (L12)"""
+    """signatures that end in five days are a mail, signed again none (L12)"""
     line = SITE.tlsa(ttl=TTL)
     for days, want in (("5", 1), ("30", 0)):
         SITE.configure(**dict(SITE.settings, SIGNED_DAYS=days))
@@ -511,7 +513,7 @@ def test_monitor_signatures():
 
 
 def test_monitor_sendmail():
-    """danevirke-check: the mail cannot be sent: exit 2, said on stderr"""
+    """danevirke-check: a mail that cannot be sent is exit 2, and said"""
     SITE.configure(**dict(SITE.settings, SENDMAIL="/bin/false",
                           DOMAIN="nobody." + DOMAIN))
     r = SITE.run("danevirke-check")
@@ -521,7 +523,8 @@ def test_monitor_sendmail():
 
 
 def test_name_server_down():
-    """the name server is down: never installed, and a mail (D03)"""
+    """with the name server down nothing is installed, and there is a mail
+    (D03)"""
     NSD.terminate()
     NSD.wait(10)
     RUNNING.remove(NSD)
