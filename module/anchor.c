@@ -18,7 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conf.h"
+#include "value.h"
 
 #define MAX_FILE 65536
 #define MAX_LINE 4096

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
+#include "setting.h"
 
 #define MAX_FILE (1024 * 1024)
 #define DEFAULT_ANCHOR "/usr/share/dns/root.key"

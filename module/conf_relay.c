@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The group "relay" of danevirke.conf. */
-#include "conf.h"
+#include "setting.h"
 
 static void /* M12 */
 set_aliases(struct conf_walk *w, const config_setting_t *s, const struct key *k,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
+#include "setting.h"
 
 #define MAX_PATH 1024
 #define MAX_HINTS 65536

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conf.h"
+#include "setting.h"
 
 void
 conf_text_error(

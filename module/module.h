@@ -151,6 +151,9 @@ const struct conf_destination *conf_destination(const struct conf *,
  * them; each that does not count is a warning to log (may be NULL). */
 int conf_anchor(const char *path, size_t *n, danevirke_log *log, void *arg,
     struct danevirke_error *err);
+/* The same of bytes; path is for messages only. */
+int anchor_parse(const char *text, size_t len, const char *path, size_t *n,
+    danevirke_log *log, void *arg, struct danevirke_error *err);
 bool prefix_match(
     const struct conf_prefix *, size_t n, int family, const uint8_t *ip);
 

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h"
 #include "text.h"
+#include "value.h"
 
 bool
 value_utf8(const char *s)

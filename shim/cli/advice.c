@@ -75,20 +75,17 @@ advice_json_record(struct json *j, uint8_t usage, uint8_t selector,
 }
 
 static void
-advice_json_records(struct cli *c, const struct rollover *job, struct json *j)
+advice_json_records(const struct rollover *job, struct json *j)
 {
 	const struct danevirke_tlsa *t = job->shown->tlsa;
 	const struct seen *s;
-	char why[512];
 	size_t i;
 
 	json_array(j, "records");
 	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
 		advice_json_record(j, s->kind[0], s->kind[1], s->kind[2],
 		    s->data.data, s->data.len);
-		json_bool(j, "matches",
-		    rollover_matches(
-			c, job, s->kind, &s->data, why, sizeof why));
+		json_bool(j, "matches", s->matches);
 		json_bool(j, "gone", s->gone);
 		json_time(j, "since", s->since);
 		json_time(j, "ready", s->ready);
@@ -108,7 +105,7 @@ advice_json_records(struct cli *c, const struct rollover *job, struct json *j)
 }
 
 static void
-advice_json(struct cli *c, const struct rollover *job)
+advice_json(const struct rollover *job)
 {
 	const char *word = advice_word(job);
 	struct json j = { 0 };
@@ -126,7 +123,7 @@ advice_json(struct cli *c, const struct rollover *job)
 	    job->publish ? 2 * (long long)job->hold :
 			   (long long)(job->ready - job->now));
 	json_time(&j, "at", job->now);
-	advice_json_records(c, job, &j);
+	advice_json_records(job, &j);
 	json_array(&j, "publish");
 	for (i = 0; i < job->n_group; i++)
 		if (job->group[i].line != NULL)
@@ -153,9 +150,8 @@ static void
 advice_records(struct cli *c, const struct rollover *job)
 {
 	const struct danevirke_tlsa *t = job->shown->tlsa;
-	char name[64], since[32], ready[32], why[512], *hex;
+	char name[64], since[32], ready[32], *hex;
 	const struct seen *s;
-	bool good;
 	size_t i;
 
 	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
@@ -163,17 +159,15 @@ advice_records(struct cli *c, const struct rollover *job)
 		time_text(s->since, since);
 		time_text(s->ready, ready);
 		hex = record_hex(s->data.data, s->data.len);
-		good = rollover_matches(
-		    c, job, s->kind, &s->data, why, sizeof why);
 		out_print("  TLSA %u %u %u %s (%s): ", s->kind[0], s->kind[1],
 		    s->kind[2], hex == NULL ? "?" : hex, name);
 		free(hex);
-		out_colour(c, good ? OUT_GOOD : OUT_WARN,
-		    good ? "matches" : "does not match");
+		out_colour(c, s->matches ? OUT_GOOD : OUT_WARN,
+		    s->matches ? "matches" : "does not match");
 		if (s->gone)
 			out_print(", gone since %s, held by caches until %s\n",
 			    since, ready);
-		else if (good)
+		else if (s->matches)
 			out_print(", visible since %s, to all from %s\n", since,
 			    ready);
 		else
@@ -216,7 +210,7 @@ void
 rollover_print(struct cli *c, const struct rollover *job)
 {
 	if (c->json)
-		advice_json(c, job);
+		advice_json(job);
 	else
 		advice_text(c, job);
 }

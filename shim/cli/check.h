@@ -4,7 +4,7 @@
  *
  *	setup.c		exam_open()	options, loop, engine
  *	exam.c		exam_add()	route, connect, STARTTLS, chain
- *	servers.c	  servers_*()	name servers: see servers.h
+ *	servers.c	  servers_*()	name servers: see stage.h
  *	finding.c	  lint_*()	one finding
  *	lint.c		  lint_*()	what is found -> findings (L rows)
  *	session.c	  lint_*()	  of sessions that failed

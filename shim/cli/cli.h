@@ -6,6 +6,7 @@
  *	option.c	  opt_*()		the command line, strictly
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
+ *	module.c	  cli_*()		the module, asked
  *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
@@ -80,7 +81,7 @@ extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
     usage_explain[], usage_rollover[], usage_route[], usage_tlsa[],
     usage_verify[];
 
-/* main.c: the module, once; 0, or -1 with the error reported */
+/* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);
 /* Makes config_abs of config, if that is given; 0, or -1: reported. */
 int cli_config(struct cli *);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What the servers of a zone said, held against each other and against the
- * delegation (L14); see servers.h. */
+ * delegation (L14); see stage.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "servers.h"
+#include "stage.h"
 
 static const char
     advice_lame[] = "have it serve the zone, or take it out of the NS records "

@@ -18,7 +18,7 @@
 #include <event2/event.h>
 
 #include "check.h"
-#include "servers.h"
+#include "stage.h"
 
 /* How one connection is made.  The first one that fails to handshake ends the
  * row; the others ask for what the first did not show (L11, L12). */

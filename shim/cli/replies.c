@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* What each server of a zone said, by itself: does it answer, is it that of
- * the zone, is it signed (L14); see servers.h. */
+ * the zone, is it signed (L14); see stage.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "servers.h"
+#include "stage.h"
 
 #define LIST_LEN 400
 #define LISTED 3 /* questions, by name */

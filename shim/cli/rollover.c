@@ -173,8 +173,9 @@ rollover_look(struct cli *c, struct rollover *job)
 	    c, "%s:%lu: do not install: %s", job->name, job->port, h->reason);
 }
 
-/* The base domain is the one name that all mail servers accept (N02, N04). */
-bool
+/* Would a mail server that sees this record alone accept the new chain?  False:
+ * why.  The base domain is the one name that all of them accept (N02, N04). */
+static bool
 rollover_matches(struct cli *c, const struct rollover *job,
     const uint8_t kind[3], const struct blob *data, char *why, size_t len)
 {
@@ -284,26 +285,26 @@ static int
 rollover_group_judge(
     struct cli *c, struct rollover *job, struct rollover_group *g)
 {
-	const struct seen *s;
-	bool present = false, match, gone_match = true;
+	struct seen *s;
+	bool present = false, gone_match = true;
 	time_t gone = job->now;
 	char why[512];
 
 	for (s = job->state.seen; s < job->state.seen + job->state.n; s++) {
 		if (memcmp(s->kind, g->kind, 3) != 0)
 			continue;
-		match = rollover_matches(
+		s->matches = rollover_matches(
 		    c, job, s->kind, &s->data, why, sizeof why);
 		if (s->gone) {
-			gone_match &= match;
+			gone_match &= s->matches;
 			if (s->ready > gone)
 				gone = s->ready;
 			continue;
 		}
 		present = true;
-		if (match && (!g->match || s->ready < g->ready))
+		if (s->matches && (!g->match || s->ready < g->ready))
 			g->ready = s->ready;
-		g->match |= match;
+		g->match |= s->matches;
 	}
 	if (!present) {
 		g->match = true;

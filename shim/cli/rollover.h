@@ -36,11 +36,6 @@ struct rollover {
 	char reason[1024];
 };
 
-/* Would a mail server that sees this record alone accept the new chain?  False:
- * why. */
-bool rollover_matches(struct cli *, const struct rollover *,
-    const uint8_t kind[3], const struct blob *data, char *why, size_t len);
-
 /* advice.c: fills reason, of what was judged. */
 void rollover_reason(struct rollover *);
 void rollover_print(struct cli *, const struct rollover *);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* From zones to their servers, and from them to replies; see servers.h. */
+/* From zones to their servers, and from them to replies; see stage.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include <unbound-event.h>
 
 #include "library.h"
-#include "servers.h"
+#include "stage.h"
 
 struct servers {
 	const struct exam_options *o;
@@ -20,23 +20,8 @@ struct servers {
 	size_t n_talk;
 };
 
-struct lookup {
-	LIST_ENTRY(lookup) entry;
-	struct servers_job *job;
-	struct wire name;
-	int type;
-	lookup_got *got;
-	void *arg;
-	struct event *event;
-	int id;
-	bool asked, answered, good;
-	struct reply reply;
-};
-
 static void servers_step(struct servers_job *);
 static void talk_to_others(struct servers *, const struct servers_job *);
-
-/* ---------------------------------------------------------------- lookups */
 
 /* Nothing is validated here, and so no key or signature costs anything. */
 static const struct library_option options[] = {
@@ -73,85 +58,6 @@ servers_free(struct servers *s)
 		return;
 	ub_ctx_delete(s->ctx);
 	free(s);
-}
-
-static void
-lookup_free(struct lookup *l)
-{
-	LIST_REMOVE(l, entry);
-	if (l->asked && !l->answered)
-		ub_cancel(l->job->servers->ctx, l->id);
-	if (l->event != NULL)
-		event_free(l->event);
-	free(l);
-}
-
-/* From libunbound, perhaps before ub_resolve_event() has returned: it must not
- * be entered again from here. */
-static void
-on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
-    int ratelimited)
-{
-	struct lookup *l = arg;
-	const uint8_t *p = packet;
-
-	(void)sec;
-	(void)why;
-	(void)ratelimited;
-	l->answered = true;
-	l->good = rcode == 0 && p != NULL && len > 12 &&
-	    message_read(&l->job->arena, p, (size_t)len, &l->name, l->type,
-		(uint16_t)(p[0] << 8 | p[1]), &l->reply) == MESSAGE_READ &&
-	    (l->reply.rcode == RCODE_NOERROR ||
-		l->reply.rcode == RCODE_NXDOMAIN);
-	event_active(l->event, EV_TIMEOUT, 1);
-}
-
-static void
-on_lookup(int fd, short what, void *arg)
-{
-	struct lookup *l = arg;
-	struct servers_job *job = l->job;
-
-	(void)fd;
-	(void)what;
-	l->got(job, l->arg, l->good ? &l->reply : NULL);
-	lookup_free(l);
-	job->pending--;
-	servers_step(job);
-}
-
-void
-servers_lookup(struct servers_job *job, const struct wire *name, int type,
-    lookup_got *got, void *arg)
-{
-	struct lookup *l = calloc(1, sizeof *l);
-	char text[NAME_LEN];
-
-	if (l == NULL) {
-		job->report->no_memory = true;
-		return;
-	}
-	LIST_INSERT_HEAD(&job->lookups, l, entry);
-	job->pending++;
-	l->job = job;
-	l->name = *name;
-	l->type = type;
-	l->got = got;
-	l->arg = arg;
-	l->event = event_new(job->o->base, -1, 0, on_lookup, l);
-	if (l->event == NULL) {
-		job->report->no_memory = true;
-		job->pending--;
-		lookup_free(l);
-		return;
-	}
-	if (dns_name_text(name->data, name->len, text) &&
-	    ub_resolve_event(
-		job->servers->ctx, text, type, 1, l, on_answer, &l->id) == 0)
-		l->asked = true;
-	else
-		event_active(l->event, EV_TIMEOUT, 1);
 }
 
 /* ------------------------------------------------------- their addresses */
@@ -275,8 +181,8 @@ ns_get(struct servers_job *job, const struct rdata *rr)
 	ns->name = name;
 	STAILQ_INSERT_TAIL(&job->ns, ns, entry);
 	ns->pending = 2;
-	servers_lookup(job, &name, TYPE_A, got_address, ns);
-	servers_lookup(job, &name, TYPE_AAAA, got_address, ns);
+	lookup_start(job, &name, TYPE_A, got_address, ns);
+	lookup_start(job, &name, TYPE_AAAA, got_address, ns);
 	return ns;
 }
 
@@ -394,15 +300,13 @@ talk_to_others(struct servers *all, const struct servers_job *but)
 void
 servers_cancel(struct servers_job *job)
 {
-	struct lookup *l;
 	size_t i;
 
 	if (job == NULL)
 		return;
 	LIST_REMOVE(job, entry);
 	job->servers->n_talk -= job->n_talk;
-	while ((l = LIST_FIRST(&job->lookups)) != NULL)
-		lookup_free(l);
+	lookup_cancel(job);
 	for (i = 0; i < job->n_queue; i++)
 		talk_cancel(job->queue[i]->talk);
 	talk_to_others(job->servers, NULL);
@@ -478,6 +382,8 @@ servers_start(
 	if (job == NULL)
 		return NULL;
 	job->servers = s;
+	job->ctx = s->ctx;
+	job->step = servers_step;
 	job->o = s->o;
 	job->settings = s->o->cli->dv->settings(s->o->engine);
 	job->report = r;

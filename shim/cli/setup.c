@@ -10,7 +10,7 @@
 #include <event2/event.h>
 
 #include "check.h"
-#include "servers.h"
+#include "stage.h"
 
 int
 exam_option(struct exam_options *o, int id, const char *value)

@@ -16,6 +16,7 @@ struct seen {
 	uint8_t kind[3];
 	bool gone;
 	struct blob data;
+	bool matches; /* rollover.c: it is of the new certificate */
 	time_t since; /* seen, or gone: not seen, for the first time */
 	time_t ready; /* from then on nobody holds a set without it; gone:
 					 * with it */

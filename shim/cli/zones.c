@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Which zones are on the way from a mail domain to its TLSA records, and what
- * to ask their servers; see servers.h. */
+ * to ask their servers; see stage.h. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "servers.h"
+#include "stage.h"
 
 /* ------------------------------------------------------- names to zones */
 
@@ -84,7 +84,7 @@ node_get(struct servers_job *job, const struct wire *name)
 	job->n_node++;
 	n->name = *name;
 	STAILQ_INSERT_TAIL(&job->nodes, n, entry);
-	servers_lookup(job, name, TYPE_NS, got_zone, n);
+	lookup_start(job, name, TYPE_NS, got_zone, n);
 	return n;
 }
 

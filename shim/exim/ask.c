@@ -73,47 +73,6 @@ engine_get(char *why)
 	return engine;
 }
 
-bool
-hop_parse(struct hop *h, const char *profile, const char *name, char *why)
-{
-	const char *colon;
-	unsigned long port = 25;
-	char *end;
-
-	memset(h, 0, sizeof *h);
-	h->profile = profile;
-	h->name = name;
-	if (*name == '\0') {
-		/* two domains in one transaction, or none at all */
-		snprintf(why, TEXT_LEN,
-		    "no domain: the transport needs multi_domain = false");
-		return false;
-	}
-	if (strncmp(name, "host=", 5) == 0) {
-		h->kind = DANEVIRKE_RELAY;
-		name += 5;
-	}
-	colon = h->kind == DANEVIRKE_RELAY ? strrchr(name, ':') : NULL;
-	if (colon != NULL && strchr(name, ']') < colon) {
-		port = strtoul(colon + 1, &end, 10);
-		if (*end != '\0' || end == colon + 1 || port == 0 ||
-		    port > 65535) {
-			snprintf(why, TEXT_LEN,
-			    "\"%.256s\": want host=NAME:PORT", name);
-			return false;
-		}
-	} else
-		colon = name + strlen(name);
-	if ((size_t)(colon - name) >= sizeof h->host || colon == name) {
-		snprintf(why, TEXT_LEN,
-		    "\"%.256s\": want a host or domain name", name);
-		return false;
-	}
-	memcpy(h->host, name, (size_t)(colon - name));
-	h->port = (uint16_t)port;
-	return true;
-}
-
 /* ------------------------------------------------------------- asking */
 
 /* code (may be NULL): enum danevirke_code of a failure */

@@ -8,14 +8,11 @@
  * returns OK with the text of a refusal; and danevirke_gate, in a hook that
  * fails closed, lets pass only what this very process has judged.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shim.h"
-
-#define LOG_MAIN 1
 
 int danevirke_route(uschar **, int, uschar **);
 int danevirke_unroutable(uschar **, int, uschar **);
@@ -25,120 +22,7 @@ int danevirke_priority(uschar **, int, uschar **);
 int danevirke_gate(uschar **, int, uschar **);
 int danevirke_auth(uschar **, int, uschar **);
 
-/* Exim's; absent in a test, and in an Exim that does not export it. */
-extern void log_write(unsigned, int, const char *, ...) __attribute__((weak));
-
-void
-exim_say(const char *fmt, ...)
-{
-	char line[TEXT_LEN + 600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
-	va_end(ap);
-	if (log_write != NULL)
-		log_write(0, LOG_MAIN, "danevirke: %s", line);
-}
-
-/* Text that Exim takes for untainted: malloc'd.  What is OK it copies at once,
- * so that the next call may free it; to that of a failure it keeps pointing. */
-static int
-hand_over(uschar **yield, int code, char *text)
-{
-	static char *last;
-
-	if (code == OK) {
-		free(last);
-		last = text;
-	}
-	*yield = (uschar *)text;
-	return code;
-}
-
-int
-exim_give(uschar **yield, int code, const char *fmt, ...)
-{
-	static char none[] = "danevirke: out of memory";
-	va_list ap;
-	char *s;
-	int n;
-
-	va_start(ap, fmt);
-	n = vasprintf(&s, fmt, ap);
-	va_end(ap);
-	if (n != -1)
-		return hand_over(yield, code, s);
-	*yield = (uschar *)none;
-	return code == OK ? FAIL : code;
-}
-
-/* argv[i], "" where there is none. */
-const char *
-exim_arg(int argc, uschar **argv, int i)
-{
-	return i < argc && argv[i] != NULL ? (const char *)argv[i] : "";
-}
-
-/* The next hop for the log, as it is written there everywhere. */
-const char *
-hop_text(int argc, uschar **argv)
-{
-	const char *name = exim_arg(argc, argv, 1);
-
-	return strncmp(name, "host=", 5) == 0 ? name + 5 : name;
-}
-
-static bool
-hop_args(struct hop *h, int argc, uschar **argv, char *why)
-{
-	if (argc < 2) {
-		snprintf(why, TEXT_LEN, "want at least profile and domain");
-		return false;
-	}
-	return hop_parse(
-	    h, exim_arg(argc, argv, 0), exim_arg(argc, argv, 1), why);
-}
-
 /* ------------------------------------------------------------- routing */
-
-/* Of the hosts at this address the one with the strictest action. */
-static const struct danevirke_host *
-host_at(const struct danevirke_answer *a, const char *address)
-{
-	static const int strict[] = { [DANEVIRKE_OPPORTUNISTIC] = 1,
-		[DANEVIRKE_ENCRYPT] = 2,
-		[DANEVIRKE_AUTHENTICATE] = 3,
-		[DANEVIRKE_HOST_DEFER] = 4 };
-	const struct danevirke_host *h, *best = NULL;
-	size_t i, j;
-
-	for (i = 0; i < a->n_hosts; i++)
-		for (h = a->hosts[i], j = 0; j < h->n_addrs; j++)
-			if (strcmp(h->addrs[j].text, address) == 0 &&
-			    (best == NULL ||
-				strict[h->action] * 8 + strict[h->would] >
-				    strict[best->action] * 8 +
-					strict[best->would]))
-				best = h;
-	return best;
-}
-
-void
-exim_verdict(const struct hop *h, const struct danevirke_answer *a,
-    const struct danevirke_host *host, bool tls, bool verified,
-    const char *verdict, const char *reason)
-{
-	char beside[300], why[TEXT_LEN];
-
-	exim_api(why)->log_beside(
-	    a, host, tls, verified, beside, sizeof beside);
-	if (host == NULL)
-		exim_say("%s: %s%s: %s", h->host, verdict, beside, reason);
-	else
-		exim_say("%s via %s:%u: %s%s: %s", h->host, host->name,
-		    host->port, verdict, beside, reason);
-}
 
 /* Hosts that may not be used are left out, and each is logged (P04). */
 static int
@@ -152,7 +36,7 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 		const struct danevirke_host *host = a->hosts[i];
 
 		if (host->action == DANEVIRKE_HOST_DEFER) {
-			exim_verdict(
+			hop_verdict(
 			    h, a, host, false, false, "deferred", host->reason);
 			continue;
 		}
@@ -160,7 +44,8 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 			const char *address = host->addrs[j].text;
 			char item[80];
 
-			if (host_at(a, address)->action == DANEVIRKE_HOST_DEFER)
+			if (hop_host(a, address)->action ==
+			    DANEVIRKE_HOST_DEFER)
 				continue;
 			snprintf(
 			    item, sizeof item, "[%s]:%u", address, host->port);
@@ -178,7 +63,7 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 	if (list == NULL)
 		return exim_give(
 		    yield, FAIL, "451 4.7.5 %s: %s", h->host, a->reason);
-	return hand_over(yield, OK, list);
+	return exim_hand(yield, OK, list);
 }
 
 /* The answer for {profile}{domain}; NULL: why, which is logged. */
@@ -207,7 +92,7 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
 		return FORCED;
 	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
-		exim_verdict(
+		hop_verdict(
 		    &h, a, NULL, false, false, "opportunistic-tls", a->reason);
 		return FORCED;
 	}
@@ -221,7 +106,7 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 		    h.host, other);
 	if (a->outcome == DANEVIRKE_ROUTE)
 		return host_list(yield, &h, a);
-	exim_verdict(&h, a, NULL, false, false, "deferred", a->reason);
+	hop_verdict(&h, a, NULL, false, false, "deferred", a->reason);
 	return exim_give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
 }
 
@@ -240,15 +125,15 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 		return FORCED;
 	switch (a->outcome) {
 	case DANEVIRKE_NULL_MX: /* Z02 */
-		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		hop_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return exim_give(
 		    yield, OK, "556 5.1.10 %s: %s", h.host, a->reason);
 	case DANEVIRKE_NO_DOMAIN:
-		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		hop_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return exim_give(
 		    yield, OK, "550 5.1.2 %s: %s", h.host, a->reason);
 	case DANEVIRKE_LOOP: /* M10 */
-		exim_verdict(&h, a, NULL, false, false, "bounced", a->reason);
+		hop_verdict(&h, a, NULL, false, false, "bounced", a->reason);
 		return exim_give(
 		    yield, OK, "554 5.4.6 %s: %s", h.host, a->reason);
 	case DANEVIRKE_DEFER:
@@ -259,41 +144,6 @@ danevirke_unroutable(uschar **yield, int argc, uschar **argv)
 }
 
 /* ------------------------------------------------- one host of a transport */
-
-/* The answer and host of a hook with {profile}{domain}{address}{port}; NULL:
- * why.  A host that the answer does not name is refused. */
-const struct danevirke_host *
-hook_host(struct hop *h, const struct danevirke_answer **a, int argc,
-    uschar **argv, bool fresh, char *why)
-{
-	const struct danevirke_host *host;
-
-	if (!hop_args(h, argc, argv, why))
-		return NULL;
-	*a = fresh ? answer_fresh(h, why) : answer_known(h);
-	if (*a == NULL) {
-		if (*why == '\0')
-			snprintf(why, TEXT_LEN,
-			    "%s was not routed by "
-			    "danevirke_route in this process",
-			    h->name);
-		return NULL;
-	}
-	if ((*a)->outcome != DANEVIRKE_ROUTE) {
-		snprintf(why, TEXT_LEN, "%.900s", (*a)->reason);
-		return NULL;
-	}
-	host = host_at(*a, exim_arg(argc, argv, 2));
-	if (host == NULL ||
-	    strtoul(exim_arg(argc, argv, 3), NULL, 10) != host->port) {
-		snprintf(why, TEXT_LEN,
-		    "[%.60s]:%.6s is not a host of the "
-		    "validated answer for %.300s",
-		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), h->name);
-		return NULL;
-	}
-	return host;
-}
 
 /* {profile}{domain}{host_address}{host_port}, for hosts_require_tls, which
  * fails open: so whatever happens the answer is "*" unless clear text is
@@ -306,7 +156,7 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	host = hook_host(&h, &a, argc, argv, false, why);
+	host = hop_asked(&h, &a, argc, argv, false, why);
 	if (host != NULL && host->action == DANEVIRKE_OPPORTUNISTIC) {
 		*yield = (uschar *)(uintptr_t) "";
 		return OK;
@@ -328,7 +178,7 @@ hook_told(
 	struct hop h;
 
 	*yield = (uschar *)(uintptr_t) "";
-	host = hook_host(&h, a, argc, argv, false, why);
+	host = hop_asked(&h, a, argc, argv, false, why);
 	if (host == NULL)
 		exim_give(yield, FAIL, "%s", why);
 	return host;
@@ -388,14 +238,14 @@ gate_passes(const struct hop *h, const struct danevirke_answer *a,
 			verified ? "this host must not be used" :
 				   "no verdict for this session",
 		    host->reason);
-		exim_verdict(h, a, host, tls, verified, "deferred", why);
+		hop_verdict(h, a, host, tls, verified, "deferred", why);
 		return false;
 	}
 	if (auth)
 		return true;
 	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ? how : "",
 	    verified ? ", " : "", host->reason, tls ? ", " : "", cipher);
-	exim_verdict(h, a, host, tls, verified, verdict, text);
+	hop_verdict(h, a, host, tls, verified, verdict, text);
 	return true;
 }
 
@@ -408,7 +258,7 @@ exim_gate(uschar **yield, int argc, uschar **argv, bool auth)
 	struct hop h;
 
 	*yield = (uschar *)(uintptr_t) "";
-	host = hook_host(&h, &a, argc, argv, false, why);
+	host = hop_asked(&h, &a, argc, argv, false, why);
 	if (host == NULL) {
 		exim_say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
 		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), why);

@@ -161,7 +161,7 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 	    words[live.stage], colon, detail != NULL ? detail : "",
 	    host->reason, address, result);
 	text_line(text);
-	exim_verdict(h, a, host, false, false, "deferred", text);
+	hop_verdict(h, a, host, false, false, "deferred", text);
 	live.refused = true;
 }
 
@@ -194,14 +194,14 @@ on_connect(uschar **yield, int argc, uschar **argv)
 	struct hop h;
 
 	live_clear(); /* a verdict never outlives its session */
-	host = hook_host(&h, &a, argc, argv, true, why);
+	host = hop_asked(&h, &a, argc, argv, true, why);
 	if (host == NULL) {
 		exim_say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
 		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), why);
 		return exim_give(yield, OK, "%s", why);
 	}
 	if (host->action == DANEVIRKE_HOST_DEFER) {
-		exim_verdict(
+		hop_verdict(
 		    &h, a, host, false, false, "deferred", host->reason);
 		return exim_give(yield, OK, "%s", host->reason);
 	}
@@ -236,7 +236,7 @@ session_judge(uschar **yield, const struct hop *h,
 	}
 	snprintf(text, sizeof text, "%.500s: %.400s (%.60s) [%s]", v.text,
 	    host->reason, live.address, exim_api(why)->result_name(v.result));
-	exim_verdict(h, a, host, true, false,
+	hop_verdict(h, a, host, true, false,
 	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
 						     "opportunistic-tls",
 	    text);
@@ -258,7 +258,7 @@ on_cert(uschar **yield, int argc, uschar **argv)
 	size_t len;
 	long depth;
 
-	host = hook_host(&h, &a, argc, argv, false, why);
+	host = hop_asked(&h, &a, argc, argv, false, why);
 	if (host == NULL)
 		return exim_give(yield, OK, "%s", why);
 	if (!same_session(&h, argc, argv))
@@ -323,7 +323,7 @@ on_defer(int argc, uschar **argv)
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
-	host = hook_host(&h, &a, argc, argv, false, why);
+	host = hop_asked(&h, &a, argc, argv, false, why);
 	if (host == NULL || host->action == DANEVIRKE_OPPORTUNISTIC ||
 	    (live.stage == HANDSHAKE ? !broke_off : live.stage != OFFERED))
 		return;

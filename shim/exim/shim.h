@@ -11,6 +11,9 @@
  *	exim.c	danevirke_gate		before MAIL FROM: is there a verdict
  *					that this very session satisfies?
  *
+ * Calls go down: exim.c, session.c, hop.c (whom a hook is asked about), keep.c,
+ * ask.c, say.c (arguments, log, texts).
+ *
  * Exim starts processes often and forks a transport from the process that
  * routed: answers are memory and are inherited, engines are not.
  */
@@ -43,19 +46,6 @@ struct hop {
 	uint16_t port;
 };
 
-/* exim.c: one line in Exim's main log */
-void exim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void exim_verdict(const struct hop *, const struct danevirke_answer *,
-    const struct danevirke_host *, bool tls, bool verified, const char *verdict,
-    const char *reason);
-int exim_give(uschar **yield, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-const char *exim_arg(int argc, uschar **argv, int i);
-const char *hop_text(int argc, uschar **argv);
-const struct danevirke_host *
-hook_host(struct hop *, const struct danevirke_answer **, int argc,
-    uschar **argv, bool fresh, char *why);
-
 /* session.c */
 void session_handshake(void); /* begins */
 /* Logs, once, why there is no TLS; detail: what Exim says, or NULL */
@@ -68,7 +58,6 @@ session_cert(const struct hop *, int argc, uschar **argv, const char **how);
 
 /* ask.c */
 const struct danevirke_api *exim_api(char *why); /* NULL: why (TEXT_LEN) */
-bool hop_parse(struct hop *, const char *profile, const char *name, char *why);
 /* Within resolver.timeout, or in a hurry within a few seconds; *given_up: it
  * took longer (D16).  NULL: why */
 const struct danevirke_answer *
@@ -89,5 +78,31 @@ bool answer_used(const struct hop *, const char *address);
  * where this answer demands TLS */
 const char *
 answer_conflict(const struct hop *, const struct danevirke_answer *);
+
+/* hop.c: the next hop for the log, as it is written there everywhere */
+const char *hop_text(int argc, uschar **argv);
+/* {profile}{domain}; false: why */
+bool hop_args(struct hop *, int argc, uschar **argv, char *why);
+/* Of the hosts at this address the one with the strictest action */
+const struct danevirke_host *
+hop_host(const struct danevirke_answer *, const char *address);
+/* The answer and host of a hook with {profile}{domain}{address}{port}; NULL:
+ * why.  A host that the answer does not name is refused. */
+const struct danevirke_host *
+hop_asked(struct hop *, const struct danevirke_answer **, int argc,
+    uschar **argv, bool fresh, char *why);
+/* A session's line in the log */
+void hop_verdict(const struct hop *, const struct danevirke_answer *,
+    const struct danevirke_host *, bool tls, bool verified, const char *verdict,
+    const char *reason);
+
+/* say.c: one line in Exim's main log */
+void exim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* argv[i], "" where there is none */
+const char *exim_arg(int argc, uschar **argv, int i);
+/* A text that Exim takes for untainted, malloc'd; and the code */
+int exim_hand(uschar **yield, int code, char *text);
+int exim_give(uschar **yield, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf.h"
+#include "value.h"
 #include "fuzz.h"
 
 #define ANCHOR_FD 100

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf.h" /* before cmocka.h, which defines fail() */
+#include "value.h" /* before cmocka.h, which defines fail() */
 
 #include <cmocka.h>
 #undef fail

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * servers.h - every name server of every zone on the way (L14), in order
+ * stage.h - every name server of every zone on the way (L14), in order
  *
- *	zones.c		zones_find()	names -> zones, by a resolver
- *	servers.c	servers_start()	zones -> servers -> replies
- *	ask.c		  talk_start()	  one server's
- *	compare.c	compare_zone()	replies -> findings
- *	replies.c	  reply_*()	  each by itself
- *	signature.c	    signature_*()   RRSIG, DS
+ *	servers.c	servers_start()	goes on as lookups and replies come
+ *	zones.c		  zones_find()	names -> zones
+ *	lookup.c	    lookup_start()  by a resolver
+ *	ask.c		  talk_start()	one server's replies
+ *	compare.c	  compare_zone()	replies -> findings
+ *	replies.c	    reply_*()	    each by itself
+ *	signature.c	      signature_*()   RRSIG, DS
  *
  * The zones are those of the mail domain, its hosts and their TLSA records,
  * and those above them but for top-level domains, which are only asked for
  * the delegation.  Nothing here decides anything about mail.
  */
-#ifndef SERVERS_H
-#define SERVERS_H
+#ifndef STAGE_H
+#define STAGE_H
 
 #include <sys/queue.h>
 
@@ -112,6 +113,7 @@ typedef void lookup_got(struct servers_job *, void *arg, const struct reply *);
 
 struct servers_job {
 	struct servers *servers;
+	struct ub_ctx *ctx;
 	LIST_ENTRY(servers_job) entry; /* of those under way */
 	const struct exam_options *o;
 	const struct danevirke_settings *settings;
@@ -138,6 +140,7 @@ struct servers_job {
 	bool asking;       /* the zones are known */
 	bool cut;          /* something was over a bound */
 	struct event *limit;
+	void (*step)(struct servers_job *); /* what there is to do next */
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -153,9 +156,12 @@ void servers_free(struct servers *);
 struct servers_job *servers_start(
     struct servers *, struct report *, void (*done)(void *arg), void *arg);
 void servers_cancel(struct servers_job *); /* no done(); NULL is allowed */
-/* Asks the resolver; got() runs from the loop, reply NULL: no answer. */
-void servers_lookup(struct servers_job *, const struct wire *name, int type,
+
+/* lookup.c: asks the resolver; got() runs from the loop, reply NULL: no answer.
+ * Then job->step(), behind which the job may be gone. */
+void lookup_start(struct servers_job *, const struct wire *name, int type,
     lookup_got *, void *arg);
+void lookup_cancel(struct servers_job *); /* all of them */
 
 /* zones.c: names and their zones, by lookups; job->pending tells how long.
  * Then, job->zones have their parents and questions. */

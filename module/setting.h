@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* What conf.c, conf_*.c, setting.c, value.c and anchor.c share. */
-#ifndef CONF_H
-#define CONF_H
+/* A file of settings by tables of keys: what conf.c and conf_*.c walk with. */
+#ifndef SETTING_H
+#define SETTING_H
 
 #include <libconfig.h>
 
-#include "module.h"
-
-/* value.c: text to values.  True: *out is written. */
-bool value_utf8(const char *s); /* valid UTF-8, no control characters */
-bool value_address(const char *s, struct conf_prefix *out);
-/* "192.0.2.0/24"; an address alone is a prefix of its full length.  False
- * and *clear: bits are set behind the prefix. */
-bool value_prefix(const char *s, struct conf_prefix *out, bool *clear);
-/* "192.0.2.1" or "192.0.2.1@53" to "192.0.2.1@53" */
-bool value_server(const char *s, char *buf, size_t len);
-/* "2027-01-31" to the first second after that day, UTC */
-bool value_until(const char *s, time_t *out);
-bool value_any(const struct conf_prefix *); /* 0.0.0.0 or :: */
-bool value_user(const char *s);             /* a login name, not looked up */
-/* NULL, or what is wrong with this GnuTLS priority string (S03, S04), in
- * buf */
-const char *value_priority(const char *s, char *buf, size_t len);
-
-/* A whole file, NUL-terminated, for free().  Refused with code and a text in
- * err: not a regular file, longer than max, with NUL octets, or writable by
- * others than root and ourselves.  0 or a code. */
-int value_file(const char *path, size_t max, int code, char **text, size_t *len,
-    struct danevirke_error *err);
-
-/* ---------------------------------------------------------------- setting */
+#include "value.h"
 
 struct conf_walk {
 	struct conf *conf;
@@ -114,11 +90,5 @@ void conf_text_error(
     struct conf_walk *, unsigned line, const char *what, const char *want);
 /* What libconfig would do and we do not want, in w->text. */
 void conf_text_check(struct conf_walk *);
-
-/* ----------------------------------------------------------------- anchor */
-
-/* conf_anchor() on bytes; path is for messages only. */
-int anchor_parse(const char *text, size_t len, const char *path, size_t *n,
-    danevirke_log *log, void *arg, struct danevirke_error *err);
 
 #endif
