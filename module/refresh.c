@@ -8,6 +8,8 @@
  * message finds it there.  What was not used in the meantime is let go, and
  * no more than MAX are watched.
  */
+#include <sys/queue.h>
+
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #define TTL_MIN 5 /* shorter ones are not worth it */
 
 struct watch {
-	struct watch *next;
+	LIST_ENTRY(watch) entry;
 	struct refresh *refresh;
 	struct event *timer;
 	int type;
@@ -32,30 +34,34 @@ struct refresh {
 	refresh_ask *ask;
 	void *arg;
 	size_t n;
-	struct watch *bucket[BUCKETS];
+	LIST_HEAD(watches, watch) bucket[BUCKETS];
 };
 
-static struct watch **
-refresh_find(struct refresh *r, const char *name, int type)
+static struct watches *
+refresh_bucket(struct refresh *r, const char *name, int type)
 {
 	uint32_t h = 2166136261u ^ (uint32_t)type; /* FNV-1a */
-	struct watch **p;
-	const char *s;
 
-	for (s = name; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	for (p = &r->bucket[h % BUCKETS]; *p != NULL; p = &(*p)->next)
-		if ((*p)->type == type && strcmp((*p)->name, name) == 0)
+	for (; *name != '\0'; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return &r->bucket[h % BUCKETS];
+}
+
+static struct watch *
+refresh_find(struct refresh *r, const char *name, int type)
+{
+	struct watch *w;
+
+	LIST_FOREACH(w, refresh_bucket(r, name, type), entry)
+		if (w->type == type && strcmp(w->name, name) == 0)
 			break;
-	return p;
+	return w;
 }
 
 static void
-refresh_drop(struct watch **p)
+refresh_drop(struct watch *w)
 {
-	struct watch *w = *p;
-
-	*p = w->next;
+	LIST_REMOVE(w, entry);
 	w->refresh->n--;
 	if (w->timer != NULL)
 		event_free(w->timer);
@@ -73,7 +79,7 @@ on_expiry(evutil_socket_t fd, short what, void *arg)
 	if (w->used)
 		r->ask(r->arg, w->name, w->type);
 	else
-		refresh_drop(refresh_find(r, w->name, w->type));
+		refresh_drop(w);
 }
 
 static bool
@@ -86,49 +92,46 @@ refresh_arm(struct watch *w, uint32_t ttl)
 }
 
 static void
-refresh_add(struct refresh *r, struct watch **p, const char *name, int type,
-    uint32_t ttl)
+refresh_add(struct refresh *r, const char *name, int type, uint32_t ttl)
 {
 	size_t len = strlen(name) + 1;
 	struct watch *w;
 
 	if (r->n >= MAX || (w = calloc(1, sizeof *w + len)) == NULL)
 		return;
-	memcpy(w->name, name, len);
 	w->refresh = r;
 	w->type = type;
-	w->next = *p;
-	*p = w;
+	memcpy(w->name, name, len);
+	LIST_INSERT_HEAD(refresh_bucket(r, name, type), w, entry);
 	r->n++;
 	w->timer = evtimer_new(r->base, on_expiry, w);
 	if (w->timer == NULL || !refresh_arm(w, ttl))
-		refresh_drop(p);
+		refresh_drop(w);
 }
 
 void
 refresh_answered(struct refresh *r, const char *name, int type, uint32_t ttl)
 {
-	struct watch **p;
+	struct watch *w;
 
 	if (r == NULL)
 		return;
-	p = refresh_find(r, name, type);
-	if (*p != NULL)
-		(*p)->used = true;
+	if ((w = refresh_find(r, name, type)) != NULL)
+		w->used = true;
 	else if (ttl >= TTL_MIN)
-		refresh_add(r, p, name, type, ttl);
+		refresh_add(r, name, type, ttl);
 }
 
 void
 refresh_asked(struct refresh *r, const char *name, int type, uint32_t ttl)
 {
-	struct watch **p = refresh_find(r, name, type);
+	struct watch *w = refresh_find(r, name, type);
 
-	if (*p == NULL)
+	if (w == NULL)
 		return;
-	(*p)->used = false;
-	if (ttl < TTL_MIN || !refresh_arm(*p, ttl))
-		refresh_drop(p);
+	w->used = false;
+	if (ttl < TTL_MIN || !refresh_arm(w, ttl))
+		refresh_drop(w);
 }
 
 struct refresh *
@@ -147,12 +150,13 @@ refresh_new(struct event_base *base, refresh_ask *ask, void *arg)
 void
 refresh_free(struct refresh *r)
 {
+	struct watch *w;
 	size_t i;
 
 	if (r == NULL)
 		return;
 	for (i = 0; i < BUCKETS; i++)
-		while (r->bucket[i] != NULL)
-			refresh_drop(&r->bucket[i]);
+		while ((w = LIST_FIRST(&r->bucket[i])) != NULL)
+			refresh_drop(w);
 	free(r);
 }

@@ -3,6 +3,9 @@
  * What a process knows of its next hops, and where it has been.  A transport
  * inherits it from the process that routed.
  */
+#include <sys/queue.h>
+
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,23 +13,21 @@
 
 #include "shim.h"
 
-#define MAX_KNOWN 65536 /* next hops in one process */
-#define BUCKETS 4096
+#define MAX_KNOWN 65536     /* next hops in one process */
 #define SMALL 4096          /* octets: answers of this size always fit */
 #define MAX_BIG (16u << 20) /* octets of all that are larger */
 #define PATIENCE 60         /* seconds that slow names take */
 #define SLOW 5              /* seconds */
 
 struct known {
-	char *profile, *name;
+	const char *profile, *name;            /* behind it */
 	const struct danevirke_answer *answer; /* NULL: it failed, why */
 	size_t len;                            /* octets of answer */
 	time_t again; /* exim_ticks(): a failure counts */
 	char *why;
-	struct known *next;
 };
 
-static struct known *known[BUCKETS];
+static void *known; /* a tree, by tsearch(): strangers choose the names */
 static size_t n_known, n_big;
 /* Exim routes the recipients of a message one after the other: when slow names
  * have had their time, the others do not wait as long for each (D16). */
@@ -34,31 +35,28 @@ static time_t wasted; /* seconds */
 
 /* Where this process has been.  A session may still be open: Exim does not
  * tell, when it holds one for more recipients. */
-static struct used {
-	char *name, *address;
-	struct used *next;
-} * used;
+static SLIST_HEAD(, used) used;
+struct used {
+	SLIST_ENTRY(used) entry;
+	const char *name, *address; /* behind it */
+};
 
-static struct known **
-known_bucket(const char *name)
+static int
+known_cmp(const void *va, const void *vb)
 {
-	size_t n = 0;
+	const struct known *a = va, *b = vb;
+	int n = strcmp(a->name, b->name);
 
-	while (*name != '\0')
-		n = n * 31 + (unsigned char)*name++;
-	return &known[n % BUCKETS];
+	return n != 0 ? n : strcmp(a->profile, b->profile);
 }
 
 static struct known *
 known_find(const struct hop *h)
 {
-	struct known *k;
+	struct known key = { .profile = h->profile, .name = h->name };
+	struct known **k = tfind(&key, &known, known_cmp);
 
-	for (k = *known_bucket(h->name); k != NULL; k = k->next)
-		if (strcmp(k->name, h->name) == 0 &&
-		    strcmp(k->profile, h->profile) == 0)
-			break;
-	return k;
+	return k != NULL ? *k : NULL;
 }
 
 const struct danevirke_answer *
@@ -81,23 +79,34 @@ is_fresh(const struct known *k)
 		(uint64_t)now.tv_sec <= k->answer->expires);
 }
 
+/* Room for a struct, and behind it two strings. */
+static void *
+keep_new(size_t size, const char **a, const char **b)
+{
+	size_t n = strlen(*a) + 1, m = strlen(*b) + 1;
+	char *p = calloc(1, size + n + m);
+
+	if (p != NULL) {
+		*a = memcpy(p + size, *a, n);
+		*b = memcpy(p + size + n, *b, m);
+	}
+	return p;
+}
+
 static struct known *
 known_new(const struct hop *h)
 {
-	struct known *k = calloc(1, sizeof *k);
+	const char *profile = h->profile, *name = h->name;
+	struct known *k = keep_new(sizeof *k, &profile, &name);
 
 	if (k == NULL)
 		return NULL;
-	k->name = strdup(h->name);
-	k->profile = strdup(h->profile);
-	if (k->name == NULL || k->profile == NULL) {
-		free(k->name);
-		free(k->profile);
+	k->profile = profile;
+	k->name = name;
+	if (tsearch(k, &known, known_cmp) == NULL) {
 		free(k);
 		return NULL;
 	}
-	k->next = *known_bucket(k->name);
-	*known_bucket(k->name) = k;
 	n_known++;
 	return k;
 }
@@ -184,24 +193,18 @@ answer_fresh(const struct hop *h, char *why)
 bool
 answer_used(const struct hop *h, const char *address)
 {
+	const char *name = h->name;
 	struct used *u;
 
-	for (u = used; u != NULL; u = u->next)
-		if (strcmp(u->name, h->name) == 0 &&
+	SLIST_FOREACH(u, &used, entry)
+		if (strcmp(u->name, name) == 0 &&
 		    strcmp(u->address, address) == 0)
 			return true;
-	if ((u = calloc(1, sizeof *u)) == NULL)
+	if ((u = keep_new(sizeof *u, &name, &address)) == NULL)
 		return false;
-	u->name = strdup(h->name);
-	u->address = strdup(address);
-	if (u->name == NULL || u->address == NULL) {
-		free(u->name);
-		free(u->address);
-		free(u);
-		return false;
-	}
-	u->next = used;
-	used = u;
+	u->name = name;
+	u->address = address;
+	SLIST_INSERT_HEAD(&used, u, entry);
 	return true;
 }
 
@@ -234,7 +237,9 @@ answer_conflict(const struct hop *h, const struct danevirke_answer *a)
 {
 	const struct used *u;
 
-	for (u = demands_tls(a) ? used : NULL; u != NULL; u = u->next)
+	if (!demands_tls(a))
+		return NULL;
+	SLIST_FOREACH(u, &used, entry)
 		if (strcmp(u->name, h->name) != 0 && has_address(a, u->address))
 			return u->name;
 	return NULL;

@@ -30,14 +30,14 @@ struct aliases {
 	uint32_t first, range;
 	uint16_t port;
 	uint64_t key[2];
-	struct alias_order {
-		uint32_t newest, oldest, n;
-	} order[2];      /* held, served */
-	uint32_t unused; /* chain by .older */
+	TAILQ_HEAD(alias_order, alias)
+	order[2];      /* held, served; newest first */
+	uint32_t n[2]; /* in them */
+	struct alias_order unused;
 	uint32_t n_used; /* entries that were ever in use */
 	uint32_t max;
-	uint32_t mask; /* number of buckets - 1 */
-	uint32_t *by_domain, *by_addr;
+	uint32_t mask; /* number of chains - 1 */
+	LIST_HEAD(alias_chain, alias) * by_domain, *by_addr;
 	struct alias entry[];
 };
 
@@ -173,75 +173,42 @@ alias_hash(const struct aliases *t, const char *s)
 
 /* ------------------------------------------------------------------ chains */
 
-static uint32_t
-alias_index(const struct aliases *t, const struct alias *a)
-{
-	return (uint32_t)(a - t->entry);
-}
-
-static uint32_t *
+static struct alias_chain *
 alias_domain_chain(struct aliases *t, const char *domain)
 {
 	return &t->by_domain[alias_hash(t, domain) & t->mask];
 }
 
-static void
-alias_domain_set(struct aliases *t, struct alias *a, const char *domain)
-{
-	uint32_t *chain = alias_domain_chain(t, domain);
-
-	snprintf(a->domain, sizeof a->domain, "%s", domain);
-	a->same_domain = *chain;
-	*chain = alias_index(t, a);
-}
-
-static void
-alias_domain_clear(struct aliases *t, struct alias *a)
-{
-	uint32_t *p = alias_domain_chain(t, a->domain);
-
-	while (&t->entry[*p] != a)
-		p = &t->entry[*p].same_domain;
-	*p = a->same_domain;
-}
-
-static uint32_t *
+static struct alias_chain *
 alias_addr_chain(struct aliases *t, uint32_t addr)
 {
 	return &t->by_addr[addr & t->mask];
 }
 
-static bool
-alias_addr_taken(struct aliases *t, uint32_t addr)
+static void
+alias_domain_set(struct aliases *t, struct alias *a, const char *domain)
 {
-	uint32_t i;
-
-	for (i = *alias_addr_chain(t, addr); i != NONE;
-	     i = t->entry[i].same_addr)
-		if (t->entry[i].addr == addr && t->entry[i].port == t->port)
-			return true;
-	return false;
+	snprintf(a->domain, sizeof a->domain, "%s", domain);
+	LIST_INSERT_HEAD(alias_domain_chain(t, domain), a, same_domain);
 }
 
 static void
 alias_addr_set(struct aliases *t, struct alias *a, uint32_t addr)
 {
-	uint32_t *chain = alias_addr_chain(t, addr);
-
 	a->addr = addr;
 	a->port = t->port;
-	a->same_addr = *chain;
-	*chain = alias_index(t, a);
+	LIST_INSERT_HEAD(alias_addr_chain(t, addr), a, same_addr);
 }
 
-static void
-alias_addr_clear(struct aliases *t, struct alias *a)
+static bool
+alias_addr_taken(struct aliases *t, uint32_t addr)
 {
-	uint32_t *p = alias_addr_chain(t, a->addr);
+	const struct alias *a;
 
-	while (&t->entry[*p] != a)
-		p = &t->entry[*p].same_addr;
-	*p = a->same_addr;
+	LIST_FOREACH(a, alias_addr_chain(t, addr), same_addr)
+		if (a->addr == addr && a->port == t->port)
+			return true;
+	return false;
 }
 
 /* The first free address from first + at on, NONE after a whole round. */
@@ -259,25 +226,16 @@ alias_addr_free(struct aliases *t, uint64_t at)
 static void
 alias_order_out(struct aliases *t, struct alias *a)
 {
-	struct alias_order *o = &t->order[a->served];
-
-	*(a->newer != NONE ? &t->entry[a->newer].older : &o->newest) = a->older;
-	*(a->older != NONE ? &t->entry[a->older].newer : &o->oldest) = a->newer;
-	o->n--;
+	TAILQ_REMOVE(&t->order[a->served], a, order);
+	t->n[a->served]--;
 }
 
 static void
 alias_order_in(struct aliases *t, struct alias *a, bool served)
 {
-	struct alias_order *o = &t->order[served];
-	uint32_t i = alias_index(t, a);
-
+	TAILQ_INSERT_HEAD(&t->order[served], a, order);
+	t->n[served]++;
 	a->served = served;
-	a->newer = NONE;
-	a->older = o->newest;
-	*(o->newest != NONE ? &t->entry[o->newest].newer : &o->oldest) = i;
-	o->newest = i;
-	o->n++;
 }
 
 /* ------------------------------------------------------------------- table */
@@ -286,7 +244,7 @@ struct aliases *
 alias_new(uint32_t max, const uint64_t key[2])
 {
 	struct aliases *t;
-	uint32_t i, buckets = 1;
+	uint32_t buckets = 1;
 
 	while (buckets < max)
 		buckets *= 2;
@@ -294,20 +252,18 @@ alias_new(uint32_t max, const uint64_t key[2])
 	t = calloc(1, sizeof *t + (size_t)max * sizeof *t->entry);
 	if (t == NULL)
 		return NULL;
-	t->by_domain = malloc(2 * (size_t)buckets * sizeof *t->by_domain);
+	t->by_domain = calloc(2 * (size_t)buckets, sizeof *t->by_domain);
 	if (t->by_domain == NULL) {
 		free(t);
 		return NULL;
 	}
 	t->by_addr = t->by_domain + buckets;
-	for (i = 0; i < 2 * buckets; i++)
-		t->by_domain[i] = NONE;
 	t->mask = buckets - 1;
 	t->max = max;
 	memcpy(t->key, key, sizeof t->key);
-	for (i = 0; i < 2; i++)
-		t->order[i].newest = t->order[i].oldest = NONE;
-	t->unused = NONE;
+	TAILQ_INIT(&t->order[false]);
+	TAILQ_INIT(&t->order[true]);
+	TAILQ_INIT(&t->unused);
 	return t;
 }
 
@@ -337,21 +293,17 @@ struct alias *
 alias_find(struct aliases *t, const char *domain)
 {
 	struct alias *a;
-	uint32_t i;
 
-	for (i = *alias_domain_chain(t, domain); i != NONE;
-	     i = a->same_domain) {
-		a = &t->entry[i];
+	LIST_FOREACH(a, alias_domain_chain(t, domain), same_domain)
 		if (strcmp(a->domain, domain) == 0 && alias_present(t, a))
 			return a;
-	}
 	return NULL;
 }
 
 bool
 alias_full(const struct aliases *t)
 {
-	return t->unused == NONE && t->n_used == t->max;
+	return TAILQ_EMPTY(&t->unused) && t->n_used == t->max;
 }
 
 struct alias *
@@ -365,10 +317,9 @@ alias_add(struct aliases *t, const char *domain, uint64_t now)
 	addr = alias_addr_free(t, alias_hash(t, domain) >> 32);
 	if (addr == NONE)
 		return NULL;
-	if (t->unused != NONE) {
-		a = &t->entry[t->unused];
-		t->unused = a->older;
-	} else
+	if ((a = TAILQ_FIRST(&t->unused)) != NULL)
+		TAILQ_REMOVE(&t->unused, a, order);
+	else
 		a = &t->entry[t->n_used++];
 	alias_domain_set(t, a, domain);
 	alias_addr_set(t, a, addr);
@@ -389,7 +340,7 @@ alias_move(struct aliases *t, struct alias *a, unsigned n)
 
 	if (addr == NONE)
 		return false;
-	alias_addr_clear(t, a);
+	LIST_REMOVE(a, same_addr);
 	alias_addr_set(t, a, addr);
 	return true;
 }
@@ -412,61 +363,49 @@ alias_hold(struct aliases *t, struct alias *a)
 void
 alias_wake(struct aliases *t, struct alias *a)
 {
-	struct alias_order *o = &t->order[true];
-	uint32_t i = alias_index(t, a);
-
 	alias_order_out(t, a);
+	TAILQ_INSERT_TAIL(&t->order[true], a, order);
+	t->n[true]++;
 	a->served = true;
-	a->older = NONE;
-	a->newer = o->oldest;
-	*(o->oldest != NONE ? &t->entry[o->oldest].older : &o->newest) = i;
-	o->oldest = i;
-	o->n++;
 }
 
 void
 alias_rename(struct aliases *t, struct alias *a, const char *domain)
 {
-	alias_domain_clear(t, a);
+	LIST_REMOVE(a, same_domain);
 	alias_domain_set(t, a, domain);
 }
 
 void
 alias_remove(struct aliases *t, struct alias *a)
 {
-	alias_domain_clear(t, a);
-	alias_addr_clear(t, a);
+	LIST_REMOVE(a, same_domain);
+	LIST_REMOVE(a, same_addr);
 	alias_order_out(t, a);
-	a->older = t->unused;
-	t->unused = alias_index(t, a);
+	TAILQ_INSERT_HEAD(&t->unused, a, order);
 }
 
 uint32_t
 alias_count(const struct aliases *t, bool served)
 {
-	return t->order[served].n;
-}
-
-static struct alias *
-alias_at(struct aliases *t, uint32_t i)
-{
-	return i != NONE ? &t->entry[i] : NULL;
+	return t->n[served];
 }
 
 struct alias *
 alias_oldest(struct aliases *t, bool served)
 {
-	return alias_at(t, t->order[served].oldest);
+	return TAILQ_LAST(&t->order[served], alias_order);
 }
 
 struct alias *
-alias_newer(struct aliases *t, const struct alias *a)
+alias_newer(const struct alias *a)
 {
-	return alias_at(t, a->newer);
+	return TAILQ_PREV(a, alias_order, order);
 }
 
 struct alias *
 alias_next(struct aliases *t, bool served, const struct alias *a)
 {
-	return alias_at(t, a == NULL ? t->order[served].newest : a->older);
+	return a == NULL ? TAILQ_FIRST(&t->order[served]) :
+			   TAILQ_NEXT(a, order);
 }

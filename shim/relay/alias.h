@@ -3,6 +3,8 @@
 #ifndef ALIAS_H
 #define ALIAS_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,8 +26,8 @@ struct alias {
 	uint64_t used; /* seconds, of the last alias_use(), or as the owner
 			* says */
 
-	uint32_t newer, older;           /* of the held, or of the served */
-	uint32_t same_domain, same_addr; /* hash chains */
+	TAILQ_ENTRY(alias) order; /* of the held, or of the served */
+	LIST_ENTRY(alias) same_domain, same_addr; /* hash chains */
 };
 
 struct aliases;
@@ -57,7 +59,7 @@ void alias_remove(struct aliases *, struct alias *);
 uint32_t alias_count(const struct aliases *, bool served);
 /* In order of use, as they came to be served or held.  NULL: no more. */
 struct alias *alias_oldest(struct aliases *, bool served);
-struct alias *alias_newer(struct aliases *, const struct alias *);
+struct alias *alias_newer(const struct alias *);
 /* Each in turn, newest first: NULL, the newest, ... NULL */
 struct alias *alias_next(struct aliases *, bool served, const struct alias *);
 

@@ -53,28 +53,34 @@ domains_listen(struct hub *hub)
 		return;
 	hub->full = full;
 	for (i = 0; i < DOMAIN_BUCKETS; i++)
-		for (d = hub->domains[i]; d != NULL; d = d->next)
+		LIST_FOREACH(d, &hub->domains[i], entry)
 			domain_listen(d);
 }
 
 /* ----------------------------------------------------------- coming and going */
 
+static struct domains *
+domain_bucket(struct hub *hub, uint32_t addr)
+{
+	return &hub->domains[addr % DOMAIN_BUCKETS];
+}
+
 static void
 domain_close(struct domain *d)
 {
-	if (d->accept != NULL)
-		event_free(d->accept);
+	LIST_REMOVE(d, entry);
+	event_free(d->accept);
 	d->accept = NULL;
-	if (d->fd != -1)
-		close(d->fd);
+	close(d->fd);
 	d->fd = -1;
+	domain_unref(d);
 }
 
 bool
 domain_add(struct hub *hub, const struct relay_msg *m, int fd,
     event_callback_fn on_accept)
 {
-	struct domain *d = calloc(1, sizeof *d), **p;
+	struct domain *d = calloc(1, sizeof *d);
 
 	domain_remove(hub, m->addr, m->port);
 	if (d != NULL)
@@ -92,9 +98,7 @@ domain_add(struct hub *hub, const struct relay_msg *m, int fd,
 	d->fd = fd;
 	d->refs = 1;
 	d->paused = true;
-	p = &hub->domains[d->addr % DOMAIN_BUCKETS];
-	d->next = *p;
-	*p = d;
+	LIST_INSERT_HEAD(domain_bucket(hub, d->addr), d, entry);
 	domain_listen(d);
 	return true;
 }
@@ -102,14 +106,11 @@ domain_add(struct hub *hub, const struct relay_msg *m, int fd,
 void
 domain_remove(struct hub *hub, uint32_t addr, uint32_t port)
 {
-	struct domain **p, *d;
+	struct domain *d;
 
-	for (p = &hub->domains[addr % DOMAIN_BUCKETS]; (d = *p) != NULL;
-	     p = &d->next)
+	LIST_FOREACH(d, domain_bucket(hub, addr), entry)
 		if (d->addr == addr && d->port == port) {
-			*p = d->next;
 			domain_close(d);
-			domain_unref(d);
 			return;
 		}
 }
@@ -121,8 +122,8 @@ domains_remove(struct hub *hub)
 	size_t i;
 
 	for (i = 0; i < DOMAIN_BUCKETS; i++)
-		while ((d = hub->domains[i]) != NULL)
-			domain_remove(hub, d->addr, d->port);
+		while ((d = LIST_FIRST(&hub->domains[i])) != NULL)
+			domain_close(d);
 }
 
 void

@@ -160,7 +160,7 @@ listen_make_room(
 
 	for (a = alias_oldest(t, true);
 	     a != NULL && alias_count(t, true) >= r->conf.max; a = next) {
-		next = alias_newer(t, a);
+		next = alias_newer(a);
 		if (now - a->used < idle)
 			continue;
 		if (!relays_forget(r, a))
@@ -212,7 +212,7 @@ listen_make_entry(struct relays *r, uint64_t now)
 
 	if (!alias_full(t))
 		return true;
-	for (a = alias_oldest(t, false); a != NULL; a = alias_newer(t, a))
+	for (a = alias_oldest(t, false); a != NULL; a = alias_newer(a))
 		if (!alias_present(t, a) && now - a->used >= DAY) {
 			listen_unwatch(r, a);
 			close(a->fd);
@@ -267,7 +267,7 @@ listen_inherit(struct relays *r, const char *domain, uint64_t now)
 	struct aliases *t = r->aliases;
 	struct alias *a;
 
-	for (a = alias_oldest(t, false); a != NULL; a = alias_newer(t, a))
+	for (a = alias_oldest(t, false); a != NULL; a = alias_newer(a))
 		if (alias_present(t, a) &&
 		    (a->domain[0] == '\0' || now - a->used >= IDLE)) {
 			alias_rename(t, a, domain);
@@ -368,7 +368,7 @@ addresses_settle(struct relays *r, uint64_t now)
 	struct alias *a, *next;
 
 	for (a = alias_oldest(t, true); a != NULL; a = next) {
-		next = alias_newer(t, a);
+		next = alias_newer(a);
 		if (!alias_present(t, a))
 			listen_hold(r, a, now);
 	}

@@ -28,6 +28,7 @@
 #ifndef RELAY_H
 #define RELAY_H
 
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -55,7 +56,7 @@ struct hub;
 /* A mail domain and its alias.  Lives as long as it has a listener or a
  * session. */
 struct domain {
-	struct domain *next;
+	LIST_ENTRY(domain) entry;
 	struct hub *hub;
 	uint32_t addr; /* host order */
 	uint16_t port;
@@ -104,7 +105,7 @@ struct hub {
 	bool shortage;      /* of descriptors: no new sessions for a while */
 	bool full;          /* no domain listens */
 	struct event *idle; /* active: draining, and no session is left */
-	struct domain *domains[DOMAIN_BUCKETS];
+	LIST_HEAD(domains, domain) domains[DOMAIN_BUCKETS]; /* by address */
 	uint64_t count[COUNT_MAX];
 	struct turn_failed failed; /* hosts, until relay.failure_ttl is over */
 };
