@@ -221,8 +221,8 @@ static const struct key destination_keys[] = {
 	{ .name = "domain",
 	    .set = set_domain,
 	    .at = offsetof(struct conf_destination, domain),
-	    .what = "a domain, \"example.org\", or all below it, "
-		    "\".example.org\"",
+	    .what =
+		"a domain, \"example.org\", or all below it, \".example.org\"",
 	    .required = true },
 	{ .name = "level",
 	    .set = set_level,

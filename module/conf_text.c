@@ -65,8 +65,8 @@ text_number(struct conf_walk *w, const char *p, size_t n, unsigned line)
 void
 conf_text_check(struct conf_walk *w)
 {
-	static const char alnum[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char alnum[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	const char *p, *end;
 	unsigned line = 1;
 

@@ -116,9 +116,7 @@ dv_open(const struct danevirke_options *options, struct danevirke_error *err)
 		path = o.config;
 	if (*path != '/') {
 		fail(err, DANEVIRKE_EINVAL,
-		    "options.config: \"%s\": want an "
-		    "absolute path",
-		    path);
+		    "options.config: \"%s\": want an absolute path", path);
 		return NULL;
 	}
 	if ((e = calloc(1, sizeof *e)) == NULL) {
@@ -192,8 +190,7 @@ engine_ready(struct danevirke *e, struct danevirke_error *err)
 		}
 		if (e->base == NULL)
 			return fail(err, DANEVIRKE_ENOMEM,
-			    "event loop: out "
-			    "of memory or descriptors");
+			    "event loop: out of memory or descriptors");
 	}
 	if (!e->store_tried) {
 		e->store_tried = true;
@@ -277,9 +274,8 @@ dv_start(struct danevirke *e, const struct danevirke_question *question,
 	if ((code = engine_check(e, err)) != DANEVIRKE_OK)
 		return code;
 	if (done == NULL || query == NULL)
-		return fail(err, DANEVIRKE_EINVAL,
-		    "start: done or query is "
-		    "NULL");
+		return fail(
+		    err, DANEVIRKE_EINVAL, "start: done or query is NULL");
 	if (e->own_base)
 		return fail(err, DANEVIRKE_EINVAL,
 		    "start: the engine was "

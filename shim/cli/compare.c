@@ -11,8 +11,8 @@ static const char
     advice_lame[] = "have it serve the zone, or take it out of the NS records "
 		    "of the zone and of its parent",
     advice_data[] = "see why the zone is not transferred to it",
-    advice_delegation[] = "make the NS records of the zone and those in its "
-			  "parent the same";
+    advice_delegation[] =
+	"make the NS records of the zone and those in its parent the same";
 
 /* ------------------------------------------------- one against the other */
 

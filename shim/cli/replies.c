@@ -319,8 +319,8 @@ say_signatures(struct server *s, const uint32_t until[])
 		[SIGNATURE_NONE] = "sends no signature with",
 		[SIGNATURE_ENDED] = "has old signatures, which ended on",
 		[SIGNATURE_EARLY] = "has signatures that begin in the future:",
-		[SIGNATURE_KEYLESS] = "has signatures by keys that are not in "
-				      "the zone:",
+		[SIGNATURE_KEYLESS] =
+		    "has signatures by keys that are not in the zone:",
 		[SIGNATURE_BAD] = "has bad signatures:"
 	};
 	bool hit[QUESTIONS_MAX];

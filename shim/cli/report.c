@@ -205,8 +205,7 @@ report_summary(const struct report *r)
 	if (r->answer->outcome == DANEVIRKE_DEFER)
 		return "DNS is broken: senders with DNSSEC delay all mail";
 	if (host_broken(r->answer))
-		return "DNS is broken: senders with DNSSEC cannot use every "
-		       "host";
+		return "DNS is broken: senders with DNSSEC cannot use every host";
 	return r->verdict == CHECK_PROBLEM ? summary_problem(r) :
 					     summary_good(r);
 }

@@ -111,8 +111,8 @@ static void table_check(void);
 static void
 table_handle(const struct request *r)
 {
-	static const char want[] = "want \"relay domain <TABLE>\" and nothing "
-				   "else for this table";
+	static const char want[] =
+	    "want \"relay domain <TABLE>\" and nothing else for this table";
 
 	if (r->why != NULL)
 		log_line(LOG_WARNING, "%s", r->why);

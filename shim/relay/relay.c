@@ -363,8 +363,7 @@ relay_limit(struct hub *hub)
 			PER_SESSION +
 		    1;
 	log_line(LOG_WARNING,
-	    "relay.limits.sessions: %u, but %llu descriptors are enough for "
-	    "%u",
+	    "relay.limits.sessions: %u, but %llu descriptors are enough for %u",
 	    want, (unsigned long long)rl.rlim_cur, hub->max_sessions);
 }
 

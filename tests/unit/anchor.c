@@ -160,8 +160,7 @@ static const struct {
 	{ ". IN DNSKEY 257 3 15 AA*=\n",
 	    ":1: DNSKEY that does not decode: want the key in base64" },
 	/* bits behind the last octet */
-	{ ". IN DNSKEY 257 3 15 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9="
-	  "\n",
+	{ ". IN DNSKEY 257 3 15 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=\n",
 	    ":1: DNSKEY that does not decode: want the key in base64" },
 	{ ". IN DNSKEY 257 3 8 AwEAAa==\n",
 	    ":1: DNSKEY that does not decode: want the key in base64" },
@@ -327,9 +326,7 @@ test_bounds(void **state)
 	n = (size_t)snprintf(big, sizeof big, ". IN DS 1 8 2 (\n");
 	for (int i = 0; i < 300; i++)
 		n += (size_t)snprintf(big + n, sizeof big - n, "AB\n");
-	expect(big, n,
-	    "f:252: too many words: want at most 256 in one "
-	    "record");
+	expect(big, n, "f:252: too many words: want at most 256 in one record");
 	/* every prefix of a good file: an answer, and no read behind it */
 	for (n = 0; n < strlen(good_table[6].text); n++) {
 		char *copy = malloc(n + 1);
@@ -363,8 +360,7 @@ test_file(void **state) /* D05 */
 	assert_int_equal(conf_anchor("/nonexistent/key", &n, NULL, NULL, &err),
 	    DANEVIRKE_EANCHOR);
 	assert_string_equal(err.text,
-	    "/nonexistent/key: No such file or "
-	    "directory: want a readable file");
+	    "/nonexistent/key: No such file or directory: want a readable file");
 	assert_int_equal(
 	    conf_anchor("/", &n, NULL, NULL, &err), DANEVIRKE_EANCHOR);
 	assert_string_equal(err.text, "/: a directory: want a regular file");

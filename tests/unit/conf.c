@@ -442,8 +442,7 @@ test_wrong(void **state) /* STYLE 13: all errors of a file */
 
 		if (*text == 'R') {
 			snprintf(buf, sizeof buf,
-			    "resolver: { trust_anchor = "
-			    "\"ANCHOR\"%s",
+			    "resolver: { trust_anchor = \"ANCHOR\"%s",
 			    text + 1);
 			text = buf;
 		}
@@ -993,9 +992,8 @@ test_file(void **state)
 		conf_free(c);
 		assert_int_equal(chown(f->conf, 12345, 0), 0);
 		assert_int_equal(chmod(f->conf, 0644), 0);
-		refused(f, f->conf,
-		    ": owned by uid 12345: want a file of "
-		    "root");
+		refused(
+		    f, f->conf, ": owned by uid 12345: want a file of root");
 		assert_int_equal(chown(f->conf, 0, 0), 0);
 		/* the anchor likewise: who writes it makes "secure" */
 		assert_int_equal(chmod(f->anchor, 0666), 0);
@@ -1050,9 +1048,7 @@ test_many(void **state)
 
 	assert_non_null(text);
 	at = (size_t)snprintf(text, len,
-	    "resolver:{trust_anchor=\"%s\";};"
-	    "destinations=(",
-	    f->anchor);
+	    "resolver:{trust_anchor=\"%s\";};destinations=(", f->anchor);
 	for (n = 0; n < 15000; n++)
 		at += (size_t)snprintf(text + at, len - at,
 		    "%s{domain=\"d%zu.example\";level=\"off\";}",

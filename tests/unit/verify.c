@@ -86,8 +86,8 @@ run(const struct vector *x, size_t n)
 		code = judge(&c, &v);
 		if (!as_expected(&x[i], &c, code, &v)) {
 			wrong++;
-			print_error("%s: code %d, record %d, depth %d, %s: "
-				    "%s\n",
+			print_error(
+			    "%s: code %d, record %d, depth %d, %s: %s\n",
 			    x[i].name, code, v.index, v.depth,
 			    result_name(v.result), v.text);
 		}
