@@ -314,7 +314,8 @@ answer_unpack(const void *buf, size_t len, struct danevirke_error *err)
 	if (!walk_objects(&w, &whole, w.mem, 1)) {
 		free(w.mem);
 		fail(err, DANEVIRKE_EFORMAT,
-		    "packed answer: an offset, length or value is out of range");
+		    "packed answer: an offset, length or value is out of "
+		    "range");
 		return NULL;
 	}
 	return (struct danevirke_answer *)w.mem;

@@ -63,7 +63,8 @@ facts_mx_insecure(const struct facts *f)
 	    (f->mx == NULL || f->mx->state != DANEVIRKE_SECURE);
 }
 
-bool
+/* M04 may: below an insecure MX record nobody looks for DANE. */
+static bool
 facts_dane_off(const struct facts *f)
 {
 	return facts_mx_insecure(f) &&

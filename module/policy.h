@@ -15,8 +15,6 @@ bool facts_lenient(const struct facts *);
 bool facts_has_mx(const struct facts *);
 bool facts_mx_failed(const struct facts *);
 bool facts_mx_insecure(const struct facts *);
-/* M04 may: below an insecure MX record nobody looks for DANE. */
-bool facts_dane_off(const struct facts *);
 
 /* This MX record names the root: no host is meant (RFC 7505). */
 bool policy_no_host(const struct dns_rr *);

@@ -154,20 +154,6 @@ cert_parts(const uint8_t *der, size_t len, struct cert_parts *c)
 	return 0;
 }
 
-/* What the issuer has signed: the first element in the outer SEQUENCE. */
-int
-cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len)
-{
-	struct cert_parts c;
-	struct der body;
-
-	if (!is_cert((struct der){ der, len }, &c.tbs, &body))
-		return -1;
-	*tbs = c.tbs;
-	*tbs_len = (size_t)(body.p + body.len - c.tbs);
-	return 0;
-}
-
 int
 spki_find(
     const uint8_t *der, size_t len, const uint8_t **spki, size_t *spki_len)

@@ -27,11 +27,7 @@ bool der_sequence(const uint8_t *der, size_t len);
 /* Strict DER: one SubjectPublicKeyInfo and nothing behind it; 0 or -1. */
 int spki_check(const uint8_t *der, size_t len);
 
-/* The signed part of a certificate. */
-int
-cert_tbs(const uint8_t *der, size_t len, const uint8_t **tbs, size_t *tbs_len);
-
-/* Places in a certificate, headers included. */
+/* Places in a certificate, headers included; tbs is what its issuer signed. */
 struct cert_parts {
 	const uint8_t *tbs, *issuer, *subject, *spki;
 	size_t tbs_len, issuer_len, subject_len, spki_len;

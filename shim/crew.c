@@ -58,20 +58,6 @@ resolver_say(struct resolver *r, int level, const char *fmt, ...)
 	r->log(r->arg, level, text);
 }
 
-int __attribute__((format(printf, 3, 4)))
-resolver_fail(struct danevirke_error *err, int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (err != NULL) {
-		err->code = code;
-		va_start(ap, fmt);
-		vsnprintf(err->text, sizeof err->text, fmt, ap);
-		va_end(ap);
-	}
-	return code;
-}
-
 /* ---------------------------------------------------------------- convicts */
 
 static bool
@@ -247,8 +233,7 @@ on_answered(struct worker *w, const struct frame *f)
 	if (f->kind == FRAME_ANSWER)
 		a = w->resolver->dv->unpack(f->body, f->len, &err);
 	else if (!note_unpack(f->body, f->len, &err))
-		resolver_fail(
-		    &err, DANEVIRKE_EFORMAT, "resolver: no reason given");
+		shim_fail(&err, DANEVIRKE_EFORMAT, "resolver: no reason given");
 	query_end(q, a, a == NULL ? &err : NULL);
 }
 
@@ -451,7 +436,7 @@ queries_regroup(struct worker *w)
 	struct resolver_query *q;
 	unsigned i = 0;
 
-	resolver_fail(&err, DANEVIRKE_ENOMEM, "out of memory");
+	shim_fail(&err, DANEVIRKE_ENOMEM, "out of memory");
 	while ((q = TAILQ_FIRST(&w->queries)) != NULL) {
 		if (group[i] == NULL &&
 		    (group[i] = worker_new(w->resolver, kind)) == NULL) {
@@ -485,7 +470,7 @@ query_convict(struct worker *w, const char *how)
 	struct resolver_query *q = TAILQ_FIRST(&w->queries);
 	struct danevirke_error err;
 
-	resolver_fail(&err, DANEVIRKE_EDNS,
+	shim_fail(&err, DANEVIRKE_EDNS,
 	    "its DNS data cannot be looked up safely: the process that did so "
 	    "%s",
 	    how);
@@ -503,8 +488,8 @@ worker_unready(struct worker *w, const char *how)
 	struct resolver *r = w->resolver;
 	struct danevirke_error err;
 
-	resolver_fail(&err, DANEVIRKE_EDNS, "resolver: a process %s%s%.1500s",
-	    how, r->why.text[0] != '\0' ? ": " : "", r->why.text);
+	shim_fail(&err, DANEVIRKE_EDNS, "resolver: a process %s%s%.1500s", how,
+	    r->why.text[0] != '\0' ? ": " : "", r->why.text);
 	resolver_say(r, LOG_ERR, "%s", err.text);
 	r->why = err;
 	queries_fail(w, &err);

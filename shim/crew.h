@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "frame.h"
+#include "load.h"
 #include "worker.h"
 
 #define CONVICTS 64 /* names remembered */
@@ -75,8 +76,6 @@ struct resolver {
 };
 
 void resolver_say(struct resolver *, int level, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-int resolver_fail(struct danevirke_error *, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Where a new question about this name belongs: has a process died lately of it,
  * and of nothing else, or of one near it? */

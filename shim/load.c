@@ -6,18 +6,18 @@
 
 #include "load.h"
 
-static int __attribute__((format(printf, 2, 3)))
-load_fail(struct danevirke_error *err, const char *fmt, ...)
+int
+shim_fail(struct danevirke_error *err, int code, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (err != NULL) {
-		err->code = DANEVIRKE_EINVAL;
+		err->code = code;
 		va_start(ap, fmt);
 		vsnprintf(err->text, sizeof err->text, fmt, ap);
 		va_end(ap);
 	}
-	return -1;
+	return code;
 }
 
 int
@@ -29,15 +29,20 @@ shim_load(struct shim *s, const char *path, struct danevirke_error *err)
 	memset(s, 0, sizeof *s);
 	if (path == NULL)
 		path = MODULEDIR "/danevirke.so";
-	if (*path != '/')
-		return load_fail(err, "%s: want an absolute path", path);
+	if (*path != '/') {
+		shim_fail(
+		    err, DANEVIRKE_EINVAL, "%s: want an absolute path", path);
+		return -1;
+	}
 	if ((s->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL)) == NULL) {
 		why = dlerror();
-		return load_fail(err, "%s", why != NULL ? why : path);
+		shim_fail(
+		    err, DANEVIRKE_EINVAL, "%s", why != NULL ? why : path);
+		return -1;
 	}
 	dv = dlsym(s->handle, DANEVIRKE_SYMBOL);
 	if (dv == NULL || dv->abi != DANEVIRKE_ABI || dv->size < sizeof *dv) {
-		load_fail(err,
+		shim_fail(err, DANEVIRKE_EINVAL,
 		    dv == NULL ?
 			"%s: no symbol " DANEVIRKE_SYMBOL :
 			"%s: not of interface version 1, or older than this "

@@ -31,10 +31,10 @@ resolver_start(struct resolver *r, const struct danevirke_question *question,
 	int e;
 
 	if (r->gone)
-		return resolver_fail(
+		return shim_fail(
 		    err, DANEVIRKE_EDNS, "resolver: its processes have ended");
 	if (len == 0)
-		return resolver_fail(err, DANEVIRKE_EINVAL,
+		return shim_fail(err, DANEVIRKE_EINVAL,
 		    "\"%.60s...\": want a name of at most 253 octets",
 		    question->name);
 	if (kind == WORKER_ALONE)
@@ -47,7 +47,7 @@ resolver_start(struct resolver *r, const struct danevirke_question *question,
 		free(q);
 		if (w != NULL)
 			worker_done(w);
-		return resolver_fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		return shim_fail(err, DANEVIRKE_ENOMEM, "out of memory");
 	}
 	q->id = ++r->last_query;
 	q->done = done;
@@ -66,7 +66,7 @@ resolver_start(struct resolver *r, const struct danevirke_question *question,
 	query_free(q);
 	if (w->id == 0)
 		worker_over(w);
-	return resolver_fail(err, DANEVIRKE_ENOMEM, "resolver: no process: %s",
+	return shim_fail(err, DANEVIRKE_ENOMEM, "resolver: no process: %s",
 	    strerror(e != 0 ? e : ENOMEM));
 }
 
@@ -92,8 +92,7 @@ resolver_lost(struct resolver *r)
 
 	r->gone = true;
 	event_del(r->on_control);
-	resolver_fail(
-	    &err, DANEVIRKE_EDNS, "resolver: its processes have ended");
+	shim_fail(&err, DANEVIRKE_EDNS, "resolver: its processes have ended");
 	resolver_say(r, LOG_ERR, "%s", err.text);
 	TAILQ_FOREACH(w, &r->workers, entry) {
 		if (w->over)
@@ -138,7 +137,7 @@ config_keep(const char *path, struct danevirke_error *err)
 	ssize_t n = -1;
 
 	if ((from = open(path, O_RDONLY | O_CLOEXEC)) == -1) {
-		resolver_fail(
+		shim_fail(
 		    err, DANEVIRKE_ECONF, "%s: %s", path, strerror(errno));
 		return -1;
 	}
@@ -152,8 +151,8 @@ config_keep(const char *path, struct danevirke_error *err)
 	    fcntl(to, F_ADD_SEALS,
 		F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) ==
 		-1) {
-		resolver_fail(err, DANEVIRKE_ECONF, "%s: cannot be kept: %s",
-		    path, strerror(errno));
+		shim_fail(err, DANEVIRKE_ECONF, "%s: cannot be kept: %s", path,
+		    strerror(errno));
 		if (to != -1)
 			close(to);
 		return -1;
@@ -172,7 +171,7 @@ master_start(struct resolver *r, const struct resolver_options *o,
 		return DANEVIRKE_ECONF;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp) == -1) {
 		close(config);
-		return resolver_fail(
+		return shim_fail(
 		    err, DANEVIRKE_ENOMEM, "resolver: %s", strerror(errno));
 	}
 	if ((r->master = fork()) == 0) {
@@ -184,8 +183,8 @@ master_start(struct resolver *r, const struct resolver_options *o,
 	if (r->master == -1) {
 		close(sp[0]);
 		r->master = 0;
-		return resolver_fail(err, DANEVIRKE_ENOMEM,
-		    "resolver: fork: %s", strerror(errno));
+		return shim_fail(err, DANEVIRKE_ENOMEM, "resolver: fork: %s",
+		    strerror(errno));
 	}
 	r->control = sp[0];
 	return DANEVIRKE_OK;
@@ -198,7 +197,7 @@ resolver_new(struct event_base *base, const struct resolver_options *o,
 	struct resolver *r = calloc(1, sizeof *r);
 
 	if (r == NULL) {
-		resolver_fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		shim_fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
 	r->base = base;
@@ -219,7 +218,7 @@ resolver_new(struct event_base *base, const struct resolver_options *o,
 	r->sweep = evtimer_new(base, crew_sweep, r);
 	if (r->on_control == NULL || r->watch == NULL || r->sweep == NULL ||
 	    event_add(r->on_control, NULL) != 0) {
-		resolver_fail(err, DANEVIRKE_ENOMEM, "out of memory");
+		shim_fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		resolver_free(r);
 		return NULL;
 	}
@@ -275,7 +274,7 @@ resolver_warm(struct resolver *r, unsigned limit, struct danevirke_error *err)
 	bool late = false;
 	struct event *timer = evtimer_new(r->base, on_limit, &late);
 
-	resolver_fail(err, DANEVIRKE_EDNS, "resolver: no process is ready");
+	shim_fail(err, DANEVIRKE_EDNS, "resolver: no process is ready");
 	if (timer != NULL && event_add(timer, &tv) == 0 && w != NULL) {
 		r->shared[WORKER_ALL] = w;
 		if (worker_spawn(w) != 0)

@@ -101,7 +101,6 @@ int report_nagios(struct report *const *, size_t n);
 void report_nagios_error(const char *text);
 /* Prometheus' text format, all reports at once. */
 void report_prometheus(struct report *const *, size_t n);
-const char *verdict_word(enum check_verdict);
 const char *report_summary(const struct report *);
 /* Days from the test to t, rounded down. */
 long report_days(const struct report *, time_t t);

@@ -22,7 +22,6 @@
 #ifndef CLI_H
 #define CLI_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -158,8 +157,6 @@ int cli_error(struct cli *, const char *fmt, ...)
 /* To standard error only. */
 void cli_warn(struct cli *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-void cli_vwarn(struct cli *, const char *fmt, va_list)
-    __attribute__((format(printf, 2, 0)));
 /* Flushes; EXIT_UNTESTED, or cli->unheard, instead of status if the output was
  * not taken. */
 int out_end(struct cli *, int status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Text for people and errors; nothing else writes to a stream but json.c. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,8 @@ out_colour(const struct cli *c, enum out_colour colour, const char *text)
 		fputs("\033[0m", stdout);
 }
 
-void
-cli_vwarn(struct cli *c, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+out_vwarn(const struct cli *c, const char *fmt, va_list ap)
 {
 	fprintf(stderr, "danevirke%s%s: ", c->cmd == NULL ? "" : " ",
 	    c->cmd == NULL ? "" : c->cmd->name);
@@ -81,7 +82,7 @@ cli_warn(struct cli *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	cli_vwarn(c, fmt, ap);
+	out_vwarn(c, fmt, ap);
 	va_end(ap);
 }
 

@@ -2,6 +2,7 @@
 /* What each server of a zone said, by itself: does it answer, is it that of
  * the zone, is it signed (L14); see stage.h. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,7 +12,7 @@ static const char *const verdicts[] = { "good", "warning", "problem",
 	"untested" };
 static const char *const severities[] = { "note", "warning", "problem" };
 
-const char *
+static const char *
 verdict_word(enum check_verdict v)
 {
 	return verdicts[v];
@@ -205,7 +205,8 @@ report_summary(const struct report *r)
 	if (r->answer->outcome == DANEVIRKE_DEFER)
 		return "DNS is broken: senders with DNSSEC delay all mail";
 	if (host_broken(r->answer))
-		return "DNS is broken: senders with DNSSEC cannot use every host";
+		return "DNS is broken: senders with DNSSEC cannot use every "
+		       "host";
 	return r->verdict == CHECK_PROBLEM ? summary_problem(r) :
 					     summary_good(r);
 }

@@ -145,12 +145,15 @@ compare(const uint8_t *der, size_t len)
 	gnutls_datum_t d = { (unsigned char *)(uintptr_t)der, (unsigned)len };
 	const uint8_t *spki, *tbs;
 	size_t spki_len, tbs_len;
+	struct cert_parts parts;
 	gnutls_x509_crt_t crt;
 	gnutls_pubkey_t key;
 
 	if (spki_find(der, len, &spki, &spki_len) != 0)
 		return;
-	must(cert_tbs(der, len, &tbs, &tbs_len) == 0, "no signed part");
+	must(cert_parts(der, len, &parts) == 0, "no signed part");
+	tbs = parts.tbs;
+	tbs_len = parts.tbs_len;
 	must(tbs > der && tbs_len < len && (size_t)(tbs - der) < len - tbs_len,
 	    "the signed part is not in the certificate");
 	must(spki > tbs && spki_len < tbs_len &&
@@ -175,6 +178,7 @@ compare(const uint8_t *der, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+	struct cert_parts parts;
 	const uint8_t *p;
 	uint8_t *copy;
 	size_t n;
@@ -186,7 +190,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		memcpy(copy, data, len);
 	if (spki_check(copy, len) == 0)
 		must(spki_find(copy, len, &p, &n) != 0 &&
-			cert_tbs(copy, len, &p, &n) != 0,
+			cert_parts(copy, len, &parts) != 0,
 		    "a key and a certificate");
 	compare(copy, len);
 	free(copy);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What spki_find(), spki_check() and cert_tbs() took, and where it is. */
+/* What spki_find(), spki_check() and cert_parts() took, and where it is. */
 struct found {
 	bool cert, key, tbs;
 	size_t spki_at, spki_len, tbs_at, tbs_len;

@@ -140,7 +140,7 @@ u17_key_is_that_of_gnutls(void **state)
 	}
 }
 
-/* U08: what cert_tbs() gives is what the signature is over, and no less */
+/* U08: what cert_parts() gives is what the signature is over, and no less */
 static void
 u08_tbs_is_what_was_signed(void **state)
 {
