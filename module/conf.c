@@ -4,8 +4,8 @@
  *
  *	conf_load()	  read the file
  *	conf_text_check() refuse what libconfig would misread
- *	setting_group()	  walk the tables of keys: conf_resolver.c, conf_rules.c,
- *			  conf_relay.c, and here; each setting has its check
+ *	setting_group()	  walk the tables of keys: conf_resolver.c, conf_relay.c,
+ *			  conf_rules.c, and here; each setting has its check
  *	conf_finish()	  what can be seen only when all is read
  *	conf_anchor()	  the trust anchor file (D05)
  *

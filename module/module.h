@@ -335,7 +335,8 @@ size_t policy_next(struct arena *, const struct facts *, struct host_facts *,
 /* M12: an address that no mail goes to */
 bool policy_forbidden(const struct conf *, int family, const uint8_t *ip);
 
-/* decide.c: facts, complete, to an answer whose parts are in the arena.  NULL: ENOMEM */
+/* decide.c: facts, complete, to an answer whose parts are in the arena; NULL:
+ * ENOMEM */
 struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
 
 /* ------------------------------------------------------------------ tlsa */

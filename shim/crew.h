@@ -77,8 +77,8 @@ struct resolver {
 
 void resolver_say(struct resolver *, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Where a new question about this name belongs: has a process died lately of it,
- * and of nothing else, or of one near it? */
+/* Where a new question about this name belongs: has a process died lately of
+ * it, and of nothing else, or of one near it? */
 enum worker_kind convict_kind(const struct resolver *, const char *name);
 
 struct worker *worker_new(struct resolver *, enum worker_kind);

@@ -14,9 +14,9 @@
  *
  * Every new question goes to one process, whose cache is warm.  If that dies,
  * its questions are asked again in a few others, a group each, and so on until
- * the one that kills is alone: that one has failed, and is remembered.  The next
- * time it starts alone, and names near it have a process of their own.  New
- * questions never wait for any of this.
+ * the one that kills is alone: that one has failed, and is remembered.  The
+ * next time it starts alone, and names near it have a process of their own.
+ * New questions never wait for any of this.
  *
  *	r = resolver_new(base, &options, &err);
  *	resolver_start(r, &question, done, arg, &query, &err);

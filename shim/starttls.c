@@ -3,8 +3,9 @@
  * starttls.c - an SMTP client as far as a judged session
  *
  * Each state waits for one thing, under one timer: the socket, a whole reply,
- * or the handshake.  Another timer runs for the whole attempt.  starttls_enter() alone
- * changes the state, starttls_fail() and starttls_ready() alone end it.
+ * or the handshake.  Another timer runs for the whole attempt.
+ * starttls_enter() alone changes the state, starttls_fail() and
+ * starttls_ready() alone end it.
  */
 #include <errno.h>
 #include <stdarg.h>

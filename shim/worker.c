@@ -30,9 +30,9 @@
 #include "sandbox.h"
 #include "worker.h"
 
-/* Milliseconds of CPU time for one callback; less in a group, where others wait;
- * or as often that as opening takes: a machine, or a build, that is slow gets
- * more. */
+/* Milliseconds of CPU time for one callback; less in a group, where others
+ * wait; or as often that as opening takes: a machine, or a build, that is slow
+ * gets more. */
 #define TURN_MS 250
 #define TURN_GROUP_MS 60
 #define TURN_OPEN_MS 5

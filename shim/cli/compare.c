@@ -137,7 +137,7 @@ judge_data(struct group *g)
 	}
 }
 
-/* ------------------------------------------------------------ the delegation */
+/* ---------------------------------------------------------- the delegation */
 
 static bool
 compare_names(const struct rrset *ns, const struct rdata *rr)

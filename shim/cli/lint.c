@@ -410,7 +410,7 @@ lint_group(struct report *r, const struct address_report *ar,
 	return false;
 }
 
-/* Each group by itself; all: a copy of the records, whose use may be changed. */
+/* Each group by itself; all: a copy of the records, whose use may change. */
 static void
 lint_groups(struct report *r, struct address_report *ar,
     struct danevirke_tlsa *all, size_t n, const struct danevirke_chain *chain,

@@ -80,7 +80,7 @@ reply_count(const struct group *g, const bool hit[])
 	return n;
 }
 
-/* ------------------------------------------------------------ each by itself */
+/* ---------------------------------------------------------- each by itself */
 
 /* An answer, or a denial. */
 static bool

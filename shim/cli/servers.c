@@ -207,7 +207,7 @@ group_add(struct servers_job *job, struct group *g, const struct rrset *names)
 	}
 }
 
-/* ------------------------------------------------------------ their replies */
+/* ----------------------------------------------------------- their replies */
 
 /* With forwarders, perhaps nobody else can be reached from here: that is
  * known as soon as nobody has answered in the first round. */
@@ -295,7 +295,7 @@ talk_to_others(struct servers *all, const struct servers_job *but)
 			talk_to_more(job);
 }
 
-/* ---------------------------------------------------------------- the stage */
+/* --------------------------------------------------------------- the stage */
 
 void
 servers_cancel(struct servers_job *job)

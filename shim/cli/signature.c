@@ -122,7 +122,7 @@ key_import(const struct rdata *k)
 	return NULL;
 }
 
-/* ----------------------------------------------------------- what is signed */
+/* ---------------------------------------------------------- what is signed */
 
 /* RFC 4035 5.3.2: the owner, with what a wildcard stood for put back */
 static bool
@@ -205,7 +205,7 @@ signature_verifies(gnutls_pubkey_t key, gnutls_sign_algorithm_t alg,
 	return good;
 }
 
-/* ---------------------------------------------------------------- one RRSIG */
+/* --------------------------------------------------------------- one RRSIG */
 
 /* Where the signer's name ends, 0: malformed or of another zone. */
 static size_t

@@ -35,7 +35,7 @@ static struct {
 	enum stage {
 		UNTOLD = 0, /* an Exim without smtp:ehlo, or not that far */
 		ABSENT,     /* EHLO was answered without STARTTLS */
-		LOWER, /* STARTTLS is there, written so that Exim does not see it */
+		LOWER, /* it is there, so written that Exim does not see it */
 		OFFERED,
 		HANDSHAKE
 	} stage;

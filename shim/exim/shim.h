@@ -65,7 +65,8 @@ answer_ask(const struct hop *, bool hurry, bool *given_up, char *why);
 time_t exim_ticks(void); /* seconds; who sets the clock does not change them */
 
 /* keep.c */
-/* For the router: the kept one within its TTL, else asked and kept.  NULL: why */
+/* For the router: the kept one within its TTL, else asked and kept; NULL:
+ * why */
 const struct danevirke_answer *answer_route(const struct hop *, char *why);
 /* The kept one, NULL: none */
 const struct danevirke_answer *answer_known(const struct hop *);

@@ -8,7 +8,7 @@
  *
  *	main.c		fd 0 and the poll loop
  *	check.c		the short-lived child that reads a configuration
- *	imsg.c line.c	the two table protocols, pure: octets -> request -> reply
+ *	imsg.c line.c	the table protocols, pure: octets -> request -> reply
  *
  * Aliases, listening sockets and relay children are relay/process.h's.
  */

@@ -330,8 +330,8 @@ alias_add(struct aliases *t, const char *domain, uint64_t now)
 	return a;
 }
 
-/* By strides that differ and are odd: a row of addresses that somebody has taken
- * is left at once, and all of a small range, a power of two, are tried. */
+/* By strides that differ and are odd: a row of addresses that somebody has
+ * taken is left at once, and all of a small range, a power of two, are tried. */
 bool
 alias_move(struct aliases *t, struct alias *a, unsigned n)
 {

@@ -3,9 +3,9 @@
  * A mail domain to an upstream session that may be used: ask the module, then
  * the hosts and their addresses in the answer's order, but those that failed
  * lately last, until one satisfies what its action demands.  Each has its share
- * of the time (T11), as turn.h says.  What the module decided is obeyed here and nowhere
- * changed: ENCRYPT and AUTHENTICATE hosts get TLS or nothing (T02, T03),
- * OPPORTUNISTIC ones TLS if it works (T04).
+ * of the time (T11), as turn.h says.  What the module decided is obeyed here
+ * and nowhere changed: ENCRYPT and AUTHENTICATE hosts get TLS or nothing (T02,
+ * T03), OPPORTUNISTIC ones TLS if it works (T04).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -496,7 +496,7 @@ dial_on_timer(int fd, short what, void *arg)
 	dial_give_up(d);
 }
 
-/* ------------------------------------------------------------ the next host */
+/* ----------------------------------------------------------- the next host */
 
 size_t
 dial_rest(const struct dial *d)
@@ -542,7 +542,7 @@ dial_next(struct dial *d, uint64_t end, const struct refusal *why, bool said)
 	return true;
 }
 
-/* ------------------------------------------------------------- the beginning */
+/* ----------------------------------------------------------- the beginning */
 
 static bool
 dial_copy(char **to, const char *text)

@@ -23,7 +23,7 @@ hub_now(void)
 	return (uint64_t)ts.tv_sec;
 }
 
-/* ------------------------------------------------------------ when to listen */
+/* ---------------------------------------------------------- when to listen */
 
 /* The limits, anew. */
 static void
@@ -57,7 +57,7 @@ domains_listen(struct hub *hub)
 			domain_listen(d);
 }
 
-/* ----------------------------------------------------------- coming and going */
+/* -------------------------------------------------------- coming and going */
 
 static struct domains *
 domain_bucket(struct hub *hub, uint32_t addr)
@@ -139,7 +139,7 @@ domain_unref(struct domain *d)
 		free(d);
 }
 
-/* ------------------------------------------------------------------ sessions */
+/* ---------------------------------------------------------------- sessions */
 
 void
 domain_enter(struct domain *d)

@@ -144,7 +144,8 @@ bool relays_prepare(struct relays *, const struct checked *, uint64_t now);
 /* ... 1: it is ready; 0: not yet; -1: it has failed ... */
 int relays_ready(const struct relays *);
 /* ... now is told to end gracefully, and next becomes now; relays_renew() then
- * tells it of all aliases.  False: now cannot be told; next is still there ... */
+ * tells it of all aliases.  False: now cannot be told; next is still there
+ * ... */
 bool relays_swap(struct relays *, uint64_t now);
 void relays_renew(struct relays *);
 /* ... or next is killed. */

@@ -114,7 +114,7 @@ struct hub {
 
 /* CLOCK_BOOTTIME, as danevirke_answer.expires. */
 uint64_t hub_now(void);
-/* Owns fd.  In the place of one that had this address.  False: out of memory. */
+/* Owns fd.  In the place of one that had this address.  False: no memory. */
 bool domain_add(struct hub *, const struct relay_msg *, int fd,
     event_callback_fn on_accept);
 /* Those of its sessions that are there go on. */

@@ -78,7 +78,7 @@ session_on_wake(int fd, short what, void *arg)
 		session_run(s);
 }
 
-/* From the loop, as everything here: never while one of these functions runs. */
+/* From the loop, as all here: never while one of these functions runs. */
 static void
 session_on_client(void *arg)
 {

@@ -238,7 +238,7 @@ rcpt_domain(const char *line, char *buf, size_t len)
 	return strpbrk(buf, "\"\\<> ") == NULL;
 }
 
-/* -------------------------------------------------------------- the message */
+/* ------------------------------------------------------------- the message */
 
 enum { AT_LINE = 0, IN_LINE, AFTER_CR, AFTER_DOT, AFTER_DOT_CR };
 

@@ -13,7 +13,7 @@ turn_share(uint64_t left, size_t n)
 	return (unsigned)share;
 }
 
-/* ---------------------------------------------------------- what has failed */
+/* --------------------------------------------------------- what has failed */
 
 /* FNV-1a.  Who finds names that meet here makes others be forgotten: they have
  * only their old place again. */
@@ -100,7 +100,7 @@ turn_failed_has(const struct turn_failed *t, const struct danevirke_host *h,
 	return false;
 }
 
-/* ----------------------------------------------------------------- the order */
+/* --------------------------------------------------------------- the order */
 
 static bool
 turn_host_failed(

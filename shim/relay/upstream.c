@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The upstream of a session: how one is found, what it is told, what it answers,
- * and what becomes of the message if it is lost.
+ * The upstream of a session: how one is found, what it is told, what it
+ * answers, and what becomes of the message if it is lost.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +180,7 @@ upstream_again(struct session *s)
 	return true;
 }
 
-/* ---------------------------------------------------------- what it answers */
+/* --------------------------------------------------------- what it answers */
 
 /* Its reply, as its own.  421 is one too: smtpd takes it as any other 4xx, and
  * the session on loopback stays. */
@@ -314,7 +314,7 @@ upstream_response(struct session *s)
 	}
 }
 
-/* ----------------------------------------------------------- how it is lost */
+/* ---------------------------------------------------------- how it is lost */
 
 static void
 upstream_log_lost(const struct session *s, const char *why)
