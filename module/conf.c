@@ -25,20 +25,10 @@
 
 /* --------------------------------------------------------- log, and root */
 
-static void
-set_log_level(struct conf_walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
-{
-	static const struct word words[] = { /* as syslog(3) counts */
-		{ "error", 3 }, { "warning", 4 }, { "notice", 5 },
-		{ "info", 6 }, { "debug", 7 }, { 0 }
-	};
-	const struct word *v = setting_word(w, s, words);
-
-	(void)k;
-	if (v != NULL)
-		*(int *)to = v->value;
-}
+static const struct word log_levels[] = { /* as syslog(3) counts */
+	{ "error", 3 }, { "warning", 4 }, { "notice", 5 }, { "info", 6 },
+	{ "debug", 7 }, { 0 }
+};
 
 static void
 set_facility(struct conf_walk *w, const config_setting_t *s,
@@ -73,7 +63,10 @@ static const struct key exim_keys[] = {
 };
 
 static const struct key log_keys[] = {
-	{ .name = "level", .set = set_log_level, .at = AT(settings.log_level) },
+	{ .name = "level",
+	    .set = set_word,
+	    .at = AT(settings.log_level),
+	    .words = log_levels },
 	{ .name = "facility",
 	    .set = set_facility,
 	    .at = AT(settings.log_facility) },

@@ -34,19 +34,6 @@ set_aliases(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 }
 
 static void
-set_helo(struct conf_walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
-{
-	static const char want[] = "a host name";
-	char name[NAME_LEN];
-	const char *v = setting_string(w, s, want);
-
-	(void)k;
-	if (v != NULL && setting_domain(w, s, v, name, want))
-		*(const char **)to = setting_keep(w, name);
-}
-
-static void
 set_source(struct conf_walk *w, const config_setting_t *s, const struct key *k,
     void *to)
 {
@@ -127,7 +114,10 @@ const struct key conf_relay_keys[] = {
 	    .min = 1,
 	    .max = 65535,
 	    .what = "a TCP port" },
-	{ .name = "helo", .set = set_helo, .at = AT(relay_helo) },
+	{ .name = "helo",
+	    .set = set_name,
+	    .at = AT(relay_helo),
+	    .what = "a host name" },
 	{ .name = "source",
 	    .set = set_source,
 	    .at = offsetof(struct conf, settings) },

@@ -141,17 +141,6 @@ set_zone_forward(struct conf_walk *w, const config_setting_t *s,
 }
 
 static void
-set_zone_name(struct conf_walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
-{
-	char name[NAME_LEN];
-	const char *v = setting_string(w, s, k->what);
-
-	if (v != NULL && setting_domain(w, s, v, name, k->what))
-		*(char **)to = setting_keep(w, name);
-}
-
-static void
 set_zones(struct conf_walk *w, const config_setting_t *s, const struct key *k,
     void *to)
 {
@@ -245,7 +234,7 @@ set_self(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 
 static const struct key zone_keys[] = {
 	{ .name = "name",
-	    .set = set_zone_name,
+	    .set = set_name,
 	    .at = offsetof(struct conf_zone, name),
 	    .what = "the name of a domain",
 	    .required = true },

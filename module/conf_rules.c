@@ -8,40 +8,21 @@
 
 /* --------------------------------------------------------------- profiles */
 
-static void
-set_level(struct conf_walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
-{
-	static const struct word words[] = {
-		{ "off", DANEVIRKE_LEVEL_OFF },
-		{ "audit", DANEVIRKE_LEVEL_AUDIT },
-		{ "dane", DANEVIRKE_LEVEL_DANE },
-		{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY },
-		{ 0 },
-	};
-	const struct word *v = setting_word(w, s, words);
+static const struct word levels[] = {
+	{ "off", DANEVIRKE_LEVEL_OFF },
+	{ "audit", DANEVIRKE_LEVEL_AUDIT },
+	{ "dane", DANEVIRKE_LEVEL_DANE },
+	{ "dane-only", DANEVIRKE_LEVEL_DANE_ONLY },
+	{ 0 },
+};
 
-	(void)k;
-	if (v != NULL)
-		*(enum danevirke_level *)to = (enum danevirke_level)v->value;
-}
-
-static void /* M04 */
-set_insecure_mx(struct conf_walk *w, const config_setting_t *s,
-    const struct key *k, void *to)
-{
-	static const struct word words[] = {
-		{ "may", DANEVIRKE_OPPORTUNISTIC },
-		{ "encrypt", DANEVIRKE_ENCRYPT },
-		{ "dane", DANEVIRKE_AUTHENTICATE },
-		{ 0 },
-	};
-	const struct word *v = setting_word(w, s, words);
-
-	(void)k;
-	if (v != NULL)
-		*(enum danevirke_action *)to = (enum danevirke_action)v->value;
-}
+static const struct word insecure_mx[] = {
+	/* M04 */
+	{ "may", DANEVIRKE_OPPORTUNISTIC },
+	{ "encrypt", DANEVIRKE_ENCRYPT },
+	{ "dane", DANEVIRKE_AUTHENTICATE },
+	{ 0 },
+};
 
 static void
 set_priority(struct conf_walk *w, const config_setting_t *s,
@@ -100,11 +81,13 @@ set_digests(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 
 static const struct key profile_keys[] = {
 	{ .name = "level",
-	    .set = set_level,
-	    .at = offsetof(struct conf_profile, pub.level) },
+	    .set = set_word,
+	    .at = offsetof(struct conf_profile, pub.level),
+	    .words = levels },
 	{ .name = "insecure_mx",
-	    .set = set_insecure_mx,
-	    .at = offsetof(struct conf_profile, insecure_mx) },
+	    .set = set_word,
+	    .at = offsetof(struct conf_profile, insecure_mx),
+	    .words = insecure_mx },
 	{ .name = "tls_priority",
 	    .set = set_priority,
 	    .at = offsetof(struct conf_profile, pub.tls_priority) },
@@ -225,8 +208,9 @@ static const struct key destination_keys[] = {
 		"a domain, \"example.org\", or all below it, \".example.org\"",
 	    .required = true },
 	{ .name = "level",
-	    .set = set_level,
+	    .set = set_word,
 	    .at = offsetof(struct conf_destination, level),
+	    .words = levels,
 	    .what = "one of \"off\", \"audit\", \"dane\", \"dane-only\"",
 	    .required = true },
 	{ .name = "reason",

@@ -222,6 +222,17 @@ setting_word(
 	return NULL;
 }
 
+/* An int, or an enum */
+void
+set_word(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
+{
+	const struct word *v = setting_word(w, s, k->words);
+
+	if (v != NULL)
+		*(int *)to = v->value;
+}
+
 /* min: may it be root? */
 void
 set_user(struct conf_walk *w, const config_setting_t *s, const struct key *k,
@@ -299,6 +310,17 @@ setting_domain(struct conf_walk *w, const config_setting_t *s, const char *v,
 		return true;
 	setting_wrong(w, s, "%s", want);
 	return false;
+}
+
+void
+set_name(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
+{
+	char name[NAME_LEN];
+	const char *v = setting_string(w, s, k->what);
+
+	if (v != NULL && setting_domain(w, s, v, name, k->what))
+		*(const char **)to = setting_keep(w, name);
 }
 
 /* ----------------------------------------------------------------- groups */

@@ -17,6 +17,11 @@ struct conf_walk {
 	size_t errors;
 };
 
+struct word {
+	const char *name;
+	int value;
+};
+
 struct key;
 typedef void setter(
     struct conf_walk *, const config_setting_t *, const struct key *, void *to);
@@ -27,14 +32,10 @@ struct key {
 	setter *set;
 	size_t at;
 	unsigned min, max;
-	const char *what;       /* of the number: "seconds" */
-	const struct key *keys; /* of a group; the last has no name */
+	const char *what;         /* of the number: "seconds" */
+	const struct key *keys;   /* of a group; the last has no name */
+	const struct word *words; /* that it may be; the last has no name */
 	bool required;
-};
-
-struct word {
-	const char *name;
-	int value;
 };
 
 /* setting.c.  Every error is counted, logged, and the first one kept. */
@@ -69,7 +70,7 @@ void *setting_array(struct conf_walk *, const config_setting_t *, size_t size);
 bool setting_number(struct conf_walk *, const config_setting_t *,
     const struct key *, unsigned *out);
 
-setter set_number, set_bool, set_user, set_group;
+setter set_number, set_bool, set_word, set_name, set_user, set_group;
 /* for tables; AT is the file's */
 #define NUMBER(n, field, low, high, text) \
 	{ \
