@@ -74,8 +74,8 @@ void arena_free(struct arena *a);
 
 /* resolver.zones: below this name ask these servers; insecure: D01 */
 struct conf_zone {
-	const char *name;     /* A-labels, no final dot */
-	char **forward; /* "192.0.2.1@53", "2001:db8::1@53" */
+	const char *name; /* A-labels, no final dot */
+	char **forward;   /* "192.0.2.1@53", "2001:db8::1@53" */
 	size_t n_forward;
 	bool insecure;
 };
