@@ -212,6 +212,8 @@ struct blob {
 /* The whole file ("-": standard input), at most 16 MiB, or -1: reported.
  * Always a NUL behind it.  blob_free() wipes. */
 int blob_read(struct cli *, const char *path, struct blob *);
+/* 0, or -1: out of memory. */
+int blob_copy(const uint8_t *, size_t, struct blob *to);
 void blob_free(struct blob *);
 
 /* One PEM block (RFC 7468), decoded. */

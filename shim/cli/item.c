@@ -42,16 +42,6 @@ item_free(struct items *s)
 	s->n = 0;
 }
 
-static int
-item_copy(const uint8_t *data, size_t len, struct blob *to)
-{
-	if ((to->data = malloc(len)) == NULL)
-		return -1;
-	memcpy(to->data, data, len);
-	to->len = len;
-	return 0;
-}
-
 /* The library says whether it is sound, the bytes come from the file (U17). */
 static int
 item_cert(const struct blob *der, struct item *it)
@@ -71,9 +61,9 @@ item_cert(const struct blob *der, struct item *it)
 	if (!bad)
 		it->ca = gnutls_x509_crt_get_ca_status(crt, &critical) > 0;
 	gnutls_x509_crt_deinit(crt);
-	if (bad || item_copy(der->data, der->len, &it->cert) != 0)
+	if (bad || blob_copy(der->data, der->len, &it->cert) != 0)
 		return -1;
-	return item_copy(spki, len, &it->spki);
+	return blob_copy(spki, len, &it->spki);
 }
 
 static int
@@ -91,7 +81,7 @@ item_request(const struct blob *der, struct item *it)
 		return -1;
 	if (gnutls_x509_crq_import(crq, &d, GNUTLS_X509_FMT_DER) == 0 &&
 	    gnutls_x509_crq_verify(crq, 0) == 0)
-		ret = item_copy(spki, len, &it->spki);
+		ret = blob_copy(spki, len, &it->spki);
 	gnutls_x509_crq_deinit(crq);
 	return ret;
 }
@@ -108,7 +98,7 @@ item_public(const struct blob *der, struct item *it)
 		return -1;
 	bad = gnutls_pubkey_import(pub, &d, GNUTLS_X509_FMT_DER) != 0;
 	gnutls_pubkey_deinit(pub);
-	return bad ? -1 : item_copy(der->data, der->len, &it->spki);
+	return bad ? -1 : blob_copy(der->data, der->len, &it->spki);
 }
 
 /* A private key holds no subjectPublicKeyInfo: the library makes the one that
@@ -128,7 +118,7 @@ item_private(
 	    gnutls_pubkey_import_privkey(pub, key, 0, 0) != 0 ||
 	    gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &out) != 0)
 		goto out;
-	ret = item_copy(out.data, out.size, &it->spki);
+	ret = blob_copy(out.data, out.size, &it->spki);
 out:
 	gnutls_free(out.data);
 	if (pub != NULL)

@@ -22,6 +22,16 @@ blob_free(struct blob *b)
 	b->len = 0;
 }
 
+int
+blob_copy(const uint8_t *data, size_t len, struct blob *to)
+{
+	if ((to->data = malloc(len)) == NULL)
+		return -1;
+	memcpy(to->data, data, len);
+	to->len = len;
+	return 0;
+}
+
 /* realloc() would leave a copy of a key behind */
 static int
 blob_grow(struct blob *b, size_t *size)
@@ -92,17 +102,16 @@ pem_decode(const char *s, size_t len, struct blob *out)
 {
 	gnutls_datum_t in = { (unsigned char *)(uintptr_t)s, (unsigned)len };
 	gnutls_datum_t got;
+	int rc = -1;
 
 	if (memchr(s, '-', len) != NULL ||
 	    gnutls_base64_decode2(&in, &got) != 0)
 		return -1;
-	if (got.size > 0 && (out->data = malloc(got.size)) != NULL) {
-		memcpy(out->data, got.data, got.size);
-		out->len = got.size;
-	}
+	if (got.size > 0)
+		rc = blob_copy(got.data, got.size, out);
 	explicit_bzero(got.data, got.size);
 	gnutls_free(got.data);
-	return out->data != NULL ? 0 : -1;
+	return rc;
 }
 
 void
