@@ -58,6 +58,8 @@ hop_text(int argc, uschar **argv)
 bool
 hop_args(struct hop *h, int argc, uschar **argv, char *why)
 {
+	if (!caller_fits(why))
+		return false;
 	if (argc < 2) {
 		snprintf(why, TEXT_LEN, "want at least profile and domain");
 		return false;

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* What Exim gives a hook, and what it is given: arguments, log, texts. */
+/* What Exim gives a hook, and what it is given: arguments, texts. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "shim.h"
-
-#define LOG_MAIN 1
-
-/* Exim's; absent in a test, and in an Exim that does not export it. */
-extern void log_write(unsigned, int, const char *, ...) __attribute__((weak));
-
-void
-exim_say(const char *fmt, ...)
-{
-	char line[TEXT_LEN + 600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
-	va_end(ap);
-	if (log_write != NULL)
-		log_write(0, LOG_MAIN, "danevirke: %s", line);
-}
 
 /* Text that Exim takes for untainted: malloc'd.  What is OK it copies at once,
  * so that the next call may free it; to that of a failure it keeps pointing. */

@@ -12,7 +12,7 @@
  *					that this very session satisfies?
  *
  * Calls go down: exim.c, session.c, hop.c (whom a hook is asked about), keep.c,
- * ask.c, say.c (arguments, log, texts).
+ * ask.c, say.c (arguments, texts), caller.c (which Exim this is, and its log).
  *
  * Exim starts processes often and forks a transport from the process that
  * routed: answers are memory and are inherited, engines are not.
@@ -97,8 +97,12 @@ void hop_verdict(const struct hop *, const struct danevirke_answer *,
     const struct danevirke_host *, bool tls, bool verified, const char *verdict,
     const char *reason);
 
-/* say.c: one line in Exim's main log */
+/* caller.c: one line in Exim's main log */
 void exim_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Is this Exim one whose hooks are as HOOKS has them?  False: why (TEXT_LEN) */
+bool caller_fits(char *why);
+
+/* say.c */
 /* argv[i], "" where there is none */
 const char *exim_arg(int argc, uschar **argv, int i);
 /* A text that Exim takes for untainted, malloc'd; and the code */
