@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """examples/exim in an administrator's hands: Debian's split configuration, as
-update-exim4.conf makes it, and hooks of the administrator's own beside ours."""
+update-exim4.conf makes it, hooks of the administrator's own beside ours, and
+builds of Exim that cannot use them."""
 
 import os
 import re
@@ -288,6 +289,34 @@ def attempt(w):
 def no_attempt(w):
     number, sent = past_cutoff(w, False)
     want(number == 0, sent)
+
+
+# ------------------------------------------------ what an Exim must have
+
+def refused(w, part, macro, says):
+    """A build of Exim that lacks this macro does not take the file."""
+    box = Box(w)
+    with open("%s/danevirke-%s" % (EXAMPLES, part)) as f:
+        box.text = ("DANEVIRKE_RELAY_NAME = relay\n"
+                    "DANEVIRKE_RELAY_HOST = mx.example\n"
+                    "domainlist local_domains =\nbegin %s\n%s" % (
+                        part.rpartition("-")[2], f.read()))
+    box.start()
+    box.edit(r"^\.ifndef _HAVE_%s$" % macro, ".ifndef _HAVE_NO_SUCH", 1)
+    try:
+        box.start()
+    except ValueError as e:
+        want(found(r"failed to open .*/%s.*danevirked\(8\)" % says, str(e)), e)
+        return
+    want(False, "Exim starts")
+
+
+for part in ("routers", "transports", "smarthost-routers",
+             "smarthost-transports"):
+    for macro, says in (("DLFUNC", r"no \$\{dlfunc\} .*exim4-daemon-heavy"),
+                        ("GNUTLS", "no GnuTLS ")):
+        add("danevirke-%s without _HAVE_%s: Exim says what is missing (P03)" %
+            (part, macro), refused, part, macro, says)
 
 
 if not os.path.exists(NEEDED):
