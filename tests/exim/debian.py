@@ -11,6 +11,7 @@ import time
 
 import exim
 from suite import Box, add, case, found, want
+from world import PREFIX
 
 EXAMPLES = exim.EXAMPLES
 CONFDIR = "/etc/exim4"
@@ -317,6 +318,28 @@ for part in ("routers", "transports", "smarthost-routers",
                         ("GNUTLS", "no GnuTLS ")):
         add("danevirke-%s without _HAVE_%s: Exim says what is missing (P03)" %
             (part, macro), refused, part, macro, says)
+
+
+@case("an Exim that was linked with another TLS: all its mail waits (P03)")
+def other_tls(w):
+    """GnuTLS under another name, in place of OpenSSL under its own."""
+    box = Box(w)
+    with open(exim.EXIM, "rb") as f:
+        program = f.read()
+    name = re.search(rb"\0(libgnutls\.so\.\d+)\0", program).group(1)
+    said = subprocess.run(["ldd", exim.EXIM], stdout=subprocess.PIPE,
+                          text=True, check=True).stdout
+    other = (os.path.dirname(PREFIX) + "/tls").ljust(len(name), ".")
+    os.symlink(re.search(r"%s => (\S+)" % name.decode(), said).group(1), other)
+    with open(box.dir + "/exim", "wb") as f:
+        f.write(program.replace(b"\0%s\0" % name,
+                                b"\0%s\0" % other.encode()))
+    os.chmod(box.dir + "/exim", 0o4755)
+    box.mounts.append((box.dir + "/exim", exim.EXIM))
+    sent = box.start().send("good", "clear", "plain")
+    want(sent.kept("good", "clear", "plain") and not box.sessions(), sent)
+    want(sent.log.count("deferred: this Exim is not built with GnuTLS: use "
+                        "danevirked(8)") == 3, sent)
 
 
 if not os.path.exists(NEEDED):
