@@ -6,11 +6,11 @@
  * trouble: all of smtpd falls with it.  It answers from memory and holds
  * nothing but the table of aliases and their listening sockets.
  *
- *	main.c		fd 0 and the poll loop
- *	check.c		the short-lived child that reads a configuration
+ *	main.c		fd 0
  *	imsg.c line.c	the table protocols, pure: octets -> request -> reply
  *
- * Aliases, listening sockets and relay children are relay/process.h's.
+ * Configuration, aliases, listening sockets, relay children and the loop are
+ * relay/process.h's.
  */
 #ifndef TABLE_H
 #define TABLE_H
@@ -56,15 +56,5 @@ size_t line_reply(const struct request *, enum table_reply, const char *text,
     uint8_t buf[REPLY_MAX]);
 /* By the first octets: 'i' imsg, 'l' lines, 0 more are needed, -1 neither */
 int protocol_guess(const uint8_t *buf, size_t len);
-
-/* ------------------------------------------------------- configuration */
-
-#define CHECK_TIMEOUT 10 /* seconds */
-
-/* Reads config, logs its errors, and writes a struct checked to fd.  For a
- * process of its own. */
-void check_run(const char *config, int fd);
-/* Is it a struct that check_run() could have written? */
-bool check_sane(const struct checked *);
 
 #endif

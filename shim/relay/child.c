@@ -28,6 +28,17 @@
 /* ---------------------------------------------------------- in the child */
 
 void
+child_ignore(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM,
+		SIGUSR1 };
+	size_t i;
+
+	for (i = 0; i < sizeof ignored / sizeof *ignored; i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+void
 child_enter(struct relays *r)
 {
 	struct alias *a;
@@ -73,11 +84,11 @@ static void __attribute__((noreturn)) child_go(const struct relay_args *args)
 #define ARGS_PRINT "%d:%u:%u:%u:%u:%d:%d"
 #define ARGS_SCAN "%d:%u:%u:%u:%u:%d:%d%c"
 
-/* argv: name, "-r", table, config, numbers */
+/* argv: name, "-r", ident, config, numbers */
 void
 relay_main(char **argv)
 {
-	struct relay_args args = { .table = argv[2], .config = argv[3] };
+	struct relay_args args = { .ident = argv[2], .config = argv[3] };
 	struct checked c = { 0 };
 	unsigned port;
 	char rest;
@@ -89,7 +100,7 @@ relay_main(char **argv)
 		exit(2);
 	}
 	args.port = (uint16_t)port;
-	log_open(&c);
+	log_open(args.ident, &c);
 	child_go(&args);
 }
 
@@ -97,7 +108,7 @@ static void __attribute__((noreturn))
 child_exec(struct relays *r, const struct checked *c, int control)
 {
 	const struct relay_args args = { .control = control,
-		.table = r->table,
+		.ident = r->ident,
 		.config = r->config,
 		.first = c->first,
 		.last = c->last,
@@ -111,7 +122,7 @@ child_exec(struct relays *r, const struct checked *c, int control)
 	    c->last, c->port, c->max, c->facility, c->level);
 	/* A forked child has its parent's addresses and canary, and so would
 	 * the next one: an attacker could go on guessing where it fell. */
-	if (r->exe != -1 && (argv[2] = strdup(r->table)) != NULL &&
+	if (r->exe != -1 && (argv[2] = strdup(r->ident)) != NULL &&
 	    (argv[3] = strdup(r->config)) != NULL &&
 	    fcntl(control, F_SETFD, 0) == 0) {
 		fexecve(r->exe, argv, environ);

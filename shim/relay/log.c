@@ -22,8 +22,8 @@ log_line(int level, const char *fmt, ...)
 }
 
 void
-log_open(const struct checked *c)
+log_open(const char *ident, const struct checked *c)
 {
-	openlog("table-danevirke", LOG_PID | LOG_NDELAY, c->facility);
+	openlog(ident, LOG_PID | LOG_NDELAY, c->facility);
 	setlogmask(LOG_UPTO(c->level));
 }

@@ -5,9 +5,11 @@
  * The parent is a mail server's front end.  It answers from memory and holds
  * nothing but the table of aliases and their listening sockets.
  *
+ *	parent.c	the configuration, and the poll loop
+ *	check.c		the short-lived child that reads a configuration
  *	listen.c	the listening sockets
- *	alias.c		domain -> loopback address, pure (alias.h)
  *	child.c		starts, tells and buries relay children
+ *	alias.c		domain -> loopback address, pure (alias.h)
  *	log.c		lines for syslog
  *
  * DNS, TLS and SMTP happen in the relay child (relay.h): forked, and where the
@@ -16,7 +18,7 @@
  *
  * What the child finds when relay_run() is called
  * - Open: args->control, fd 2, and 0 and 1 on /dev/null.  The listening sockets
- *   come over control.  Syslog is open: ident table-danevirke, LOG_PID, the
+ *   come over control.  Syslog is open: ident of the program, LOG_PID, the
  *   configured facility and level.
  * - Signals: HUP, INT, PIPE, TERM and USR1 ignored, the rest default, nothing
  *   blocked.  On Linux the process is named danevirke-relay.
@@ -47,6 +49,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 
 #include "alias.h"
@@ -55,7 +59,7 @@
 
 struct relay_args {
 	int control;        /* SOCK_SEQPACKET, non-blocking, cloexec */
-	const char *table;  /* name of the table in smtpd.conf */
+	const char *ident;  /* of the program, for syslog */
 	const char *config; /* absolute path of the configuration */
 	/* As the parent uses them, should the file have changed since; an alias
 	 * may be of a former range or port. */
@@ -102,7 +106,8 @@ struct checked {
 
 /* All that concerns relay children.  The caller fills the first part. */
 struct relays {
-	const char *table, *config; /* argv of this program */
+	const char *ident;  /* of this program, for syslog */
+	const char *config; /* absolute path */
 	struct checked conf;
 	struct aliases *aliases; /* all of them listening; told is ours */
 	int held;                /* epoll: those that no relay listens at */
@@ -129,6 +134,8 @@ struct relays {
 
 /* In a fresh child: signals, standard descriptors; closes the parent's. */
 void child_enter(struct relays *);
+/* HUP, INT, PIPE, TERM and USR1 are nothing to this process. */
+void child_ignore(void);
 /* Starts what is due, kills what is overdue or silent. */
 void relays_tick(struct relays *, uint64_t now);
 /* When to tick again. */
@@ -181,6 +188,59 @@ uint32_t address_limit(const struct checked *);
 /* A line for syslog; what others sent is made printable. */
 void
 log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void log_open(const struct checked *);
+void log_open(const char *ident, const struct checked *);
+
+/* --------------------------------------------------------------- parent */
+
+#define CHECK_TIMEOUT 10 /* seconds */
+#define PARENT_FDS 3     /* descriptors that it waits for itself */
+
+struct danevirke_settings;
+
+/* May a front end work by this configuration?  False, and why in c->text.  In a
+ * process of its own. */
+typedef bool check_fits(const struct danevirke_settings *, struct checked *c);
+
+/* Reads config, logs its errors, and writes a struct checked to fd.  For a
+ * process of its own. */
+void check_run(const char *config, check_fits *, int fd);
+/* Is it a struct that check_run() could have written? */
+bool check_sane(const struct checked *);
+
+/* What the parent needs of its front end. */
+struct front {
+	check_fits *fits;
+	/* An update is over; why: it was not taken over.  NULL: it was. */
+	void (*updated)(const char *why);
+};
+
+struct parent {
+	const struct front *front;
+	struct relays relays;
+	sigset_t mask; /* while it waits */
+	bool serving;  /* the first configuration is read */
+	uint64_t now;  /* seconds of CLOCK_MONOTONIC, of this turn */
+
+	bool checking;       /* first other is read, then next gets ready */
+	pid_t checker;       /* 0: has ended */
+	uint64_t check_ends; /* at the latest */
+	struct checked next; /* what the next relay is started with */
+};
+
+/* Sets the process up and begins to read its first configuration.  If that
+ * cannot be used, parent_refuse(). */
+void parent_open(struct parent *, const struct front *, const char *ident,
+    const char *config);
+/* Begins an update; not while checking. */
+void parent_check(struct parent *);
+/* One turn of the loop.  Waits for the n descriptors of fds, of which the first
+ * PARENT_FDS are the parent's to write, or until a time; UINT64_MAX: no such
+ * time. */
+void parent_wait(struct parent *, struct pollfd *fds, size_t n, uint64_t until);
+/* With all its children. */
+void parent_quit(struct parent *, int status) __attribute__((noreturn));
+/* The log and standard error say why. */
+void parent_refuse(struct parent *, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
 
 #endif

@@ -9,7 +9,7 @@
 #include <syslog.h>
 
 #include "fuzz.h"
-#include "opensmtpd/table.h"
+#include "relay/process.h"
 
 #define DOMAINS 8
 

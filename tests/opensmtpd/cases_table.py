@@ -330,7 +330,7 @@ def what_the_relay_has():
         mine, theirs)
     with open("/proc/%d/cmdline" % pid, "rb") as f:
         args = f.read().split(b"\0")
-    same(args[1:4], [b"-r", b"dane", CONF.encode()])
+    same(args[1:4], [b"-r", b"table-danevirke", CONF.encode()])
     with open("/proc/%d/maps" % t.process.pid) as f:
         assert "danevirke.so" not in f.read()
 

@@ -10,14 +10,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include "danevirke.h"
 #include "load.h"
-#include "table.h"
+#include "process.h"
 
 static void
 check_on_log(void *arg, int level, const char *text)
@@ -76,24 +76,8 @@ check_listen(uint32_t addr, uint16_t port, struct checked *c)
 	return good;
 }
 
-/* smtpd runs us as the user that it connects as.  Without such a user, the
- * relay serves its own; root (a test) can become the one it wants. */
-static bool
-check_user(const char *name, struct checked *c)
-{
-	struct passwd *pw = getpwnam(name);
-
-	if (pw == NULL || geteuid() == 0 || pw->pw_uid == geteuid())
-		return true;
-	snprintf(c->text, sizeof c->text,
-	    "relay.user: \"%s\": smtpd runs as uid %ld, which could not use "
-	    "the relay",
-	    name, (long)geteuid());
-	return false;
-}
-
 static void
-check_config(const char *config, struct checked *c)
+check_config(const char *config, check_fits *fits, struct checked *c)
 {
 	struct danevirke_options o = {
 		.size = sizeof o, .config = config, .log = check_on_log
@@ -115,18 +99,17 @@ check_config(const char *config, struct checked *c)
 	c->max = t->relay_max_domains;
 	c->facility = check_facility(t->log_facility);
 	c->level = t->log_level;
-	c->ok = check_user(t->relay_user, c) &&
-	    check_listen(c->first, c->port, c);
+	c->ok = fits(t, c) && check_listen(c->first, c->port, c);
 	shim.dv->close(e);
 	shim_unload(&shim);
 }
 
 void
-check_run(const char *config, int fd)
+check_run(const char *config, check_fits *fits, int fd)
 {
 	struct checked c = { 0 };
 
-	check_config(config, &c);
+	check_config(config, fits, &c);
 	/* less than PIPE_BUF: all or nothing */
 	if (write(fd, &c, sizeof c) != (ssize_t)sizeof c)
 		log_line(LOG_ERR, "could not pass on the result of a check: %s",
