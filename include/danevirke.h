@@ -453,6 +453,16 @@ struct danevirke_settings {
 	size_t n_resolver_forward;           /* 0: recurse from the root */
 	const struct danevirke_zone *resolver_zones;
 	size_t n_resolver_zones;
+	/* relay.user, of which relay_user is the first */
+	const char *const *relay_users;
+	size_t n_relay_users; /* 0: it is not set, relay_user is a default */
+	/* danevirked */
+	const char *daemon_socket; /* path, at most 107 octets */
+	unsigned daemon_mode;      /* of it */
+	const char *daemon_group;  /* of it; NULL: that of the user */
+	uint32_t daemon_addr;      /* loopback, IPv4, host order; 0: none */
+	uint16_t daemon_port;      /* 0: none */
+	const char *daemon_user;   /* whom root becomes */
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */

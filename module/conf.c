@@ -5,7 +5,8 @@
  *	conf_load()	  read the file
  *	conf_text_check() refuse what libconfig would misread
  *	setting_group()	  walk the tables of keys: conf_resolver.c, conf_relay.c,
- *			  conf_rules.c, and here; each setting has its check
+ *			  conf_rules.c, conf_daemon.c, and here; each setting
+ *			  has its check
  *	conf_finish()	  what can be seen only when all is read
  *	conf_anchor()	  the trust anchor file (D05)
  *
@@ -79,6 +80,7 @@ static const struct key root_keys[] = {
 	{ .name = "profiles", .set = set_profiles },
 	{ .name = "destinations", .set = set_destinations },
 	{ .name = "relay", .set = set_group, .keys = conf_relay_keys },
+	{ .name = "danevirked", .set = set_group, .keys = conf_daemon_keys },
 	{ .name = "log", .set = set_group, .keys = log_keys },
 	{ 0 },
 };
@@ -130,6 +132,9 @@ conf_defaults(struct conf_walk *w)
 	t->relay_max_per_domain = 100;
 	t->relay_max_domains = 4096;
 	t->relay_failure_ttl = 10;
+	t->daemon_socket = "/run/danevirked/map";
+	t->daemon_mode = 0666; /* who asks is seen */
+	t->daemon_user = "danevirke";
 	return true;
 }
 

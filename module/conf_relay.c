@@ -2,6 +2,8 @@
 /* The group "relay" of danevirke.conf. */
 #include "setting.h"
 
+#define MAX_USERS 16
+
 static void /* M12 */
 set_aliases(struct conf_walk *w, const config_setting_t *s, const struct key *k,
     void *to)
@@ -63,6 +65,34 @@ set_source(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 	}
 }
 
+/* One name, or a list of them. */
+static void
+set_users(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
+{
+	static const struct key one = { .min = 1 };
+	const bool alone = config_setting_type(s) == CONFIG_TYPE_STRING;
+	struct danevirke_settings *t = to;
+	const char **names;
+	int n = 1;
+
+	(void)k;
+	if (!alone && !setting_list(w, s, MAX_USERS, "users"))
+		return;
+	if (!alone && (n = config_setting_length(s)) == 0) {
+		setting_error(w, s, NULL, "empty", "the name of a user");
+		return;
+	}
+	if ((names = setting_array(w, s, sizeof *names)) == NULL)
+		return;
+	for (int i = 0; i < n; i++)
+		set_user(w, alone ? s : config_setting_get_elem(s, i), &one,
+		    &names[i]);
+	t->relay_user = names[0];
+	t->relay_users = names;
+	t->n_relay_users = (size_t)n;
+}
+
 static void
 set_profile_name(struct conf_walk *w, const config_setting_t *s,
     const struct key *k, void *to)
@@ -121,7 +151,9 @@ const struct key conf_relay_keys[] = {
 	{ .name = "source",
 	    .set = set_source,
 	    .at = offsetof(struct conf, settings) },
-	{ .name = "user", .set = set_user, .at = AT(relay_user), .min = 1 },
+	{ .name = "user",
+	    .set = set_users,
+	    .at = offsetof(struct conf, settings) },
 	{ .name = "profile", .set = set_profile_name, .at = AT(relay_profile) },
 	{ .name = "timeouts", .set = set_group, .keys = relay_timeouts },
 	{ .name = "limits", .set = set_group, .keys = relay_limits },

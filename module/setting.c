@@ -233,18 +233,18 @@ set_word(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 		*(int *)to = v->value;
 }
 
-/* min: may it be root? */
+/* min: may it be root?  what: if it is no user. */
 void
 set_user(struct conf_walk *w, const config_setting_t *s, const struct key *k,
     void *to)
 {
-	static const char want[] = "the name of a user";
+	const char *want = k->what != NULL ? k->what : "the name of a user";
 	const char *v = setting_string(w, s, want);
 
 	if (v == NULL)
 		return;
 	if (!value_user(v))
-		setting_wrong(w, s, want);
+		setting_wrong(w, s, "%s", want);
 	else if (k->min == 0 && strcmp(v, "root") == 0)
 		setting_wrong(w, s, "the name of a user other than root");
 	else

@@ -80,7 +80,8 @@ setter set_number, set_bool, set_word, set_name, set_user, set_group;
 
 /* ----------------------------------------------------------------- groups */
 
-extern const struct key conf_resolver_keys[], conf_relay_keys[];
+extern const struct key conf_resolver_keys[], conf_relay_keys[],
+    conf_daemon_keys[];
 setter set_profiles, set_destinations;
 
 /* The resolver's settings, for others.  False: out of memory. */

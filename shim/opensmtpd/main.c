@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -170,14 +169,21 @@ table_write(void)
 
 /* ---------------------------------------------------------- configuration */
 
+/* Who may use the relay unless relay.user says it. */
+static const char *const users[] = { "opensmtpd", NULL };
+
 /* smtpd runs us as the user that it connects as.  Without such a user, the
  * relay serves its own; root (a test) can become the one it wants. */
 static bool
 table_fits(const struct danevirke_settings *t, struct checked *c)
 {
-	const struct passwd *pw = getpwnam(t->relay_user);
+	size_t i;
 
-	if (pw == NULL || geteuid() == 0 || pw->pw_uid == geteuid())
+	c->n_users = (uint32_t)guard_users(t, users, c->users);
+	for (i = 0; i < c->n_users; i++)
+		if (c->users[i] == geteuid())
+			return true;
+	if (c->n_users == 0 || geteuid() == 0)
 		return true;
 	snprintf(c->text, sizeof c->text,
 	    "relay.user: \"%s\": smtpd runs as uid %ld, which could not use "
@@ -193,7 +199,9 @@ table_updated(const char *why)
 	    why == NULL ? "" : why);
 }
 
-static const struct front front = { table_fits, table_updated };
+static const struct front front = {
+	.fits = table_fits, .updated = table_updated, .users = users
+};
 
 /* ------------------------------------------------------------------ start */
 
@@ -235,7 +243,7 @@ main(int argc, char **argv)
 
 	resolver_main(argc, argv);
 	if (argc == 5 && strcmp(argv[1], "-r") == 0)
-		relay_main(argv);
+		relay_main(argv, users);
 	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
 		puts("table-danevirke " PACKAGE_VERSION);
 		return 0;

@@ -122,6 +122,8 @@ check_sane(const struct checked *c)
 	return c->ok == 1 && c->first >> 24 == 127 && c->last >> 24 == 127 &&
 	    c->first > 0x7f000001 && c->first <= c->last &&
 	    c->last < 0x7fffffff && c->port != 0 && c->max > 0 &&
-	    c->max <= 65536 && c->max <= c->last - c->first + 1 &&
+	    c->max <= 65536 && c->n_users <= RELAY_USERS &&
+	    memchr(c->map.path, '\0', sizeof c->map.path) != NULL &&
+	    c->map.mode <= 0777 && c->max <= c->last - c->first + 1 &&
 	    c->level >= LOG_ERR && c->level <= LOG_DEBUG;
 }

@@ -66,6 +66,9 @@ child_enter(struct relays *r)
 			close(r->old[i].control);
 	if (r->other != -1)
 		close(r->other);
+	if (r->leave != NULL)
+		r->leave();
+	child_ignore();
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -86,9 +89,11 @@ static void __attribute__((noreturn)) child_go(const struct relay_args *args)
 
 /* argv: name, "-r", ident, config, numbers */
 void
-relay_main(char **argv)
+relay_main(char **argv, const char *const *users)
 {
-	struct relay_args args = { .ident = argv[2], .config = argv[3] };
+	struct relay_args args = {
+		.ident = argv[2], .config = argv[3], .users = users
+	};
 	struct checked c = { 0 };
 	unsigned port;
 	char rest;
@@ -109,6 +114,7 @@ child_exec(struct relays *r, const struct checked *c, int control)
 {
 	const struct relay_args args = { .control = control,
 		.ident = r->ident,
+		.users = r->users,
 		.config = r->config,
 		.first = c->first,
 		.last = c->last,
@@ -425,29 +431,54 @@ child_old_slot(struct relays *r)
 	return slot;
 }
 
-bool
-relays_swap(struct relays *r, uint64_t now)
+/* False: now cannot be told. */
+static bool
+child_retire(struct relays *r, uint64_t now)
 {
 	struct relay *slot;
 
-	if (r->now.pid != 0) {
-		if (child_tell(&r->now, RELAY_DRAIN, NULL) == 0) {
-			if (now - r->now.time < SETTLED)
-				return false;
-			log_line(LOG_ERR,
-			    "relay: process %ld does not listen: killed",
-			    (long)r->now.pid);
-			kill(r->now.pid, SIGKILL);
-		}
-		slot = child_old_slot(r);
-		*slot = r->now;
-		slot->time = now + RELAY_DRAIN_MAX;
+	if (r->now.pid == 0)
+		return true;
+	if (child_tell(&r->now, RELAY_DRAIN, NULL) == 0) {
+		if (now - r->now.time < SETTLED)
+			return false;
+		log_line(LOG_ERR, "relay: process %ld does not listen: killed",
+		    (long)r->now.pid);
+		kill(r->now.pid, SIGKILL);
 	}
+	slot = child_old_slot(r);
+	*slot = r->now;
+	slot->time = now + RELAY_DRAIN_MAX;
+	return true;
+}
+
+bool
+relays_swap(struct relays *r, uint64_t now)
+{
+	if (!child_retire(r, now))
+		return false;
 	r->now = r->next;
 	r->next.pid = 0;
 	r->untold = 0;
 	r->backoff = 0;
 	return true;
+}
+
+bool
+relays_stop(struct relays *r, uint64_t now)
+{
+	size_t i;
+
+	relays_abandon(r);
+	r->start = UINT64_MAX;
+	if (r->now.pid != 0 && child_retire(r, now)) {
+		r->now.pid = 0;
+		r->untold = 0;
+	}
+	for (i = 0; i < N_OLD; i++)
+		if (r->old[i].pid != 0)
+			return false;
+	return r->now.pid == 0;
 }
 
 void

@@ -27,44 +27,61 @@
 
 /* ------------------------------------------------------------- who it is */
 
-static bool
-guard_user(struct hub *hub)
+size_t
+guard_users(const struct danevirke_settings *t, const char *const *defaults,
+    uid_t uids[RELAY_USERS])
 {
+	const bool set = t->n_relay_users > 0;
+	const char *const *names = set ? t->relay_users : defaults;
 	const struct passwd *pw;
+	size_t i, n = 0;
 
-	errno = 0;
-	pw = getpwnam(hub->set->relay_user);
-	if (pw != NULL) {
-		hub->uid = pw->pw_uid;
-		return true;
+	for (i = 0; set ? i < t->n_relay_users : names[i] != NULL; i++) {
+		if (n == RELAY_USERS)
+			break;
+		errno = 0;
+		if ((pw = getpwnam(names[i])) != NULL)
+			uids[n++] = pw->pw_uid;
+		else if (set)
+			log_line(LOG_NOTICE, "relay.user: no user \"%s\"%s%s",
+			    names[i], errno != 0 ? ": " : "",
+			    errno != 0 ? strerror(errno) : "");
 	}
-	/* smtpd starts us as its own user, whatever that is called here */
-	hub->uid = geteuid();
-	if (hub->uid != 0) {
-		log_line(LOG_NOTICE,
-		    "relay.user: no user \"%s\": only uid %u may connect",
-		    hub->set->relay_user, (unsigned)hub->uid);
-		return true;
-	}
-	log_line(LOG_ERR, "relay.user: no user \"%s\"%s%s",
-	    hub->set->relay_user, errno != 0 ? ": " : "",
-	    errno != 0 ? strerror(errno) : "");
-	return false;
+	return n;
+}
+
+int
+guard_diag(struct guard *g)
+{
+	g->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    NETLINK_SOCK_DIAG);
+	if (g->diag != -1)
+		return 0;
+	log_line(LOG_ERR, "sock_diag: %s: cannot tell who connects",
+	    strerror(errno));
+	return -1;
 }
 
 int
 guard_open(struct hub *hub)
 {
-	if (!guard_user(hub))
-		return -1;
-	hub->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    NETLINK_SOCK_DIAG);
-	if (hub->diag == -1) {
-		log_line(LOG_ERR, "sock_diag: %s: cannot tell who connects",
-		    strerror(errno));
-		return -1;
+	struct guard *g = &hub->guard;
+
+	g->n = guard_users(hub->set, hub->args->users, g->uids);
+	if (g->n == 0) {
+		/* smtpd starts us as its own user, whatever that is called
+		 * here */
+		g->uids[0] = geteuid();
+		if (g->uids[0] == 0) {
+			log_line(LOG_ERR, "relay.user: no such user");
+			return -1;
+		}
+		g->n = 1;
+		log_line(LOG_NOTICE,
+		    "relay.user: no such user: only uid %u may connect",
+		    (unsigned)g->uids[0]);
 	}
-	return 0;
+	return guard_diag(g);
 }
 
 struct guard_query {
@@ -145,8 +162,39 @@ guard_owner(int diag, const struct sockaddr_in *from,
 	return EPROTO;
 }
 
+/* In words, if it is none of them. */
+static bool
+guard_one_of(const struct guard *g, uid_t uid, char *why, size_t len)
+{
+	size_t i;
+	int n;
+
+	for (i = 0; i < g->n; i++)
+		if (g->uids[i] == uid)
+			return true;
+	n = snprintf(why, len, "from uid %u, want", (unsigned)uid);
+	for (i = 0; i < g->n && (size_t)n < len; i++)
+		n += snprintf(why + n, len - (size_t)n, "%s %u",
+		    i > 0 ? " or" : "", (unsigned)g->uids[i]);
+	return false;
+}
+
 bool
-guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
+guard_local(const struct guard *g, int fd, char *why, size_t len)
+{
+	struct ucred who = { .uid = (uid_t)-1 };
+	socklen_t n = sizeof who;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == -1 ||
+	    n != sizeof who) {
+		snprintf(why, len, "could not find out whose it is");
+		return false;
+	}
+	return guard_one_of(g, who.uid, why, len);
+}
+
+bool
+guard_client(const struct guard *g, int fd, uint32_t addr, uint16_t port,
     char *why, size_t len)
 {
 	struct sockaddr_in from, to;
@@ -166,17 +214,12 @@ guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
 		snprintf(why, len, "gone already");
 		return false;
 	}
-	if ((e = guard_owner(hub->diag, &from, &to, &uid)) != 0) {
+	if ((e = guard_owner(g->diag, &from, &to, &uid)) != 0) {
 		snprintf(why, len, "could not find out whose it is: %s",
 		    strerror(e));
 		return false;
 	}
-	if (uid != hub->uid) {
-		snprintf(why, len, "from uid %u, want %u", (unsigned)uid,
-		    (unsigned)hub->uid);
-		return false;
-	}
-	return true;
+	return guard_one_of(g, uid, why, len);
 }
 
 /* ------------------------------------------------------- what it can do */
@@ -184,11 +227,12 @@ guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
 int
 guard_close(const struct hub *hub)
 {
+	const uid_t uid = hub->guard.uids[0];
 	int e;
 
 	tzset(); /* syslog(3) reads the time zone's file but once */
-	if (sandbox_user(hub->uid) == -1) {
-		log_line(LOG_ERR, "cannot become %s: %s", hub->set->relay_user,
+	if (sandbox_user(uid) == -1) {
+		log_line(LOG_ERR, "cannot become uid %u: %s", (unsigned)uid,
 		    strerror(errno));
 		return -1;
 	}
@@ -200,7 +244,7 @@ guard_close(const struct hub *hub)
 	if (e != 0)
 		log_line(LOG_WARNING,
 		    "no Landlock in this kernel (%s): the relay can reach "
-		    "the files that user %s can",
-		    strerror(e), hub->set->relay_user);
+		    "the files that its user can",
+		    strerror(e));
 	return 0;
 }

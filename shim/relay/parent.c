@@ -90,6 +90,11 @@ parent_take(struct parent *p, const struct checked *c)
 	struct checked *old = &p->relays.conf;
 	char why[200];
 
+	if (!p->serving && p->front->begin != NULL &&
+	    !p->front->begin(c, why, sizeof why)) {
+		parent_not_taken(p, why);
+		return false;
+	}
 	if (!p->serving && !addresses_open(&p->relays, c)) {
 		parent_not_taken(p, strerror(errno));
 		return false;
@@ -262,14 +267,23 @@ parent_signals(struct parent *p)
 {
 	struct sigaction sa = { .sa_handler = parent_on_child,
 		.sa_flags = SA_NOCLDSTOP };
+	static const int taken[] = { SIGHUP, SIGINT, SIGTERM };
 	sigset_t set;
+	size_t i;
 
 	child_ignore();
 	sigaction(SIGCHLD, &sa, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	sa.sa_handler = p->front->on_signal;
+	for (i = 0; sa.sa_handler != NULL && i < 3; i++) {
+		sigaction(taken[i], &sa, NULL);
+		sigaddset(&set, taken[i]);
+	}
 	sigprocmask(SIG_BLOCK, &set, &p->mask);
 	sigdelset(&p->mask, SIGCHLD);
+	for (i = 0; i < 3; i++)
+		sigdelset(&p->mask, taken[i]);
 }
 
 void
@@ -285,12 +299,14 @@ parent_open(struct parent *p, const struct front *front, const char *ident,
 		continue;
 	if (fd > 2)
 		close(fd);
+	p->front = front;
 	parent_signals(p);
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
-	p->front = front;
+	p->relays.leave = front->leave;
+	p->relays.users = front->users;
 	p->relays.held = p->relays.other = p->relays.exe = -1;
 	p->relays.ident = ident;
 	p->relays.config = config;

@@ -9,6 +9,7 @@
  *	check.c		the short-lived child that reads a configuration
  *	listen.c	the listening sockets
  *	child.c		starts, tells and buries relay children
+ *	guard.c		whose connection it is
  *	alias.c		domain -> loopback address, pure (alias.h)
  *	log.c		lines for syslog
  *
@@ -58,9 +59,11 @@
 /* ---------------------------------------------------- parent to child */
 
 struct relay_args {
-	int control;        /* SOCK_SEQPACKET, non-blocking, cloexec */
-	const char *ident;  /* of the program, for syslog */
-	const char *config; /* absolute path of the configuration */
+	int control;              /* SOCK_SEQPACKET, non-blocking, cloexec */
+	const char *ident;        /* of the program, for syslog */
+	const char *config;       /* absolute path of the configuration */
+	const char *const *users; /* who may connect, if relay.user does not
+				   * say it; the last is NULL */
 	/* As the parent uses them, should the file have changed since; an alias
 	 * may be of a former range or port. */
 	uint32_t first, last; /* alias range, IPv4, host order */
@@ -91,6 +94,8 @@ struct relay_msg {
 
 /* ------------------------------------------------------- configuration */
 
+#define RELAY_USERS 16
+
 /* What the parent needs to know of a configuration.  Comes from the checking
  * child as it is. */
 struct checked {
@@ -99,21 +104,59 @@ struct checked {
 	uint32_t max;         /* aliases */
 	uint16_t port;
 	int facility, level; /* of syslog(3) */
-	char text[2044];     /* one line; the whole fits into PIPE_BUF */
+	/* danevirked's */
+	uint32_t n_users; /* who may ask */
+	uid_t users[RELAY_USERS];
+	struct checked_map {
+		char path[108];
+		uint32_t mode;
+		gid_t gid;     /* -1: as it is made */
+		uid_t uid;     /* whom root becomes; 0: it is not root */
+		uint32_t addr; /* host order */
+		uint16_t port; /* 0: none */
+	} map;
+	char text[2044]; /* one line; the whole fits into PIPE_BUF */
 };
+
+/* ---------------------------------------------------------------- guard */
+
+struct danevirke_settings;
+
+/* Who may connect. */
+struct guard {
+	int diag; /* sock_diag */
+	size_t n;
+	uid_t uids[RELAY_USERS + 1];
+};
+
+/* The users of relay.user that this system knows, or if it is not set those of
+ * defaults.  How many. */
+size_t guard_users(const struct danevirke_settings *,
+    const char *const *defaults, uid_t uids[RELAY_USERS]);
+/* Opens diag.  0, or -1 and the log says why. */
+int guard_diag(struct guard *);
+/* Did one of them connect to addr:port?  Everything else, not known included,
+ * no: why (one line). */
+bool guard_client(const struct guard *, int fd, uint32_t addr, uint16_t port,
+    char *why, size_t len);
+/* The same of a Unix socket. */
+bool guard_local(const struct guard *, int fd, char *why, size_t len);
 
 /* ------------------------------------------------------------ children */
 
 /* All that concerns relay children.  The caller fills the first part. */
 struct relays {
-	const char *ident;  /* of this program, for syslog */
-	const char *config; /* absolute path */
+	const char *ident;        /* of this program, for syslog */
+	const char *config;       /* absolute path */
+	const char *const *users; /* as in struct relay_args */
 	struct checked conf;
 	struct aliases *aliases; /* all of them listening; told is ours */
 	int held;                /* epoll: those that no relay listens at */
 	uint64_t wake;           /* not before: there was no room */
 	int other;               /* one more descriptor that children must not
 				  * have; -1: none */
+	void (*leave)(void);     /* closes those of the front end in a child;
+				  * NULL: it has none */
 	uint64_t complained;     /* of a full table; 0: never */
 	int exe;                 /* this program, to be executed; -1: none */
 
@@ -158,8 +201,12 @@ void relays_renew(struct relays *);
 /* ... or next is killed. */
 void relays_abandon(struct relays *);
 void relays_kill(struct relays *);
-/* The program as a relay, as relays_tick() executes it; never returns. */
-void relay_main(char **argv) __attribute__((noreturn));
+/* All are told to end gracefully, and none is started.  True: they have. */
+bool relays_stop(struct relays *, uint64_t now);
+/* The program as a relay, as relays_tick() executes it; never returns.  users:
+ * see struct relay_args. */
+void
+relay_main(char **argv, const char *const *users) __attribute__((noreturn));
 
 /* ----------------------------------------------------------- addresses */
 
@@ -195,8 +242,6 @@ void log_open(const char *ident, const struct checked *);
 #define CHECK_TIMEOUT 10 /* seconds */
 #define PARENT_FDS 3     /* descriptors that it waits for itself */
 
-struct danevirke_settings;
-
 /* May a front end work by this configuration?  False, and why in c->text.  In a
  * process of its own. */
 typedef bool check_fits(const struct danevirke_settings *, struct checked *c);
@@ -210,6 +255,12 @@ bool check_sane(const struct checked *);
 /* What the parent needs of its front end. */
 struct front {
 	check_fits *fits;
+	/* The first configuration is good, and nothing listens yet.  False, and
+	 * why: it cannot work.  NULL: it need not know. */
+	bool (*begin)(const struct checked *, char *why, size_t len);
+	const char *const *users; /* as in struct relay_args */
+	void (*leave)(void);      /* as in struct relays */
+	void (*on_signal)(int);   /* HUP, INT and TERM; NULL: ignored */
 	/* An update is over; why: it was not taken over.  NULL: it was. */
 	void (*updated)(const char *why);
 };

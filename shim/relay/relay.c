@@ -88,7 +88,8 @@ relay_short_of(struct relay_state *r, int e)
 static void
 relay_refuse(struct relay_state *r, struct domain *d, int fd, const char *why)
 {
-	static const char text[] = "554 5.7.1 this relay serves smtpd only\r\n";
+	static const char text[] =
+	    "554 5.7.1 this relay serves mail servers only\r\n";
 
 	r->hub.count[COUNT_STRANGERS]++;
 	log_line(LOG_WARNING, "%s: connection refused: %s", d->name, why);
@@ -113,7 +114,8 @@ relay_accept(struct relay_state *r, struct domain *d)
 			relay_short_of(r, errno);
 		return false; /* EAGAIN, or gone before it was accepted */
 	}
-	if (!guard_client(&r->hub, fd, d->addr, d->port, why, sizeof why)) {
+	if (!guard_client(
+		&r->hub.guard, fd, d->addr, d->port, why, sizeof why)) {
 		relay_refuse(r, d, fd, why);
 		return true;
 	}
@@ -328,7 +330,7 @@ relay_resolve(struct relay_state *r)
 		.config = r->hub.args->config,
 		.exec = true,
 		.keep_fresh = true,
-		.uid = r->hub.uid,
+		.uid = r->hub.guard.uids[0],
 		.log = relay_on_log,
 		.lost = relay_on_lost,
 		.arg = r };
@@ -425,8 +427,8 @@ relay_close(struct relay_state *r)
 		r->hub.dv->close(r->hub.engine);
 	if (r->hub.base != NULL)
 		event_base_free(r->hub.base);
-	if (r->hub.diag > 0)
-		close(r->hub.diag);
+	if (r->hub.guard.diag > 0)
+		close(r->hub.guard.diag);
 	starttls_cleanup();
 	shim_unload(&r->shim);
 	free(r);

@@ -5,7 +5,7 @@
  * What runs in it, beside log.c and alias.c of process.h.  The process:
  *
  *	relay.c		control socket, accepting, limits
- *	guard.c		whose connection it is; what the process needs no more
+ *	guard.c		what the process needs no more
  *
  * And the session, one for each connection of smtpd to an alias (session.h has
  * the walk of one message).  Calls go down this list and never up; what has to
@@ -98,8 +98,7 @@ struct hub {
 	struct resolver *resolver;
 	const struct danevirke_settings *set;
 	const struct relay_args *args;
-	uid_t uid; /* smtpd's: who may connect */
-	int diag;  /* sock_diag */
+	struct guard guard; /* who may connect; root becomes the first */
 	unsigned sessions, max_sessions;
 	bool draining;
 	bool shortage;      /* of descriptors: no new sessions for a while */
@@ -137,10 +136,6 @@ const struct refusal *domain_failure(const struct domain *);
 
 /* 0, or -1 and the log says why. */
 int guard_open(struct hub *);
-/* Did uid connect to addr:port?  Everything else, not known included, no: why
- * (one line). */
-bool guard_client(const struct hub *, int fd, uint32_t addr, uint16_t port,
-    char *why, size_t len);
 /* After everything is opened: no root, no new privileges, no files, no core.
  * 0, or -1 and the log says why; a kernel without Landlock is only logged. */
 int guard_close(const struct hub *);

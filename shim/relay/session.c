@@ -100,7 +100,7 @@ session_on_closed(void *arg, const char *why)
 	struct session *s = arg;
 
 	if (s->state != SESSION_COMMAND || s->transaction)
-		log_line(LOG_INFO, "%s: smtpd left in state %s: %s",
+		log_line(LOG_INFO, "%s: the client left in state %s: %s",
 		    s->domain->name, talk_state(s), why);
 	session_close(s);
 }
@@ -135,7 +135,8 @@ session_on_timer(int fd, short what, void *arg)
 		s->fresh = true; /* silent: no second try at this host */
 		upstream_lost(s, STREAM_TIMED_OUT);
 	} else {
-		log_line(LOG_INFO, "%s: smtpd is silent in state %s: closing",
+		log_line(LOG_INFO,
+		    "%s: the client is silent in state %s: closing",
 		    s->domain->name, talk_state(s));
 		session_close(s);
 	}

@@ -252,7 +252,7 @@ resolver_free(struct resolver *r)
 int
 guard_open(struct hub *hub)
 {
-	hub->diag = -1;
+	hub->guard.diag = -1;
 	return 0;
 }
 
@@ -264,10 +264,10 @@ guard_close(const struct hub *hub)
 }
 
 bool
-guard_client(const struct hub *hub, int fd, uint32_t addr, uint16_t port,
+guard_client(const struct guard *g, int fd, uint32_t addr, uint16_t port,
     char *why, size_t len)
 {
-	(void)hub;
+	(void)g;
 	(void)fd;
 	(void)addr;
 	(void)port;

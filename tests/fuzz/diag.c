@@ -173,7 +173,9 @@ fuzz_seed(unsigned i, uint8_t *buf, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const struct hub hub = { .uid = SMTPD, .diag = 77 };
+	static const struct guard guard = {
+		.diag = 77, .n = 1, .uids = { SMTPD }
+	};
 	char why[160] = "";
 	bool good;
 
@@ -184,7 +186,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	left = len - 1;
 	reads = 0;
 	expected = -1;
-	good = guard_client(&hub, 5, ALIAS, PORT, why, sizeof why);
+	good = guard_client(&guard, 5, ALIAS, PORT, why, sizeof why);
 	must(good == (expected == 1), "another judgement");
 	must(good || *why != '\0', "refused without why");
 	fuzz_accepted += good;

@@ -135,6 +135,10 @@ with_anchor(struct fixture *f, const char *text)
 
 /* ---------------------------------------------------------------- errors */
 
+#define LISTEN(found) \
+	":2: danevirked.listen: " found ": want an address inside " \
+	"127.0.0.0/8 and a port, as in \"127.0.0.1:10024\"\n"
+
 /* each line: ":line: setting: found: want ..." without the path */
 static const struct {
 	const char *text, *errors;
@@ -148,7 +152,7 @@ static const struct {
 	/* unknown, in every group */
 	{ "R; };\nresolvr: { };",
 	    ":2: resolvr: unknown setting: want one of resolver, exim, "
-	    "profiles, destinations, relay, log\n" },
+	    "profiles, destinations, relay, danevirked, log\n" },
 	{ "R;\ntimout = 5; };",
 	    ":2: resolver.timout: unknown setting: want one of trust_anchor, "
 	    "forward, zones, root_hints, allow_addresses, self, timeout, "
@@ -310,6 +314,44 @@ static const struct {
 	{ "R; };\nexim: { user = \"a b\"; };\nrelay: { user = \"104\"; };",
 	    ":2: exim.user: \"a b\": want the name of a user\n"
 	    ":3: relay.user: \"104\": want the name of a user\n" },
+	{ "R; };\nrelay: { user = [ \"postfix\",\n\"-x\" ]; };",
+	    ":3: relay.user[1]: \"-x\": want the name of a user\n" },
+	{ "R; };\nrelay: { user = [ ]; };",
+	    ":2: relay.user: empty: want the name of a user\n" },
+	{ "R; };\nrelay: { user = 104; };",
+	    ":2: relay.user: 104: want a list of users\n" },
+	{ "R; };\nrelay: { user = [ \"a\", \"a\", \"a\", \"a\", \"a\", "
+	  "\"a\", \"a\", \"a\", \"a\", \"a\", \"a\", \"a\", \"a\", \"a\", "
+	  "\"a\", \"a\", \"a\" ]; };",
+	    ":2: relay.user: 17 elements: want at most 16 users\n" },
+	/* danevirked */
+	{ "R; };\ndanevirked: { socket = \"map\"; mode = \"1777\";\ngroup = "
+	  "\"a b\"; user = \"root\"; };",
+	    ":2: danevirked.socket: \"map\": want an absolute path of at most "
+	    "107 octets\n"
+	    ":2: danevirked.mode: \"1777\": want a mode as in \"0660\"\n"
+	    ":3: danevirked.group: \"a b\": want the name of a group\n"
+	    ":3: danevirked.user: \"root\": want the name of a user other than "
+	    "root\n" },
+	{ "R; };\ndanevirked: { mode = 660; };",
+	    ":2: danevirked.mode: 660: want a mode as in \"0660\"\n" },
+	{ "R; };\ndanevirked: { mode = \"66\"; };",
+	    ":2: danevirked.mode: \"66\": want a mode as in \"0660\"\n" },
+	{ "R; };\ndanevirked: { listen = \"192.0.2.1:10024\"; };",
+	    LISTEN("\"192.0.2.1:10024\"") },
+	{ "R; };\ndanevirked: { listen = \"127.0.0.1\"; };",
+	    LISTEN("\"127.0.0.1\"") },
+	{ "R; };\ndanevirked: { listen = \"127.0.0.1:\"; };",
+	    LISTEN("\"127.0.0.1:\"") },
+	{ "R; };\ndanevirked: { listen = \"127.0.0.1:65536\"; };",
+	    LISTEN("\"127.0.0.1:65536\"") },
+	{ "R; };\ndanevirked: { listen = \"127.0.0.1:+1\"; };",
+	    LISTEN("\"127.0.0.1:+1\"") },
+	{ "R; };\ndanevirked: { listen = \"[::1]:10024\"; };",
+	    LISTEN("\"[::1]:10024\"") },
+	{ "R; };\ndanevirked: { listen = \"localhost:10024\"; };",
+	    LISTEN("\"localhost:10024\"") },
+	{ "R; };\ndanevirked: { listen = 10024; };", LISTEN("10024") },
 	/* profiles */
 	{ "R; };\nprofiles: { default: { level = \"none\"; insecure_mx = "
 	  "\"audit\"; }; };", /* M04 */
@@ -519,6 +561,13 @@ check_defaults(const struct conf *c)
 	assert_null(t->relay_source4);
 	assert_null(t->relay_source6);
 	assert_string_equal(t->relay_user, "opensmtpd");
+	assert_int_equal(t->n_relay_users, 0);
+	assert_string_equal(t->daemon_socket, "/run/danevirked/map");
+	assert_int_equal(t->daemon_mode, 0666);
+	assert_null(t->daemon_group);
+	assert_int_equal(t->daemon_addr, 0);
+	assert_int_equal(t->daemon_port, 0);
+	assert_string_equal(t->daemon_user, "danevirke");
 	assert_string_equal(t->relay_profile, "default");
 	assert_int_equal(t->relay_connect_timeout, 30);
 	assert_int_equal(t->relay_command_timeout, 300);
@@ -749,6 +798,8 @@ test_relay(void **state)
 	assert_string_equal(t->relay_source4, "192.0.2.1");
 	assert_string_equal(t->relay_source6, "2001:db8::1");
 	assert_string_equal(t->relay_user, "_smtpd");
+	assert_int_equal(t->n_relay_users, 1);
+	assert_string_equal(t->relay_users[0], "_smtpd");
 	assert_int_equal(t->relay_connect_timeout, 1);
 	assert_int_equal(t->relay_command_timeout, 2);
 	assert_int_equal(t->relay_data_timeout, 3);
@@ -761,6 +812,31 @@ test_relay(void **state)
 	assert_int_equal(t->log_level, 7);
 	assert_string_equal(t->log_facility, "local7");
 	assert_string_equal(t->exim_user, "exim.mail-1_");
+	conf_free(c);
+}
+
+static void
+test_daemon(void **state)
+{
+	struct fixture *f = *state;
+	struct conf *c = with_anchor(f,
+	    "relay: { user = [ \"Debian-exim\", \"postfix\", \"root\" ]; };"
+	    "danevirked: { socket = \"/srv/map\"; mode = \"0640\"; group = "
+	    "\"mail\"; listen = \"127.0.0.9:65535\"; user = \"_relay\"; };");
+	const struct danevirke_settings *t;
+
+	assert_non_null(c);
+	t = &c->settings;
+	assert_string_equal(t->relay_user, "Debian-exim");
+	assert_int_equal(t->n_relay_users, 3);
+	assert_string_equal(t->relay_users[0], "Debian-exim");
+	assert_string_equal(t->relay_users[2], "root");
+	assert_string_equal(t->daemon_socket, "/srv/map");
+	assert_int_equal(t->daemon_mode, 0640);
+	assert_string_equal(t->daemon_group, "mail");
+	assert_int_equal(t->daemon_addr, 0x7f000009);
+	assert_int_equal(t->daemon_port, 65535);
+	assert_string_equal(t->daemon_user, "_relay");
 	conf_free(c);
 }
 
@@ -1085,6 +1161,8 @@ main(void)
 		TEST(test_resolver_shown,
 		    "settings() shows the resolver that is used"),
 		TEST(test_relay, "relay:, log: and exim: are read as written"),
+		TEST(test_daemon,
+		    "danevirked: and a list of users are read as written"),
 		TEST(test_destination,
 		    "the closest rule that has not ended counts (P01)"),
 		TEST(test_until,

@@ -30,6 +30,9 @@
 #define ALIAS 0x7f400001 /* 127.64.0.1 */
 
 static char said[2048];
+static const char *name; /* ours */
+static const char *const none[] = { NULL };
+static const struct relay_args args = { .users = none };
 static struct danevirke_settings set;
 static struct hub hub;
 
@@ -80,10 +83,14 @@ setup(void **state)
 
 	(void)state;
 	assert_non_null(pw);
-	set.relay_user = strdup(pw->pw_name);
+	name = strdup(pw->pw_name);
+	set.relay_users = &name;
+	set.n_relay_users = 1;
 	hub.set = &set;
+	hub.args = &args;
 	assert_int_equal(guard_open(&hub), 0);
-	assert_int_equal(hub.uid, geteuid());
+	assert_int_equal(hub.guard.n, 1);
+	assert_int_equal(hub.guard.uids[0], geteuid());
 	return 0;
 }
 
@@ -91,8 +98,8 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	close(hub.diag);
-	free((char *)(uintptr_t)set.relay_user);
+	close(hub.guard.diag);
+	free((char *)(uintptr_t)name);
 	return 0;
 }
 
@@ -109,12 +116,12 @@ test_peer(void **state)
 		c = connect_to(ALIAS, port);
 		a = accept(l, NULL, NULL);
 		assert_true(
-		    guard_client(&hub, a, ALIAS, port, why, sizeof why));
-		hub.uid++;
+		    guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
+		hub.guard.uids[0]++;
 		assert_false(
-		    guard_client(&hub, a, ALIAS, port, why, sizeof why));
+		    guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
 		assert_non_null(strstr(why, "from uid"));
-		hub.uid--;
+		hub.guard.uids[0]--;
 		close(c);
 		close(a);
 	}
@@ -132,11 +139,12 @@ test_address(void **state)
 	int a = accept(l, NULL, NULL);
 
 	(void)state;
-	assert_true(guard_client(&hub, a, ALIAS, port, why, sizeof why));
-	assert_false(guard_client(&hub, a, ALIAS + 1, port, why, sizeof why));
+	assert_true(guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
+	assert_false(
+	    guard_client(&hub.guard, a, ALIAS + 1, port, why, sizeof why));
 	assert_string_equal(why, "not to an alias");
 	port++;
-	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
 	close(c);
 	close(a);
 	close(l);
@@ -152,22 +160,22 @@ test_gone(void **state)
 	int l = listen_at(ALIAS, &port);
 	int c = connect_to(ALIAS, port);
 	int a = accept(l, NULL, NULL);
-	int diag = hub.diag;
+	int diag = hub.guard.diag;
 
 	(void)state;
-	hub.diag = -1; /* no answer */
-	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+	hub.guard.diag = -1; /* no answer */
+	assert_false(guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
 	assert_non_null(strstr(why, "could not find out"));
-	hub.diag = diag;
+	hub.guard.diag = diag;
 	setsockopt(c, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	close(c);
 	usleep(50000);
-	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
 	close(a);
 	close(l);
 	/* neither is what is no connection at all */
 	a = open("/dev/null", O_RDWR);
-	assert_false(guard_client(&hub, a, ALIAS, port, why, sizeof why));
+	assert_false(guard_client(&hub.guard, a, ALIAS, port, why, sizeof why));
 	close(a);
 }
 
@@ -175,21 +183,21 @@ test_gone(void **state)
 static void
 test_user(void **state)
 {
-	const char *user = set.relay_user;
+	static const char *const nobody[] = { "no-such-user" };
 	struct hub other = hub;
 
 	(void)state;
-	set.relay_user = "no-such-user";
+	set.relay_users = nobody;
 	said[0] = '\0';
 	if (geteuid() == 0)
 		assert_int_equal(guard_open(&other), -1);
 	else {
 		assert_int_equal(guard_open(&other), 0);
-		assert_int_equal(other.uid, geteuid());
-		close(other.diag);
+		assert_int_equal(other.guard.uids[0], geteuid());
+		close(other.guard.diag);
 	}
 	assert_non_null(strstr(said, "relay.user: no user \"no-such-user\""));
-	set.relay_user = user;
+	set.relay_users = &name;
 }
 
 #ifndef __SANITIZE_ADDRESS__ /* there guard.c leaves /proc to the leak check */
