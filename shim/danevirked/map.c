@@ -264,7 +264,7 @@ map_accept(int which, uint64_t now)
 static void
 map_answer(struct parent *p, struct map_client *c, const struct map_request *r)
 {
-	char domain[DOMAIN_LEN], value[64];
+	char domain[DOMAIN_LEN], addr[ADDRESS_LEN], value[64];
 	const char *why = r->why;
 	enum map_word word = MAP_PERM;
 	struct alias *a;
@@ -278,7 +278,8 @@ map_answer(struct parent *p, struct map_client *c, const struct map_request *r)
 		a = address_of(&p->relays, domain, p->now);
 		if (a != NULL) {
 			word = MAP_OK;
-			map_value(r, a->addr, a->port, value, sizeof value);
+			address_text(a->addr, addr);
+			map_value(r, addr, a->port, value, sizeof value);
 			why = value;
 		}
 	}

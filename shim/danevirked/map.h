@@ -51,7 +51,7 @@ ssize_t map_parse(const uint8_t *buf, size_t len, struct map_request *r);
  * ".parent", "*"? */
 bool map_no_domain(const char *key);
 /* An address and port, in the words of the request's form. */
-void map_value(const struct map_request *, uint32_t addr, uint16_t port,
+void map_value(const struct map_request *, const char *addr, uint16_t port,
     char *buf, size_t len);
 /* Octets written, at most MAP_REPLY_MAX. */
 size_t map_reply(const struct map_request *, enum map_word, const char *text,

@@ -98,24 +98,21 @@ map_no_domain(const char *key)
 }
 
 void
-map_value(const struct map_request *r, uint32_t addr, uint16_t port, char *buf,
-    size_t len)
+map_value(const struct map_request *r, const char *addr, uint16_t port,
+    char *buf, size_t len)
 {
-	char text[ADDRESS_LEN];
-
-	address_text(addr, text);
 	switch (r->form) {
 	case FORM_EXIM: /* a list of hosts, where ':' is doubled */
-		snprintf(buf, len, "%s::%u", text, port);
+		snprintf(buf, len, "%s::%u", addr, port);
 		break;
 	case FORM_POSTFIX: /* transport(5) */
-		snprintf(buf, len, "smtp:[%s]:%u", text, port);
+		snprintf(buf, len, "smtp:[%s]:%u", addr, port);
 		break;
 	case FORM_SENDMAIL: /* its mailer has the port */
-		snprintf(buf, len, "[%s]", text);
+		snprintf(buf, len, "[%s]", addr);
 		break;
 	default:
-		snprintf(buf, len, "[%s]:%u", text, port);
+		snprintf(buf, len, "[%s]:%u", addr, port);
 	}
 }
 
