@@ -95,7 +95,7 @@ map_listen_unix(const struct checked_map *c, char *why, size_t len)
 			    bind(fd, (const struct sockaddr *)&sun, sizeof sun);
 	umask(mask);
 	if (status == 0 &&
-	    (c->gid == (gid_t)-1 || chown(c->path, (uid_t)-1, c->gid) == 0) &&
+	    chown(c->path, c->uid != 0 ? c->uid : (uid_t)-1, c->gid) == 0 &&
 	    chmod(c->path, (mode_t)c->mode) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	snprintf(why, len, "%s", strerror(errno));
@@ -265,14 +265,14 @@ static void
 map_answer(struct parent *p, struct map_client *c, const struct map_request *r)
 {
 	char domain[DOMAIN_LEN], addr[ADDRESS_LEN], value[64];
-	const char *why = r->why;
+	const char *key = map_domain(r->key), *why = r->why;
 	enum map_word word = MAP_PERM;
 	struct alias *a;
 
-	if (why == NULL && map_no_domain(r->key)) {
+	if (why == NULL && key == NULL) {
 		word = MAP_NOTFOUND;
 		why = "";
-	} else if (why == NULL && alias_domain(r->key, domain, &why)) {
+	} else if (why == NULL && alias_domain(key, domain, &why)) {
 		word = MAP_TEMP;
 		why = "no address is free, see the log";
 		a = address_of(&p->relays, domain, p->now);

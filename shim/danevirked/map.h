@@ -24,11 +24,13 @@
  *	example.org			DOMAIN: form exim
  *	danevirke example.org		FORM SP DOMAIN
  *
+ * In place of DOMAIN there may be a whole address.
+ *
  * What begins with digits and a ':' is a netstring: neither a form nor a domain
  * does.  The reply is a netstring or a line likewise:
  *
  *	OK VALUE	in the words of the form
- *	NOTFOUND	nothing is said of this: no domain is meant
+ *	NOTFOUND	no domain is meant
  *	TEMP WHY	later, perhaps
  *	PERM WHY	never
  */
@@ -47,9 +49,9 @@ enum map_word { MAP_TEMP = 0, MAP_OK, MAP_NOTFOUND, MAP_PERM };
 /* The first request in len octets: its length, with r written; 0 if more
  * octets are needed; -1 if nothing that follows can be understood, r->why. */
 ssize_t map_parse(const uint8_t *buf, size_t len, struct map_request *r);
-/* Is this a question that Postfix asks beside those for domains: user@domain,
- * ".parent", "*"? */
-bool map_no_domain(const char *key);
+/* The domain in a key: Postfix asks for whole addresses.  NULL: there is none to
+ * be found, for the key is the "*" that it asks for once. */
+const char *map_domain(const char *key);
 /* An address and port, in the words of the request's form. */
 void map_value(const struct map_request *, const char *addr, uint16_t port,
     char *buf, size_t len);
@@ -60,7 +62,7 @@ size_t map_reply(const struct map_request *, enum map_word, const char *text,
 /* ------------------------------------------------------------------- map */
 
 #define MAP_CLIENTS 128 /* at a time; the idlest makes room */
-#define MAP_IDLE 60     /* seconds from one whole request to the next */
+#define MAP_IDLE 30     /* seconds from one whole request to the next */
 #define MAP_FDS (2 + MAP_CLIENTS)
 
 /* Listens, by the configuration.  False, and why. */

@@ -91,10 +91,12 @@ map_parse(const uint8_t *buf, size_t len, struct map_request *r)
 	return -1;
 }
 
-bool
-map_no_domain(const char *key)
+const char *
+map_domain(const char *key)
 {
-	return strchr(key, '@') != NULL || *key == '.' || strcmp(key, "*") == 0;
+	const char *at = strrchr(key, '@'); /* a local part may be quoted */
+
+	return strcmp(key, "*") == 0 ? NULL : at != NULL ? at + 1 : key;
 }
 
 void
@@ -105,8 +107,8 @@ map_value(const struct map_request *r, const char *addr, uint16_t port,
 	case FORM_EXIM: /* a list of hosts, where ':' is doubled */
 		snprintf(buf, len, "%s::%u", addr, port);
 		break;
-	case FORM_POSTFIX: /* transport(5) */
-		snprintf(buf, len, "smtp:[%s]:%u", addr, port);
+	case FORM_POSTFIX: /* transport(5): another next hop, no transport */
+		snprintf(buf, len, ":[%s]:%u", addr, port);
 		break;
 	case FORM_SENDMAIL: /* its mailer has the port */
 		snprintf(buf, len, "[%s]", addr);

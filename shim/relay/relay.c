@@ -88,8 +88,9 @@ relay_short_of(struct relay_state *r, int e)
 static void
 relay_refuse(struct relay_state *r, struct domain *d, int fd, const char *why)
 {
+	/* for now: it may be the mail server, and relay.user wrong */
 	static const char text[] =
-	    "554 5.7.1 this relay serves mail servers only\r\n";
+	    "421 4.7.1 this relay serves other users only\r\n";
 
 	r->hub.count[COUNT_STRANGERS]++;
 	log_line(LOG_WARNING, "%s: connection refused: %s", d->name, why);

@@ -52,7 +52,7 @@ def strangers():
     mark = LOG.mark()
     for uid in (0, 1):
         c = client("tls", uid=uid, greet=False)
-        has(c.reply(), "^554 5.7.1 ")
+        has(c.reply(), "^421 4.7.1 ")
         same(c.sock.recv(10), b"")
         LOG.wait(mark, "connection refused: from uid %d, want %d" % (uid, UID))
         mark = LOG.mark()

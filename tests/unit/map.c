@@ -37,9 +37,10 @@ reply(const struct map_request *r, char buf[MAP_REPLY_MAX])
 	const char *why = r->why;
 	size_t n;
 
-	if (why == NULL && map_no_domain(r->key))
+	if (why == NULL && map_domain(r->key) == NULL)
 		n = map_reply(r, MAP_NOTFOUND, "", (uint8_t *)buf);
-	else if (why == NULL && alias_domain(r->key, domain, &why)) {
+	else if (why == NULL &&
+	    alias_domain(map_domain(r->key), domain, &why)) {
 		map_value(r, "127.64.1.2", 10025, value, sizeof value);
 		n = map_reply(r, MAP_OK, value, (uint8_t *)buf);
 	} else
@@ -56,11 +57,11 @@ test_replies(void **state)
 	} t[] = {
 		{ "example.org\n", "OK 127.64.1.2::10025\n" },
 		{ "exim example.org\n", "OK 127.64.1.2::10025\n" },
-		{ "postfix Example.ORG.\n", "OK smtp:[127.64.1.2]:10025\n" },
+		{ "postfix Example.ORG.\n", "OK :[127.64.1.2]:10025\n" },
 		{ "danevirke [192.0.2.1]\n", "OK [127.64.1.2]:10025\n" },
 		{ "[ipv6:2001:db8::1]\n", "OK 127.64.1.2::10025\n" },
 		{ "21:danevirke example.org,", "21:OK [127.64.1.2]:10025," },
-		{ "19:postfix example.org,", "26:OK smtp:[127.64.1.2]:10025," },
+		{ "19:postfix example.org,", "22:OK :[127.64.1.2]:10025," },
 		{ "20:sendmail example.org,", "15:OK [127.64.1.2]," },
 		{ "16:exim example.org,", "20:OK 127.64.1.2::10025," },
 		/* digits are a netstring's if a ':' is behind them */
@@ -70,14 +71,17 @@ test_replies(void **state)
 		    "PERM not a domain name: want letters, digits, "
 		    "'-', '_' and '.'\n" },
 		/* what Postfix asks beside domains */
-		{ "19:postfix a@b.example,", "9:NOTFOUND ," },
-		{ "16:postfix .example,", "9:NOTFOUND ," },
+		{ "19:postfix a@b.example,", "22:OK :[127.64.1.2]:10025," },
+		{ "\"a@b.c\"@d.example\n", "OK 127.64.1.2::10025\n" },
 		{ "9:postfix *,", "9:NOTFOUND ," },
 		{ "*\n", "NOTFOUND \n" },
 		/* what is wrong */
 		{ "\n", "PERM not a domain name: want 1 to 253 octets\n" },
 		{ "8:postfix ,",
 		    "44:PERM not a domain name: want 1 to 253 octets," },
+		{ ".example\n",
+		    "PERM not a domain name: want labels of 1 to 63 octets\n" },
+		{ "user@\n", "PERM not a domain name: want 1 to 253 octets\n" },
 		{ "a..b\n",
 		    "PERM not a domain name: want labels of 1 to 63 octets\n" },
 		{ "exim a b\n",
