@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -93,12 +94,12 @@ class Daemon:
     """The program, as systemd starts it (uid), or root."""
 
     def __init__(self, conf, uid=UID, ready=True, env=None, path=None,
-                 wrap=()):
-        self.conf = path or "/mnt/t/daemon.conf"
+                 wrap=(), where=MAP):
+        self.conf, self.where = path or "/mnt/t/daemon.conf", where
         self.write(conf)
-        os.makedirs(DIR, exist_ok=True)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
         if uid:
-            os.chown(DIR, uid, uid)
+            os.chown(os.path.dirname(where), uid, uid)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(NOTIFY)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -136,9 +137,11 @@ class Daemon:
                         15).string
 
     def address(self, domain):
-        host, port = once(domain.encode() + b"\n").decode().split()[1] \
-            .split("::")
-        return host, int(port)
+        """(address, port) for a domain."""
+        answer = once(domain.encode() + b"\n", where=self.where).decode()
+        m = re.fullmatch(r"OK (127\.\d+\.\d+\.\d+)::(\d+)\n", answer)
+        assert m, "%s: %r" % (domain, answer)
+        return m.group(1), int(m.group(2))
 
     def relays(self):
         return sorted(p for p in processes()

@@ -493,14 +493,19 @@ def prepare():
                    check=True)
 
 
-def start(world):
-    """The program, twice: one whose clock can be moved."""
-    global WORLD, SANITIZED, TABLE, JUMPY
+def open_stage(world):
+    global WORLD, SANITIZED
     WORLD = world
     prepare()
     LOG.start()
     with open(PROGRAM, "rb") as f:
         SANITIZED = bool(WRAP) or b"__asan_init" in f.read()
+
+
+def start(world):
+    """The program, twice: one whose clock can be moved."""
+    global TABLE, JUMPY
+    open_stage(world)
     TABLE, JUMPY = Table(), jumpy()
 
 
