@@ -164,6 +164,7 @@ domain_leave(struct domain *d)
 
 	d->sessions--;
 	hub->sessions--;
+	hub->left = hub_now();
 	domains_listen(hub);
 	domain_listen(d);
 	domain_unref(d);

@@ -41,18 +41,21 @@ relay_of(struct hub *hub)
 	    offsetof(struct relay_state, hub));
 }
 
-/* The last session is gone and no more will come. */
+/* The last session is gone and no more will come.  Its QUIT may be under way. */
 static void
 relay_on_idle(int fd, short what, void *arg)
 {
 	struct relay_state *r = arg;
-	struct timeval tv = { .tv_sec = LINGER };
+	const uint64_t end = r->hub.left + LINGER, now = hub_now();
+	struct timeval tv = { 0 };
 
 	(void)fd;
 	(void)what;
 	if (r->ended)
 		return;
 	r->ended = true;
+	if (r->hub.left != 0 && end > now)
+		tv.tv_sec = (time_t)(end - now);
 	event_base_loopexit(r->hub.base, &tv);
 }
 

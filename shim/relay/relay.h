@@ -100,6 +100,7 @@ struct hub {
 	const struct relay_args *args;
 	struct guard guard; /* who may connect; root becomes the first */
 	unsigned sessions, max_sessions;
+	uint64_t left; /* when the last session ended, hub_now(); 0: none has */
 	bool draining;
 	bool shortage;      /* of descriptors: no new sessions for a while */
 	bool full;          /* no domain listens */

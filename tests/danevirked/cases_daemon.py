@@ -156,7 +156,7 @@ def ends():
             d.signal(signal.SIGTERM)
             same(d.gone(2), 0)
         else:
-            same(d.gone(12), 0)
+            same(d.gone(3), 0)          # no QUIT is under way
         wait_for("no relay", lambda: not any(map(alive, pids)), 3)
         d.stop()
     d = Daemon(CONF % "")
