@@ -3,13 +3,14 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 
 from cases_map import CONF, refused
-from daemon import MAP, PROGRAM, Client, Daemon, once
-from fd0 import (LOG, UID, alive, descriptors, greeting, same, test,
+from daemon import DIR, MAP, PROGRAM, Client, Daemon, once
+from fd0 import (LOG, PREFIX, UID, alive, descriptors, greeting, same, test,
                  wait_for)
 
 
@@ -183,6 +184,42 @@ def what_children_have():
         same(len(mine & theirs), 1)
         with open("/proc/%d/maps" % d.process.pid) as f:
             assert "danevirke.so" not in f.read()
+
+
+@test
+def privileged_port():
+    """A port below 1024, with the one capability that the manual names."""
+    os.makedirs(DIR, exist_ok=True)
+    os.chown(DIR, UID, UID)
+    one = "net_bind_service"
+    d = Daemon('relay: { user = "nobody"; port = 525; };', uid=0, wrap=(
+        "setpriv", "--reuid=%d" % UID, "--regid=%d" % UID, "--clear-groups",
+        "--inh-caps=-all,+" + one, "--bounding-set=-all,+" + one,
+        "--ambient-caps=-all,+" + one))
+    old = d.address("example.org")
+    same(old[1], 525)
+    greeting(old)
+    d.update('relay: { user = "nobody"; port = 526; };')
+    greeting(d.address("example.org"))
+    greeting(old)
+    d.stop()
+    refused('relay: { user = "nobody"; port = 525; };', "relay.aliases: "
+            "cannot listen on 127.64.0.0 port 525: Permission denied")
+
+
+@test
+def unit():
+    """What systemd thinks of the unit: less than 2.0 of 10 is exposed."""
+    if shutil.which("systemd-analyze") is None:
+        print("#   no systemd-analyze here")
+        return
+    p = subprocess.run(
+        ["systemd-analyze", "security", "--no-pager", "--offline=true",
+         "--threshold=20", PREFIX + "/lib/systemd/system/danevirked.service"],
+        capture_output=True, text=True)
+    same(p.returncode, 0, p.stdout[-300:] + p.stderr)
+    assert re.search(r"exposure level for danevirked.service: [01]\.\d OK",
+                     p.stdout), p.stdout[-300:]
 
 
 @test

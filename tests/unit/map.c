@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "title.h"
+
 #define N(a) (sizeof(a) / sizeof *(a))
 
 static ssize_t
@@ -202,10 +204,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replies),
-		cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_temp),
+		TEST(test_replies,
+		    "each request of both protocols has its reply"),
+		TEST(test_nul, "a NUL in a domain is refused"),
+		TEST(test_lost, "what cannot be a request is given up"),
+		TEST(test_temp,
+		    "what is zeroed is a temporary failure, of any length"),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
