@@ -116,6 +116,7 @@ daemon_begin(const struct checked *c, char *why, size_t len)
 		return false;
 	}
 	opened = c->map;
+	opened.uid = 0; /* nor does a later check see root */
 	return true;
 }
 
@@ -153,6 +154,7 @@ static void __attribute__((noreturn)) daemon_stop(void)
 	daemon_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "ending");
 	map_close();
+	parent.checking = false;
 	while (!relays_stop(&parent.relays, parent.now)) {
 		if (parent.now >= end || term != signals) {
 			log_line(LOG_WARNING,
@@ -170,6 +172,7 @@ static const struct front front = {
 	.updated = daemon_updated,
 	.users = users,
 	.leave = map_leave,
+	.own = MAP_FDS + 1,
 	.on_signal = daemon_on_signal,
 };
 

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -104,13 +105,15 @@ check_config(const char *config, check_fits *fits, struct checked *c)
 	shim_unload(&shim);
 }
 
+/* less than PIPE_BUF: all or nothing */
+_Static_assert(sizeof(struct checked) <= PIPE_BUF, "too large for one write");
+
 void
 check_run(const char *config, check_fits *fits, int fd)
 {
 	struct checked c = { 0 };
 
 	check_config(config, fits, &c);
-	/* less than PIPE_BUF: all or nothing */
 	if (write(fd, &c, sizeof c) != (ssize_t)sizeof c)
 		log_line(LOG_ERR, "could not pass on the result of a check: %s",
 		    strerror(errno));

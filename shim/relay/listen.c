@@ -48,7 +48,7 @@
 #define DAY 86400       /* seconds after which a former range may lose one */
 #define PROBES 16       /* addresses tried if one cannot be bound */
 #define FD_RESERVE 1024 /* descriptors for DNS and sessions, in the relay */
-#define FD_OWN 32       /* other than listening sockets, here */
+#define FD_OWN 32       /* other than listening sockets, in any parent */
 #define ENTRIES 65536   /* listening sockets at most */
 #define QUIET 60        /* seconds between two complaints of a full table */
 #define WOKEN 16        /* addresses served again in one turn of the loop */
@@ -314,12 +314,12 @@ addresses_open(struct relays *r, const struct checked *c)
 {
 	struct rlimit l = { 0 };
 	uint32_t n = ENTRIES;
+	const rlim_t own = FD_OWN + r->own;
 	uint64_t key[2];
 
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < n + FD_OWN)
-		n = l.rlim_cur > c->max + FD_OWN ?
-		    (uint32_t)l.rlim_cur - FD_OWN :
-		    c->max + 1;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < n + own)
+		n = l.rlim_cur > c->max + own ? (uint32_t)(l.rlim_cur - own) :
+						c->max + 1;
 	return getrandom(key, sizeof key, 0) == (ssize_t)sizeof key &&
 	    (r->held = epoll_create1(EPOLL_CLOEXEC)) != -1 &&
 	    (r->aliases = alias_new(n, key)) != NULL;

@@ -306,6 +306,7 @@ parent_open(struct parent *p, const struct front *front, const char *ident,
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
 	p->relays.leave = front->leave;
+	p->relays.own = front->own;
 	p->relays.users = front->users;
 	p->relays.held = p->relays.other = p->relays.exe = -1;
 	p->relays.ident = ident;

@@ -48,10 +48,10 @@
 
 #include <sys/types.h>
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "alias.h"
@@ -94,7 +94,7 @@ struct relay_msg {
 
 /* ------------------------------------------------------- configuration */
 
-#define RELAY_USERS 16
+#define RELAY_USERS 16 /* in relay.user at most */
 
 /* What the parent needs to know of a configuration.  Comes from the checking
  * child as it is. */
@@ -157,6 +157,7 @@ struct relays {
 				  * have; -1: none */
 	void (*leave)(void);     /* closes those of the front end in a child;
 				  * NULL: it has none */
+	unsigned own;            /* as many it may have */
 	uint64_t complained;     /* of a full table; 0: never */
 	int exe;                 /* this program, to be executed; -1: none */
 
@@ -259,8 +260,9 @@ struct front {
 	 * why: it cannot work.  NULL: it need not know. */
 	bool (*begin)(const struct checked *, char *why, size_t len);
 	const char *const *users; /* as in struct relay_args */
-	void (*leave)(void);      /* as in struct relays */
-	void (*on_signal)(int);   /* HUP, INT and TERM; NULL: ignored */
+	void (*leave)(void);      /* as in struct relays; own, too */
+	unsigned own;
+	void (*on_signal)(int); /* HUP, INT and TERM; NULL: ignored */
 	/* An update is over; why: it was not taken over.  NULL: it was. */
 	void (*updated)(const char *why);
 };

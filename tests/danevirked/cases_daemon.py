@@ -49,7 +49,9 @@ def gives_up_root():
         same(int(caps[0], 16), 0)
         same(no_new, "1")
     greeting(d.address("example.org"))
+    mark = LOG.mark()
     d.update()
+    same([x for x in LOG.since(mark) if "wait for the next start" in x], [])
     refused(CONF % 'user = "no-such-user";', 'danevirked.user: no user '
             '"no-such-user" to become, other than root', uid=0)
 
