@@ -107,7 +107,8 @@ plain:
 
 
 class Driver(mta.Driver):
-    name = "exim"
+    name = like = "exim"
+    patience = TIMEOUT
 
     def __init__(self, world):
         super().__init__(world)
@@ -186,8 +187,8 @@ class Driver(mta.Driver):
         """One call of Exim; returns its exit status and what it said."""
         r = subprocess.run(
             [EXIM, *options, "-oi", "-f", mta.SENDER, *recipients],
-            input=text, capture_output=True, text=True, timeout=TIMEOUT,
-            cwd="/")
+            input=text, capture_output=True, text=True,
+            timeout=self.patience, cwd="/")
         return r.returncode, r.stdout + r.stderr
 
     def lines(self, ident):
@@ -214,7 +215,8 @@ class Driver(mta.Driver):
         try:
             status, said = self.inject(mta.message(s), [mta.recipient(s)])
         except subprocess.TimeoutExpired:
-            status, said = -1, "exim took more than %d s" % TIMEOUT
+            status, said = -1, "exim took more than %d s" % (
+                self.patience)
         # exim -odf may return just before the last line is written
         for _ in range(20):
             outcome = self.outcome(s.id)

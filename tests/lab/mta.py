@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 """What tests/lab/run wants of a mail server's driver.
 
-A driver is a module tests/lab/NAME.py (exim.py, opensmtpd.py) with a class
-Driver derived from this one.  All methods run inside the world's namespace,
+A driver is a module tests/lab/NAME.py (exim.py, opensmtpd.py, relay.py) with a
+class Driver derived from this one.  All methods run inside the world's namespace,
 as root, with danevirke installed below /mnt/danevirke; everything a driver
 makes lies below self.dir.
 
@@ -22,6 +22,7 @@ import os
 
 class Driver:
     name = "?"
+    like = "?"                  # whose lines of scenarios.conf are for it
     jobs = 16                   # messages at a time
 
     def __init__(self, world):

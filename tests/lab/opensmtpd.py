@@ -70,6 +70,14 @@ TIMEOUTS = """timeouts: { connect = 3; command = %d; data = 10; ehlo = 40;
 		idle = 20; };"""
 
 
+def relay_conf(driver, profile, more=""):
+    """danevirke.conf for the relay that serves one of the driver's profiles."""
+    n = 64 + driver.profiles.index(profile)
+    return driver.world.config_text(more=RELAY % (
+        n, profile, "" if profile == "patient"
+        else TIMEOUTS % driver.command, more))
+
+
 # ------------------------------------------------------------ the namespace
 
 # No folder of the machine is ever mounted at a second place: something that
@@ -115,12 +123,12 @@ def over(path, text):
     mount("--bind", own, os.path.realpath(path))
 
 
-def add_users():
+def add_users(users):
     names = {p.pw_name for p in pwd.getpwall()}
     taken = {p.pw_uid for p in pwd.getpwall()}
     taken |= {g.gr_gid for g in grp.getgrall()}
     free = [n for n in range(990, 100, -1) if n not in taken]
-    rows = [(name, free.pop(0)) for name in USERS if name not in names]
+    rows = [(name, free.pop(0)) for name in users if name not in names]
     with open("/etc/passwd") as f:
         text = f.read()
     over("/etc/passwd", text + "".join(
@@ -138,7 +146,7 @@ def enter(nameserver=ROOT):
         raise RuntimeError("no smtpd in %s: run tests/install" % UNPACKED)
     check_namespace()
     os.makedirs(OWN, mode=0o755)
-    add_users()
+    add_users(USERS)
     over("/etc/resolv.conf", "nameserver %s\n" % nameserver)
     own_dev()
     if "valgrind" in os.environ.get("DV_LAB_TABLE", ""):
@@ -206,10 +214,18 @@ class Log:
                     self.lock.wait(min(left, 1))
 
 
+def lines_about(s, lines):
+    """Those of the log about the scenario's domain."""
+    # a literal's brackets are smtpd's, not the route's
+    domain = re.escape(s.domain().lower().strip("[]").replace("ipv6:", ""))
+    seek = re.compile(r"(?i)(^|[ @<[])(ipv6:)?%s([] :>]|$)" % domain).search
+    return [x for x in lines if seek(x) and " session 0x" not in x]
+
+
 # ---------------------------------------------------------------- the driver
 
 class Driver(mta.Driver):
-    name = "opensmtpd"
+    name = like = "opensmtpd"
     jobs = 300                  # messages under way at a time
     command = 4                 # seconds, relay.timeouts.command
 
@@ -225,11 +241,7 @@ class Driver(mta.Driver):
 
     # -------------------------------------------------------- configuration
 
-    def danevirke_conf(self, profile, more=""):
-        n = 64 + self.profiles.index(profile)
-        return self.world.config_text(more=RELAY % (
-            n, profile, "" if profile == "patient"
-            else TIMEOUTS % self.command, more))
+    danevirke_conf = relay_conf
 
     def relay_action(self, profile):
         return "relay domain <dv_%s> helo lab.alpha" % profile
@@ -400,15 +412,6 @@ class Driver(mta.Driver):
                     self.results.setdefault(m.group(1).lower(),
                                             (line, at))
 
-    def lines(self, s, until=None):
-        """What was logged about the domain, to the end of the attempt."""
-        # a literal's brackets are smtpd's, not the route's
-        domain = re.escape(s.domain().lower().strip("[]").replace("ipv6:", ""))
-        seek = re.compile(r"(?i)(^|[ @<[])(ipv6:)?%s([] :>]|$)"
-                          % domain).search
-        return [x for x in self.log.since()[:until]
-                if seek(x) and " session 0x" not in x]
-
     def send(self, s):
         rcpt = mta.recipient(s).lower()
         text = mta.message(s).replace("\n", "\r\n").encode()
@@ -424,7 +427,7 @@ class Driver(mta.Driver):
         if result == "none" and self.patience < TIMEOUT and any(
                 r.lower() == rcpt for r, _ in self.queue()):
             result = "deferred"
-        lines = self.lines(s, at)
+        lines = lines_about(s, self.log.since()[:at])
         return scenario.Outcome(result, scenario.verdicts(lines), lines)
 
     def evidence(self, s):
