@@ -1,0 +1,333 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: ISC
+"""Debian's Postfix with examples/postfix and danevirked.  Services that Debian
+has in a chroot are in one.
+
+    tests/servers/postfix.py --build DIR [PATTERN...]
+"""
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import smtplib
+import subprocess
+import sys
+
+import common
+from common import EXAMPLES, MAP, FakeMap, until
+import mta
+import opensmtpd
+import suite
+from suite import add, case, want
+
+UNPACKED = "/var/cache/danevirke-postfix"
+DAEMONS = UNPACKED + "/usr/lib/postfix/sbin"
+PORT = 2526
+QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold",
+          "incoming", "private", "saved", "trace")
+# the administrator's own, beside the example
+MAIN = """
+compatibility_level = 3.6
+queue_directory = %(dir)s/spool
+data_directory = %(dir)s/data
+daemon_directory = %(daemons)s
+command_directory = %(unpacked)s/usr/sbin
+shlib_directory = no
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = lab.alpha
+mydestination = $myhostname, localhost
+virtual_mailbox_domains = virtual.alpha
+virtual_transport = discard
+local_transport = discard
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+alias_maps =
+alias_database =
+local_recipient_maps =
+smtp_tls_security_level = may
+notify_classes =
+%(example)s
+%(more)s
+"""
+NUMBERS = itertools.count(1)
+
+
+class Postfix:
+    def __init__(self, house):
+        self.house, self.log = house, house.log
+        self.dir = house.dir + "/postfix"
+        self.master = None
+        self.libraries()
+        self.directories()
+
+    def libraries(self):
+        """Postfix's are not where it looks: the linker's cache knows them."""
+        own = opensmtpd.OWN
+        with open(own + "/ld.so.conf", "w") as f:
+            f.write("include /etc/ld.so.conf\n%s/usr/lib/postfix\n" % UNPACKED)
+        subprocess.run(["ldconfig", "-X", "-C", own + "/ld.so.cache", "-f",
+                        own + "/ld.so.conf"], check=True)
+        opensmtpd.mount("--bind", own + "/ld.so.cache", "/etc/ld.so.cache")
+
+    def directories(self):
+        spool = self.dir + "/spool"
+        for d in ("etc", "data", "spool", "spool/pid"):
+            os.makedirs("%s/%s" % (self.dir, d))
+        shutil.chown(self.dir + "/data", "postfix")
+        for d, mode, group in ([(d, 0o700, "postfix") for d in QUEUES] +
+                               [("maildrop", 0o1730, "postdrop"),
+                                ("public", 0o710, "postdrop")]):
+            os.makedirs("%s/%s" % (spool, d))
+            shutil.chown("%s/%s" % (spool, d), "postfix", group)
+            os.chmod("%s/%s" % (spool, d), mode)
+
+    def config(self, more):
+        with open(EXAMPLES + "/postfix/main.cf") as f:
+            example = f.read()
+        with open(self.dir + "/etc/main.cf", "w") as f:
+            f.write(MAIN % {"dir": self.dir, "daemons": DAEMONS,
+                            "unpacked": UNPACKED, "example": example,
+                            "more": more})
+        with open(UNPACKED + "/usr/share/postfix/master.cf.dist") as f:
+            text, n = re.subn(
+                r"(?m)^smtp +inet (.*)$", r"127.0.0.1:%d inet \1\n"
+                "  -o rewrite_service_name=rewrite_smtpd" % PORT, f.read())
+        want(n == 1 and re.search(r"(?m)^rewrite +unix +\S +\S +y ", text))
+        with open(EXAMPLES + "/postfix/master.cf") as f:
+            text += f.read()
+        with open(self.dir + "/etc/master.cf", "w") as f:
+            f.write(text)
+
+    def start(self, more=""):
+        self.stop()
+        self.config(more)
+        self.master = subprocess.Popen(
+            [DAEMONS + "/master", "-c", self.dir + "/etc", "-d"],
+            stdin=subprocess.DEVNULL)
+
+        def up():
+            want(self.master.poll() is None, self.log.since()[-9:])
+            with contextlib.suppress(OSError):
+                smtplib.SMTP("127.0.0.1", PORT, timeout=9).quit()
+                return True
+        want(until(up), "Postfix does not start: %s" % self.log.since()[-9:])
+        return self
+
+    def stop(self):
+        if self.master:
+            self.master.terminate()
+            self.master.wait()
+            self.master = None
+
+    def command(self, name, *args):
+        return subprocess.run(
+            ["%s/usr/sbin/%s" % (UNPACKED, name), "-c", self.dir + "/etc",
+             *args], text=True, timeout=60, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT).stdout
+
+    def submit(self, *recipients, sender=mta.SENDER, text="hello"):
+        """Its queue id."""
+        with smtplib.SMTP("127.0.0.1", PORT, timeout=30) as c:
+            c.ehlo("me")
+            c.mail(sender)
+            for r in recipients:
+                code, said = c.rcpt(r)
+                want(code == 250, "RCPT %s: %d %s" % (r, code, said))
+            said = c.data("Subject: x\r\n\r\n%s\r\n" % text)[1].decode()
+        return re.search(r"queued as (\w+)", said).group(1)
+
+    def outcome(self, ident, recipient, seconds=30):
+        """(delivered, deferred, bounced or none; all that was logged)"""
+        seek = r" %s: to=<%s>,.* status=(\w+)" % (ident,
+                                                  re.escape(recipient))
+        line = self.log.wait(seek, seconds) or ""
+        text = "\n".join(x for x in self.log.since() if ident in x)
+        m = re.search(seek, line)
+        word = m.group(1) if m else "none"
+        return {"sent": "delivered"}.get(word, word), text
+
+
+def user(house, name):
+    """A new one each time: Postfix remembers the last answer for a while."""
+    return "user%d@%s" % (next(NUMBERS), house.domain(name))
+
+
+def kind(house, name):
+    to = user(house, name)
+    house.judge(name, *P.outcome(P.submit(to), to))
+
+
+for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
+             "nullmx", "nosuch", "loop", "down", "reject", "later",
+             "literal"):
+    add("one message: " + name, kind, name)
+
+
+@case("S06 one message to domains of many kinds")
+def many(house):
+    before = len(house.arrived("good2"))
+    names = ("good", "good2", "wrong", "nullmx")
+    to = [user(house, n) for n in names]
+    ident = P.submit(*to)
+    got = [P.outcome(ident, x)[0] for x in to]
+    want(got == ["delivered", "delivered", "deferred", "bounced"], got)
+    rows = house.arrived("good2")[before:]
+    want([r["rcpts"] for r in rows] == [[to[1]]], rows)
+
+
+@case("many messages at once to one domain: sessions used again, none mixed up")
+def cached(house):
+    before = {n: len(house.arrived(n)) for n in ("good", "good2")}
+    sent = {n: [user(house, n) for _ in range(15)] for n in before}
+    idents = [(P.submit(x), x) for pair in zip(*sent.values()) for x in pair]
+    for ident, to in idents:
+        want(P.outcome(ident, to)[0] == "delivered", ident)
+    for n in before:
+        rows = house.arrived(n)[before[n]:]
+        want(sorted(r["rcpts"][0] for r in rows) == sorted(sent[n])
+             and all(r["tls"] for r in rows), rows)
+
+
+@case("its own domains stay its own; senders take no address")
+def own(house):
+    mark = house.log.mark()
+    for to in ("user@lab.alpha", "user@localhost", "user@virtual.alpha"):
+        ident = P.submit(to, sender="me@" + house.domain("stranger"))
+        got, text = P.outcome(ident, to)
+        want(got == "delivered" and "postfix/discard" in text, text)
+    want(not house.aliased("stranger", mark), house.log.since(mark))
+
+
+@case("a domain with a line of its own goes elsewhere")
+def first(house):
+    with open(P.dir + "/etc/transport.regexp", "w") as f:
+        f.write("/@good2\\.alpha$/ discard:\n/@clear\\.alpha$/ retry:mine\n")
+    P.start("transport_maps = regexp:$config_directory/transport.regexp, "
+            "proxy:socketmap:unix:%s:postfix" % MAP)
+    for name, service in (("good2", "discard"), ("clear", "error"),
+                          ("good", "danevirke/smtp")):
+        to = user(house, name)
+        got, text = P.outcome(P.submit(to), to)
+        want("postfix/" + service in text, text)
+    P.command("postsuper", "-d", "ALL")
+    P.start()
+
+
+# -------------------------------------------------------------- fails closed
+
+def waits(house, text, octets):
+    """With this map a message waits, and is sent once danevirked is back."""
+    house.daemon.stop(signal.SIGKILL)
+    fake = octets is not None and FakeMap(MAP, octets)
+    names = ("good", "clear", "stripped")
+    before = {n: len(house.arrived(n)) for n in names}
+    mark = house.log.mark()
+    try:
+        # smtpd does not need danevirked
+        sent = [(n, user(house, n)) for n in names]
+        idents = [P.submit(to) for n, to in sent]
+        for ident, (n, to) in zip(idents, sent):
+            got, said = P.outcome(ident, to)
+            want(got == "deferred", said)
+            said = "\n".join(house.log.since(mark))
+            want(suite.found(text, said), "no /%s/\n%s" % (text, said))
+            want(len(house.arrived(n)) == before[n], said)
+    finally:
+        if fake:
+            fake.close()
+    want(not house.leaks(), house.leaks())
+    house.daemon.start()
+    P.command("postqueue", "-f")
+    for n in ("good", "clear"):
+        want(until(lambda: len(house.arrived(n)) == before[n] + 1),
+             "\n".join([n] + house.log.since(mark)))
+    P.command("postsuper", "-d", "ALL")
+
+
+def netstring(text):
+    return b"%d:%s," % (len(text), text.encode())
+
+
+for what, octets, text in (
+        ("not there", None, "status=deferred .address resolver failure"),
+        ("TEMP", netstring("TEMP so it is"), "temporary error: so it is"),
+        ("PERM", netstring("PERM no"), "permanent error: no"),
+        ("closes", b"", "address resolver failure"),
+        ("garbage", b"OK :[127.0.0.1]:25\n" * 5, "address resolver failure"),
+        # these make Postfix go on as without the map; then there is only
+        # the transport, from which nothing but this machine is in reach
+        ("NOTFOUND", netstring("NOTFOUND "), "status=deferred"),
+        ("OK and nothing", netstring("OK "), "status=deferred")):
+    add("P03 the map: " + what, waits, text, octets)
+
+
+@case("P03 relayhost, fallback and defaults do not win")
+def relayhost(house):
+    clear = house.world.scenarios["clear"].hosts["mx1"].addresses[0]
+    more = ("relayhost = [%s]:25\nsmtp_fallback_relay = [%s]:25\n"
+            "sender_dependent_relayhost_maps = static:[%s]:25\n"
+            "smtp_tls_security_level = encrypt\n"
+            "smtp_tls_policy_maps = static:encrypt\n" % ((clear,) * 3))
+    before = len(house.arrived("clear"))
+    P.start(more)
+    for n, result in (("good", "delivered"), ("wrong", "deferred"),
+                      ("down", "deferred")):
+        to = user(house, n)
+        got, text = P.outcome(P.submit(to), to)
+        want(got == result and clear not in text, text)
+    want(len(house.arrived("clear")) == before, house.arrived("clear"))
+    want(not house.leaks(), house.leaks())
+    P.command("postsuper", "-d", "ALL")
+    P.start()
+
+
+@case("P03 the relay refuses another user: the message waits")
+def other_user(house):
+    conf = house.daemon.conf
+    with open(conf) as f:
+        text = f.read()
+    house.daemon.stop(signal.SIGKILL)
+    with open(conf, "w") as f:
+        f.write(text.replace('"postfix"', '"nobody"'))
+    house.daemon.start()
+    try:
+        P.start()
+        to = user(house, "good")
+        got, said = P.outcome(P.submit(to), to)
+        want(got == "deferred", said)
+    finally:
+        house.daemon.stop(signal.SIGKILL)
+        with open(conf, "w") as f:
+            f.write(text)
+        house.daemon.start()
+        P.command("postsuper", "-d", "ALL")
+        P.start()
+
+
+@case("control: without the map mail leaks, and this would be seen")
+def control(house):
+    before = len(house.arrived("stripped"))
+    s = house.world.scenarios["stripped"].hosts["mx1"].addresses[0]
+    P.start("transport_maps =\ndefault_transport = smtp:[%s]:25" % s)
+    to = user(house, "stripped")
+    got, text = P.outcome(P.submit(to), to)
+    want(got == "delivered" and len(house.arrived("stripped")) == before + 1,
+         text)
+    want(house.leaks(), text)
+
+
+P = None
+
+
+def start(house):
+    global P
+    P = Postfix(house).start()
+    return P.stop
+
+
+if __name__ == "__main__":
+    sys.exit(common.main(__file__, start, ("postfix",), ("postdrop",)))
