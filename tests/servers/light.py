@@ -156,7 +156,7 @@ ODD = r"defer \(-1\).*: danevirked: "
 for what, how, text in (
         ("not there", nothing, FAILED + "failed to connect .*No such file"),
         ("nobody listens", stale, FAILED + "failed to connect .*refused"),
-        ("no socket", no_socket, FAILED + "failed to connect .*refused"),
+        ("no socket", no_socket, FAILED + "failed to connect .*denied"),
         ("no permission", answers(b"OK 127.64.0.1::10025\n", 0),
          FAILED + "failed to connect .*Permission denied"),
         ("its queue is full", full, FAILED + "(failed to connect|.*timed)"),
