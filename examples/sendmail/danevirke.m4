@@ -1,17 +1,18 @@
 dnl # SPDX-License-Identifier: ISC
-dnl # Danevirke for Sendmail 8.13 or later by way of danevirked(8): include this at the
+dnl # Danevirke for Sendmail by way of danevirked(8): include this at the
 dnl # end of sendmail.mc, below MAILER(`smtp'), and make sendmail.cf again.
 dnl #
 dnl #	include(`/etc/mail/danevirke.m4')dnl
 dnl #
-dnl # Sendmail connects as root unless confRUN_AS_USER says otherwise, so danevirke.conf
-dnl # needs
+dnl # Sendmail connects as root unless confRUN_AS_USER says otherwise, so
+dnl # danevirke.conf needs
 dnl #
 dnl #	relay: { user = [ "root" ]; };
 dnl #
-dnl # Everything that is not local and not in the mailertable goes to the relay, or
-dnl # waits: SMART_HOST does not come into it.  A host that wants a password is not for
-dnl # this: write its domains into the mailertable.  Tried with Debian 12.
+dnl # Everything that is not local and not in the mailertable goes to the relay,
+dnl # or waits: SMART_HOST does not come into it.  A host that wants a password
+dnl # is not for this: write its domains into the mailertable.  Tried with
+dnl # Sendmail 8.17, of Debian 12.
 LOCAL_CONFIG
 Ksendmail socket unix:/run/danevirked/map
 LOCAL_RULE_0

@@ -150,6 +150,10 @@ command_run(struct session *s, const char *line)
 	case VERB_OTHER:
 		if (++s->errors > ERRORS)
 			talk_end(s, false);
+		else if (strncasecmp(line, "LHLO", 4) == 0)
+			/* An LMTP client whose next hop a map has changed:
+			 * the mail of local users must not come back. */
+			talk_line(s, "451 4.3.5 no LMTP here");
 		else
 			talk_line(s, "502 5.5.1 not here");
 		break;

@@ -64,6 +64,8 @@ def extensions():
         for line in ("BDAT 5 LAST", "AUTH PLAIN", "STARTTLS", "VRFY x"):
             c.cmd(line, 502)
         c.cmd("NOOP \x01", 502)
+        # a local domain's LMTP that came here by mistake must not bounce
+        c.cmd("LHLO lab.alpha", 451)
     with Upstream("tls"), client("tls") as c:
         same(c.cmd("HELO lab.alpha", 250).count("\n"), 0)
         c.message()

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 
@@ -53,6 +54,8 @@ notify_classes =
 %(example)s
 %(more)s
 """
+with open(EXAMPLES + "/postfix/own-domains") as own_domains:
+    OWN = own_domains.read()
 NUMBERS = itertools.count(1)
 
 
@@ -60,7 +63,7 @@ class Postfix:
     def __init__(self, house):
         self.house, self.log = house, house.log
         self.dir = house.dir + "/postfix"
-        self.master = None
+        self.master, self.own = None, OWN
         self.libraries()
         self.directories()
 
@@ -88,6 +91,8 @@ class Postfix:
     def config(self, more):
         with open(EXAMPLES + "/postfix/main.cf") as f:
             example = f.read()
+        with open(self.dir + "/etc/own-domains", "w") as f:
+            f.write(self.own)
         with open(self.dir + "/etc/main.cf", "w") as f:
             f.write(MAIN % {"dir": self.dir, "daemons": DAEMONS,
                             "unpacked": UNPACKED, "example": example,
@@ -122,6 +127,13 @@ class Postfix:
             self.master.terminate()
             self.master.wait()
             self.master = None
+
+            def gone():         # its children, too
+                try:
+                    socket.create_connection(("127.0.0.1", PORT), 5).close()
+                except ConnectionRefusedError:
+                    return True
+            want(until(gone), "Postfix does not end")
 
     def command(self, name, *args):
         return subprocess.run(
@@ -195,6 +207,10 @@ def cached(house):
 @case("its own domains stay its own; senders take no address")
 def own(house):
     mark = house.log.mark()
+    to = "user@mail.example.org"
+    got, text = P.outcome(P.submit(to), to)
+    want("example.org at 127." not in text and ":10025" not in text, text)
+    P.command("postsuper", "-d", "ALL")
     for to in ("user@lab.alpha", "user@localhost", "user@virtual.alpha"):
         ident = P.submit(to, sender="me@" + house.domain("stranger"))
         got, text = P.outcome(ident, to)
@@ -202,18 +218,26 @@ def own(house):
     want(not house.aliased("stranger", mark), house.log.since(mark))
 
 
-@case("a domain with a line of its own goes elsewhere")
+@case("a domain with a line of its own goes elsewhere; LMTP needs one")
 def first(house):
-    with open(P.dir + "/etc/transport.regexp", "w") as f:
-        f.write("/@good2\\.alpha$/ discard:\n/@clear\\.alpha$/ retry:mine\n")
-    P.start("transport_maps = regexp:$config_directory/transport.regexp, "
-            "proxy:socketmap:unix:%s:postfix" % MAP)
+    lmtp = "virtual_transport = lmtp:unix:private/nobody\n"
+    P.start(lmtp)
+    to = "user@virtual.alpha"
+    got, text = P.outcome(P.submit(to), to)
+    want(got == "deferred" and ":10025" in text, text)
+    P.own += ("/@good2\\.alpha$/ discard:\n/@clear\\.alpha$/ retry:mine\n"
+              "/@virtual\\.alpha$/ :\n")
+    P.start(lmtp)
     for name, service in (("good2", "discard"), ("clear", "error"),
                           ("good", "danevirke/smtp")):
         to = user(house, name)
         got, text = P.outcome(P.submit(to), to)
         want("postfix/" + service in text, text)
+    to = "other@virtual.alpha"
+    got, text = P.outcome(P.submit(to), to)
+    want(got == "deferred" and "private/nobody" in text, text)
     P.command("postsuper", "-d", "ALL")
+    P.own = OWN
     P.start()
 
 
@@ -239,8 +263,8 @@ def waits(house, text, octets):
     finally:
         if fake:
             fake.close()
+        house.daemon.start()
     want(not house.leaks(), house.leaks())
-    house.daemon.start()
 
     def sent():
         # again: qmgr(8) may still have the answer to its last question
