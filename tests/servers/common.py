@@ -132,23 +132,23 @@ class House:
                            or s.tlsa and not r["tls"])]
         return wrong
 
-    def judge(self, name, result, text):
-        """What the server says became of a message, beside the scenario."""
+    def judge(self, name, result, text, rows, leaks):
+        """What became of a message, beside the scenario.  text: all that the
+        server said; rows: of the hosts that took it; leaks: of those that saw
+        what they must not."""
         s = self.world.scenarios[name]
         kind, at, host = s.expected("").partition("@")
-        rows = self.arrived(name)
         want(result == ("delivered" if at else kind), text)
         want([r["host"] for r in rows] == ([host] if at else []),
              "arrived: %s\n%s" % (rows, text))
         if at:
-            want(any(re.search(r"%s via \S+: %s: " % (re.escape(s.domain()
-                                                                .strip("[]")),
-                                                      kind), x)
-                     for x in self.log.since()), "no verdict\n" + text)
+            verdict = re.compile(r"%s via \S+: %s: " % (
+                re.escape(s.domain().strip("[]")), kind)).search
+            want(any(map(verdict, self.log.since())), "no verdict\n" + text)
             want(bool(rows[0]["tls"]) == (kind != "clear"), rows)
         for pattern in s.patterns(s.log, ""):
             want(suite.found(pattern, text), "no /%s/:\n%s" % (pattern, text))
-        want(not self.leaks(), "LEAKED %s" % self.leaks())
+        want(not leaks, "LEAKED %s" % leaks)
 
 
 def until(true, seconds=20):

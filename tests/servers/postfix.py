@@ -170,7 +170,8 @@ def user(house, name):
 
 def kind(house, name):
     to = user(house, name)
-    house.judge(name, *P.outcome(P.submit(to), to))
+    result, text = P.outcome(P.submit(to), to)
+    house.judge(name, result, text, house.arrived(name), house.leaks())
 
 
 for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
@@ -179,7 +180,7 @@ for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
     add("one message: " + name, kind, name)
 
 
-@case("S06 one message to domains of many kinds")
+@case("one message to domains of many kinds (S06)")
 def many(house):
     before = len(house.arrived("good2"))
     names = ("good", "good2", "wrong", "nullmx")
@@ -191,7 +192,7 @@ def many(house):
     want([r["rcpts"] for r in rows] == [[to[1]]], rows)
 
 
-@case("many messages at once to one domain: sessions used again, none mixed up")
+@case("many messages at once: sessions used again, none mixed up")
 def cached(house):
     before = {n: len(house.arrived(n)) for n in ("good", "good2")}
     sent = {n: [user(house, n) for _ in range(15)] for n in before}
@@ -289,10 +290,10 @@ for what, octets, text in (
         # the transport, from which nothing but this machine is in reach
         ("NOTFOUND", netstring("NOTFOUND "), "status=deferred"),
         ("OK and nothing", netstring("OK "), "status=deferred")):
-    add("P03 the map: " + what, waits, text, octets)
+    add("the map: %s (P03)" % what, waits, text, octets)
 
 
-@case("P03 relayhost, fallback and defaults do not win")
+@case("relayhost, fallback and defaults do not win (P03)")
 def relayhost(house):
     clear = house.world.scenarios["clear"].hosts["mx1"].addresses[0]
     more = ("relayhost = [%s]:25\nsmtp_fallback_relay = [%s]:25\n"
@@ -312,7 +313,7 @@ def relayhost(house):
     P.start()
 
 
-@case("P03 the relay refuses another user: the message waits")
+@case("the relay refuses another user: the message waits (P03)")
 def other_user(house):
     conf = house.daemon.conf
     with open(conf) as f:

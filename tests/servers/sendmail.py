@@ -129,7 +129,8 @@ def user(house, name):
 
 def kind(house, name):
     to = user(house, name)
-    house.judge(name, *S.outcome(S.submit(to), to))
+    result, text = S.outcome(S.submit(to), to)
+    house.judge(name, result, text, house.arrived(name), house.leaks())
 
 
 for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
@@ -138,7 +139,7 @@ for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
     add("one message: " + name, kind, name)
 
 
-@case("S06 one message to domains of many kinds")
+@case("one message to domains of many kinds (S06)")
 def many(house):
     before = len(house.arrived("good2"))
     to = [user(house, n) for n in ("good", "good2", "wrong", "nullmx")]
@@ -231,10 +232,10 @@ for what, octets in (
         ("closes", b""), ("a host's name",
                           netstring("OK mx1.stripped.alpha")),
         ("another address", netstring("OK [198.18.1.1]"))):
-    add("P03 the map: " + what, waits, octets)
+    add("the map: %s (P03)" % what, waits, octets)
 
 
-@case("P03 SMART_HOST does not win")
+@case("SMART_HOST does not win (P03)")
 def smart(house):
     clear = house.world.scenarios["clear"].hosts["mx1"].addresses[0]
     before = len(house.arrived("clear"))
@@ -248,7 +249,7 @@ def smart(house):
     S.start()
 
 
-@case("P03 the relay refuses another user: the message waits")
+@case("the relay refuses another user: the message waits (P03)")
 def other_user(house):
     conf = house.daemon.conf
     with open(conf) as f:
