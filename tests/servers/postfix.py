@@ -101,7 +101,9 @@ class Postfix:
             text, n = re.subn(
                 r"(?m)^smtp +inet (.*)$", r"127.0.0.1:%d inet \1\n"
                 "  -o rewrite_service_name=rewrite_smtpd" % PORT, f.read())
-        want(n == 1 and re.search(r"(?m)^rewrite +unix +\S +\S +y ", text))
+        text, m = re.subn(r"(?m)^((smtp|rewrite) +unix +\S +\S +)\S ", r"\1y ",
+                          text)
+        want(n == 1 and m == 2, "master.cf: %d, %d" % (n, m))
         with open(EXAMPLES + "/postfix/master.cf") as f:
             text += f.read()
         with open(self.dir + "/etc/master.cf", "w") as f:
