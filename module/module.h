@@ -98,8 +98,8 @@ struct conf_destination {
 	char *domain; /* "example.org" or ".example.org" */
 	enum danevirke_level level;
 	char *reason;
-	char *until; /* "2027-01-31", inclusive, UTC; NULL */
-	time_t ends; /* first second after it; 0 = never */
+	char *until;  /* "2027-01-31", inclusive, UTC; NULL */
+	int64_t ends; /* first second after it; 0 = never */
 };
 
 /* M11, all at least 1 */

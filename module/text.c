@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Text that a stranger wrote; see text.h.  Pure. */
+/* Text that somebody else wrote; see text.h.  Pure. */
 #include "text.h"
 
 void
@@ -49,4 +49,23 @@ utf8_printable(const char *text)
 	if (*s < ' ' || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
 		return 0;
 	return utf8_len(text);
+}
+
+bool
+text_day(int year, int month, int day, int64_t *out)
+{
+	static const int length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
+		30, 31 };
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+	int past = year - 1;
+
+	if (year < 1 || month < 1 || month > 12 || day < 1 ||
+	    day > length[month - 1] + (leap && month == 2))
+		return false;
+	/* 0001-01-01 is 719162 days before 1970-01-01 */
+	*out = past * 365 + past / 4 - past / 100 + past / 400 - 719162 + day -
+	    1 + (leap && month > 2);
+	for (int m = 1; m < month; m++)
+		*out += length[m - 1];
+	return true;
 }

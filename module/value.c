@@ -124,28 +124,19 @@ value_server(const char *s, char *buf, size_t len)
 
 /* P01: the day named is the last one on which the rule holds. */
 bool
-value_until(const char *s, time_t *out)
+value_until(const char *s, int64_t *out)
 {
-	struct tm tm = { 0 };
-	char shape[] = "dddd-dd-dd", day[64];
-	time_t t;
+	const char shape[] = "dddd-dd-dd";
+	int64_t day;
 
 	if (strlen(s) != sizeof shape - 1)
 		return false;
 	for (size_t i = 0; i < sizeof shape - 1; i++)
 		if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != '-')
 			return false;
-	tm.tm_year = atoi(s) - 1900;
-	tm.tm_mon = atoi(s + 5) - 1;
-	tm.tm_mday = atoi(s + 8);
-	if (tm.tm_year < 70 || (t = timegm(&tm)) == (time_t)-1)
+	if (!text_day(atoi(s), atoi(s + 5), atoi(s + 8), &day) || day < 0)
 		return false;
-	/* timegm() turns 30 February into a day in March: it was no date */
-	snprintf(day, sizeof day, "%04d-%02d-%02d", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday);
-	if (strcmp(day, s) != 0)
-		return false;
-	*out = t + 86400;
+	*out = (day + 1) * 86400;
 	return true;
 }
 

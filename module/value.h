@@ -14,7 +14,7 @@ bool value_prefix(const char *s, struct conf_prefix *out, bool *clear);
 /* "192.0.2.1" or "192.0.2.1@53" to "192.0.2.1@53" */
 bool value_server(const char *s, char *buf, size_t len);
 /* "2027-01-31" to the first second after that day, UTC */
-bool value_until(const char *s, time_t *out);
+bool value_until(const char *s, int64_t *out);
 bool value_any(const struct conf_prefix *); /* 0.0.0.0 or :: */
 bool value_user(const char *s);             /* a login name, not looked up */
 /* NULL, or what is wrong with this GnuTLS priority string (S03, S04), in

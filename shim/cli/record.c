@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "cli.h"
+#include "text.h"
 
 #define DATA_MAX 65532 /* what RDATA has room for behind U, S, M */
 
@@ -258,8 +259,8 @@ time_zone(const char *s, long *east)
 int
 time_parse(const char *s, time_t *out)
 {
-	struct tm day = { 0 };
 	int year, month, mday, h, m, sec;
+	int64_t t;
 	long east;
 
 	if ((!time_form(s, "0000-00-00T00:00:00") &&
@@ -270,14 +271,12 @@ time_parse(const char *s, time_t *out)
 	s += strlen("0000-00-00T00:00:00");
 	if (time_form(s, ".0"))
 		s += 1 + strspn(s + 1, "0123456789");
-	if (h > 23 || m > 59 || sec > 60 || time_zone(s, &east) != 0)
+	if (h > 23 || m > 59 || sec > 60 || time_zone(s, &east) != 0 ||
+	    !text_day(year, month, mday, &t))
 		return -1;
-	day.tm_year = year - 1900;
-	day.tm_mon = month - 1;
-	day.tm_mday = mday;
-	*out = timegm(&day) + h * 3600L + m * 60L + sec - east;
-	/* a day that does not exist became another one */
-	return day.tm_mon == month - 1 && day.tm_mday == mday ? 0 : -1;
+	t = t * 86400 + h * 3600L + m * 60L + sec - east;
+	*out = (time_t)t;
+	return *out == t ? 0 : -1; /* 32 bits end in 2038 */
 }
 
 void

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -81,7 +82,7 @@ line_number(const char *line, size_t len)
 {
 	static const char head[] = "{\"domain\":\"";
 	const char *p;
-	unsigned long n = 0;
+	unsigned long n = 0, digit;
 
 	if (len < sizeof head || strncmp(line, head, sizeof head - 1) != 0 ||
 	    line[len - 1] != '\n' || line[len - 2] != '}')
@@ -91,8 +92,12 @@ line_number(const char *line, size_t len)
 			return 0;
 	if (strncmp(p, "\",\"n\":", 6) != 0)
 		return 0;
-	for (p += 6; *p >= '0' && *p <= '9' && n < 100000000000ul; p++)
-		n = n * 10 + (unsigned long)(*p - '0');
+	for (p += 6; *p >= '0' && *p <= '9'; p++) {
+		digit = (unsigned long)(*p - '0');
+		if (n > (ULONG_MAX - digit) / 10)
+			return 0;
+		n = n * 10 + digit;
+	}
 	return *p == ',' ? n : 0;
 }
 

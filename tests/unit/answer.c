@@ -217,20 +217,20 @@ static void
 test_overlap(void **state)
 {
 	struct danevirke_error err;
-	uint64_t domain, final;
+	uintptr_t domain, final;
 	char *buf;
 	size_t len, head;
 
 	(void)state;
 	buf = packed(&len);
 	head = len - answer_pack(&sample, NULL, 0) + 32;
-	memcpy(
-	    &domain, buf + head + offsetof(struct danevirke_answer, domain), 8);
-	memcpy(
-	    &final, buf + head + offsetof(struct danevirke_answer, final), 8);
+	memcpy(&domain, buf + head + offsetof(struct danevirke_answer, domain),
+	    sizeof domain);
+	memcpy(&final, buf + head + offsetof(struct danevirke_answer, final),
+	    sizeof final);
 	assert_true(domain != 0 && final > domain && final < len);
-	memcpy(
-	    buf + head + offsetof(struct danevirke_answer, final), &domain, 8);
+	memcpy(buf + head + offsetof(struct danevirke_answer, final), &domain,
+	    sizeof domain);
 	assert_null(answer_unpack(buf, len, &err));
 	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
 	free(buf);
@@ -262,7 +262,7 @@ test_hosts(void **state)
 {
 	struct danevirke_error err;
 	const struct danevirke_answer *a;
-	uint64_t at[2], array;
+	uintptr_t at[2], array;
 	char *buf, *in;
 	size_t len, head;
 
@@ -274,13 +274,13 @@ test_hosts(void **state)
 	in = buf + head + array;
 	memcpy(at, in, sizeof at);
 	assert_true(at[0] > array && at[1] > at[0] && at[1] < len - head);
-	memcpy(in + 8, &at[0], 8);
+	memcpy(in + sizeof *at, &at[0], sizeof *at);
 	assert_null(answer_unpack(buf, len, &err));
 	assert_int_equal(err.code, DANEVIRKE_EFORMAT);
-	memset(in + 8, 0, 8); /* none at all */
+	memset(in + sizeof *at, 0, sizeof *at); /* none at all */
 	assert_null(answer_unpack(buf, len, &err));
-	memcpy(in, &at[1], 8);
-	memcpy(in + 8, &at[0], 8);
+	memcpy(in, &at[1], sizeof *at);
+	memcpy(in + sizeof *at, &at[0], sizeof *at);
 	assert_null(answer_unpack(buf, len, &err));
 	memcpy(in, at, sizeof at); /* as it was */
 	assert_non_null(a = answer_unpack(buf, len, &err));
