@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """DNS messages as bytes: just enough to read, change and write them."""
 
+import base64
+import calendar
 import ipaddress
 import struct
+import time
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16,
          "AAAA": 28, "DNAME": 39, "DS": 43, "RRSIG": 46, "NSEC": 47,
@@ -61,6 +64,12 @@ def rdata(kind, text):
         return struct.pack("!H", int(f[0])) + name_wire(f[1])
     if kind == "TLSA":
         return bytes(map(int, f[:3])) + bytes.fromhex("".join(f[3:]))
+    if kind == "RRSIG":
+        first, last = (calendar.timegm(time.strptime(f[i], "%Y%m%d%H%M%S"))
+                       for i in (5, 4))
+        return (struct.pack("!HBBIIIH", TYPES[f[0]], int(f[1]), int(f[2]),
+                            int(f[3]), last, first, int(f[6]))
+                + name_wire(f[7]) + base64.b64decode("".join(f[8:])))
     raise ValueError("cannot write RDATA of " + kind)
 
 

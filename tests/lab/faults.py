@@ -6,7 +6,8 @@ Run as `faults.py CONFIG`.  CONFIG is JSON:
     {"listen": [[ADDRESS, MODE], ...], "upstream": ADDRESS,
      "log": PATH, "ready": PATH,
      "faults": [{"name": NAME or "*.ZONE", "type": TYPE or "*",
-                 "action": ACTION, "rdata": [HEX, ...]}, ...]}
+                 "action": ACTION, "rdata": [HEX, ...], "sigs": [HEX, ...]},
+                ...]}
 
 MODE of a listener: "front" forwards; "refuse" answers REFUSED to everything
 (a lame server); "upward" answers with a referral to the root (lame, too).
@@ -23,7 +24,7 @@ Actions, the first matching fault counts:
     stripdenial     NSEC, NSEC3 and their signatures are removed
     remove          the records asked for are gone, the rest is left
     empty           NOERROR without any record
-    forge           the answer is replaced by rdata, unsigned
+    forge           the answer is replaced by rdata, with sigs or unsigned
     setad           AD is set, signatures are removed (D05)
     bigkey          keys and signatures are as of dnswire.big_key()
 """
@@ -57,7 +58,7 @@ def enlarge(rr, key=big_key()):
             "!H", key_tag(key)) + rr.data[18:at] + b"\x01" * 10000)
 
 
-def mangle(msg, action, rdata):
+def mangle(msg, action, rdata, sigs=()):
     """Changes a reply as the action says; see above."""
     if action in RCODES:
         msg.set_rcode(RCODES[action])
@@ -89,6 +90,8 @@ def mangle(msg, action, rdata):
         msg.keep(lambda i, rr: False)
         msg.sections[0] = [RR(msg.qname, msg.qtype, 1, 60, bytes.fromhex(h))
                            for h in rdata]
+        msg.sections[0] += [RR(msg.qname, SIGS, 1, 60, bytes.fromhex(h))
+                            for h in sigs]
 
 
 class Front:
@@ -165,7 +168,7 @@ class Front:
         if action in ("truncate", "notcp") and not tcp:
             return msg.wire(0)
         if action:
-            mangle(msg, action, f.get("rdata", ()))
+            mangle(msg, action, f.get("rdata", ()), f.get("sigs", ()))
         return msg.wire(limit)
 
 
