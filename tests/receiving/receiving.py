@@ -22,6 +22,7 @@ for d in (HERE, HERE + "/../cli", HERE + "/../lab"):
     sys.path.insert(0, os.path.realpath(d))
 import exim  # noqa: E402
 import mta  # noqa: E402
+import opensmtpd  # noqa: E402
 import tool  # noqa: E402
 import world  # noqa: E402
 from site_files import ADDRESS, DOMAIN, HOST, NS, Site, example  # noqa: E402
@@ -520,6 +521,61 @@ def test_monitor_sendmail():
     SITE.configure(**SITE.settings)
     same(r.code, 2)
     has(r.err, "could not be sent")
+
+
+def smtpd_version():
+    r = subprocess.run([opensmtpd.SMTPD, "-h"], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    m = re.search(r"OpenSMTPD (\d+)\.(\d+)", r.stdout)
+    return tuple(map(int, m.groups())) if m else (0, 0)
+
+
+def smtpd_conf():
+    """smtpd.conf of the example, for this host's names and address."""
+    inbox = SITE.path("smtpd")
+    os.mkdir(inbox)
+    shutil.chown(inbox, "nobody", "nogroup")
+    SITE.write("aliases", "user: nobody\n")
+    text = example("smtpd.conf")
+    for old, new in (("/etc/danevirke/mx.pem", SITE.pem),
+                     ("example.org", DOMAIN), ("0.0.0.0", ADDRESS),
+                     ("on :: port 25", "on ::1 port 25"),
+                     ("file:/etc/aliases", "file:" + SITE.path("aliases")),
+                     ("maildir alias", 'maildir "%s" alias' % inbox)):
+        has(text, old)
+        text = text.replace(old, new)
+    SITE.write("smtpd.conf", text, 0o600)
+    return inbox
+
+
+def test_opensmtpd():
+    """smtpd.conf: OpenSMTPD 7.3 or later in Exim's place, to the end"""
+    version = smtpd_version()
+    if version < (7, 3):
+        print("    left out: OpenSMTPD %d.%d cannot serve TLS" % version)
+        return
+    inbox = smtpd_conf()
+    with open(SITE.path("exim/pid")) as f:
+        os.kill(int(f.read()), signal.SIGTERM)
+    opensmtpd.enter()
+    p = subprocess.Popen([opensmtpd.SMTPD, "-F", "-f", SITE.path("smtpd.conf")],
+                         cwd="/", stdin=subprocess.DEVNULL)
+    try:
+        until(serves(SITE.pem))
+        outcome, _ = send()
+        same(outcome.result, "delivered", outcome.lines)
+        same([v for v in outcome.verdicts if v[2] != "deferred"],
+             [(HOST, "25", "dane")], outcome.lines)
+
+        def arrived():
+            """smtpd has put the message into the maildir"""
+            return os.listdir(inbox + "/new")
+        until(arrived)
+        r = danevirke("check", DOMAIN)
+        same(r.returncode, 0, r.stdout + r.stderr)
+    finally:
+        p.terminate()
+        p.wait(10)
 
 
 def test_name_server_down():

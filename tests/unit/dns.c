@@ -369,7 +369,7 @@ test_once(void **state)
 	assert_int_equal(a.r->state, DANEVIRKE_INSECURE); /* D01 */
 	assert_int_equal(a.r->n_rr, 1);
 	assert_memory_equal(a.r->rr[0].data, "\300\0\2\1", 4);
-	assert_in_range(a.r->ttl, 1, 60);
+	assert_true(a.r->ttl >= 1 && a.r->ttl <= 60);
 	assert_true((asked = server.questions) > 0);
 	start(dns, &b, "MX.plain.example", TYPE_A);
 	await(&b);
@@ -432,7 +432,7 @@ test_silent(void **state)
 	/* before anybody asks a second time, unless all is slow here */
 	for (i = 0; i < 100 && server.questions < N; i++)
 		run(0.05);
-	assert_in_range(server.questions, N, 2 * N);
+	assert_true(server.questions >= N && server.questions <= 2 * N);
 	for (i = 0; i < N; i++) {
 		await(&l[i]);
 		assert_int_equal(l[i].r->state, DANEVIRKE_ERROR);
@@ -621,7 +621,7 @@ test_no_anchor(void **state)
 		assert_int_equal(l.r->state, DANEVIRKE_ERROR);
 		assert_true(l.r->content); /* P02 */
 		assert_int_equal(l.r->n_rr, 1);
-		assert_in_range(l.r->ttl, 0, 5); /* D15 */
+		assert_true(l.r->ttl <= 5); /* D15 */
 		if (strstr(l.r->why, anchor) == NULL ||
 		    strstr(l.r->why, "insecure") == NULL)
 			fail_msg("%s", l.r->why);

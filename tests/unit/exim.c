@@ -1022,7 +1022,7 @@ test_child(void **state)
 		skip();
 	fake.root = true;
 	n_groups = getgroups(64, groups);
-	assert_in_range(n_groups, 0, 64);
+	assert_true(n_groups >= 0 && n_groups <= 64);
 	assert_int_equal(setgroups(2, (const gid_t[]){ 0, 4 }), 0);
 	assert_int_equal(sigprocmask(SIG_BLOCK, NULL, &before), 0);
 	routed("rooted.example");

@@ -146,7 +146,7 @@ __wrap_store_put(struct store *s, const char *name, int type, int sec,
 	(void)name;
 	(void)type;
 	(void)sec;
-	assert_in_range(len, 13, 512);
+	assert_true(len >= 13 && len <= 512);
 	assert_int_equal(packet[3], 0x80);
 	n_stored++;
 	stored_ttl = (int)ttl;
@@ -240,7 +240,7 @@ refused(struct look *l, const char *words)
 	assert_non_null(l->r);
 	assert_int_equal(l->r->state, DANEVIRKE_ERROR);
 	assert_true(l->r->content); /* P02 */
-	assert_in_range(l->r->ttl, 0, 5);
+	assert_true(l->r->ttl <= 5);
 	if (strstr(l->r->why, anchor) == NULL ||
 	    strstr(l->r->why, words) == NULL)
 		fail_msg("%s: not \"%s\"", l->r->why, words);
@@ -254,7 +254,7 @@ believed(struct look *l, enum danevirke_dnssec state)
 	assert_non_null(l->r);
 	assert_int_equal(l->r->state, state);
 	assert_int_equal(l->r->n_rr, 1);
-	assert_in_range(l->r->ttl, 58, 60);
+	assert_true(l->r->ttl >= 58 && l->r->ttl <= 60);
 	arena_free(&l->arena);
 }
 
@@ -291,7 +291,7 @@ test_held(void **state)
 	reply(0, SECURE, NULL);
 	believed(&a, DANEVIRKE_INSECURE);
 	assert_int_equal(n_stored, 1); /* a, not the root */
-	assert_in_range(stored_ttl, 58, 60);
+	assert_true(stored_ttl >= 58 && stored_ttl <= 60);
 	reply(3, INSECURE, NULL);
 	believed(&c, DANEVIRKE_INSECURE);
 	assert_int_equal(n_stored, 2);

@@ -227,7 +227,8 @@ test_order(void **state)
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
 	assert_int_equal(fake.answer->n_hosts, 2);
 	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
-	assert_in_range(fake.answer->ttl, 57, 60); /* a second may end */
+	assert_true(fake.answer->ttl >= 57 &&
+	    fake.answer->ttl <= 60); /* a second may end */
 	assert_true(fake.answer->expires > 60);
 	assert_int_equal(fake.n, 1 + 4 + 2);
 	assert_string_equal(fake.q[0].key, "d/15");
@@ -250,8 +251,9 @@ test_slow(void **state)
 	event_base_loop(fake.base, 0);
 	assert_int_equal(fake.done, 1);
 	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
-	assert_in_range(fake.answer->expires, begun + 60, begun + 61);
-	assert_in_range(fake.answer->ttl, 55, 59);
+	assert_true(fake.answer->expires >= begun + 60 &&
+	    fake.answer->expires <= begun + 61);
+	assert_true(fake.answer->ttl >= 55 && fake.answer->ttl <= 59);
 }
 
 /* D08 and the time limit: the host that is answered is used. */

@@ -111,7 +111,7 @@ test_round(void **state) /* D15 */
 	other = open_it();
 	assert_int_equal(get(other, 1), 1);
 	assert_true(store_get(other, &a, "HOST1.Example.", TYPE_MX, &hit));
-	assert_in_range(hit.ttl, 1, 60);
+	assert_true(hit.ttl >= 1 && hit.ttl <= 60);
 	assert_false(store_get(other, &a, "host1.example", TYPE_A, &hit));
 	assert_false(store_get(other, &a, "host1.example.org", TYPE_MX, &hit));
 	assert_false(store_get(other, &a, "..", TYPE_MX, &hit));
@@ -119,7 +119,7 @@ test_round(void **state) /* D15 */
 	store_put(s, "host1.example", TYPE_MX, 2, (const uint8_t *)"new", 3, 9);
 	assert_true(store_get(other, &a, "host1.example", TYPE_MX, &hit));
 	assert_int_equal(hit.len, 3);
-	assert_in_range(hit.ttl, 1, 9);
+	assert_true(hit.ttl >= 1 && hit.ttl <= 9);
 	arena_free(&a);
 	store_close(other);
 	store_close(s);
@@ -178,7 +178,7 @@ test_time(void **state) /* D15: never past its end, nor before its begin */
 	/* sum, magic, len and type, two times: then the key */
 	memcpy(key, page + 16 + 8 + 16, sizeof key);
 	assert_non_null(store_find(page, key, now + 1, &hit));
-	assert_in_range(hit.ttl, 98, 100);
+	assert_true(hit.ttl >= 98 && hit.ttl <= 100);
 	assert_non_null(store_find(page, key, now + 99, &hit));
 	assert_null(store_find(page, key, now + 102, &hit));
 	assert_null(store_find(page, key, UINT64_MAX, &hit));
@@ -241,7 +241,7 @@ test_bounded(void **state)
 		assert_int_not_equal(rv, -1);
 		there += rv == 1;
 	}
-	assert_in_range(there, names / 4, names);
+	assert_true(there >= names / 4 && there <= names);
 	assert_true(there < names || names < 50000);
 	assert_int_equal(stat(file, &st), 0);
 	assert_true(st.st_size <= 64 << 20);

@@ -448,7 +448,7 @@ test_bound(void **state)
 	many[64] = c.tlsa[0];
 	signatures = 0;
 	refused(&c, DANEVIRKE_EVERIFY, TOO_LONG);
-	assert_in_range(signatures, 65, 100);
+	assert_true(signatures >= 65 && signatures <= 100);
 	c.host.n_tlsa = 2;
 	trial_free(&c);
 }
@@ -496,7 +496,7 @@ test_slow(void **state)
 	begin = seconds();
 	refused(&c, DANEVIRKE_EVERIFY, TOO_LONG);
 	search = seconds() - begin;
-	assert_in_range(signatures, 4, 13);
+	assert_true(signatures >= 4 && signatures <= 13);
 	print_message("# a search: %.1f times one link\n", search / link);
 	assert_true(search < 100 * link); /* else some 200 */
 	trial_free(&c);
@@ -522,7 +522,7 @@ test_hashes(void **state)
 	hashes = 0;
 	refused(&c, DANEVIRKE_EVERIFY, "no TLSA record matches");
 	/* of each usage and selector, SHA2-512 counts (A01) */
-	assert_in_range(hashes, 32, 34);
+	assert_true(hashes >= 32 && hashes <= 34);
 	trial_free(&c);
 }
 
