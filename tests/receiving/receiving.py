@@ -549,7 +549,7 @@ def smtpd_conf():
 
 
 def test_opensmtpd():
-    """smtpd.conf: OpenSMTPD 7.3 or later in Exim's place, to the end"""
+    """OpenSMTPD 7.3 or later, with smtpd.conf, takes authenticated mail"""
     version = smtpd_version()
     if version < (7, 3):
         print("    left out: OpenSMTPD %d.%d cannot serve TLS" % version)
