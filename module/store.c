@@ -350,7 +350,8 @@ dir_open(struct store *s, const char *parent)
 		    "store: %s: owner %ld, mode %04o: want %ld, 0700: it is "
 		    "not used",
 		    path, (long)st.st_uid, st.st_mode & 07777, (long)geteuid());
-	else if (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
+	else if ((uint32_t)fs.f_type != TMPFS_MAGIC &&
+	    (uint32_t)fs.f_type != RAMFS_MAGIC)
 		store_say(s, "store: %s: want a tmpfs: it is not used", path);
 	else
 		return fd;

@@ -277,7 +277,7 @@ state_read_file(struct cli *c, const char *path, struct blob *b)
 	else if ((st.st_uid != geteuid() && st.st_uid != 0) ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		what = "others can write it: want mode 0600 and this user's";
-	else if (st.st_size > STATE_MAX)
+	else if ((uintmax_t)st.st_size > STATE_MAX)
 		what = "longer than 4 MiB: not a state file";
 	else if ((b->data = malloc((size_t)st.st_size + 1)) == NULL)
 		what = "out of memory";

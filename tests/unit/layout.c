@@ -131,7 +131,7 @@ verify(const struct danevirke_host *h, size_t i)
 	MUST(u.v.verified == 0);
 	o.flags = 0x40000000;
 	MUST(dv->verify(h, &chain, &o, &u.v) == DANEVIRKE_EINVAL);
-	u.v.size = 8;
+	u.v.size = sizeof u.v.size;
 	MUST(dv->verify(h, &chain, NULL, &u.v) == DANEVIRKE_EINVAL);
 }
 
