@@ -14,7 +14,7 @@ import faults
 ZONE_FLAGS = {"unsigned", "island", "nsec3", "optout", "expired", "future",
               "wrongds", "dsalg", "front", "dead", "halfdead", "lame",
               "upward", "drop", "internal", "confinsecure", "bigkey",
-              "dsalg16", "iterated"}
+              "iterated"}
 ZONE_KEYS = {"tld", "below", "label", "ttl", "also", "alsozone", "alsoparent"}
 HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
               "smtps", "hidden", "down", "self", "keep", "resume"}

@@ -122,8 +122,7 @@ class File:
         elif child.key and "island" not in child.flags:
             self.lines += rows
             self.add(child.zone, "DS", child.key.ds(
-                200 if "dsalg" in child.flags else
-                16 if "dsalg16" in child.flags else ALGORITHM,
+                200 if "dsalg" in child.flags else ALGORITHM,
                 "wrongds" in child.flags))
         elif "optout" in self.flags:
             # below the opt-out span: no NSEC3 of its own (RFC 5155 6)
