@@ -30,6 +30,13 @@ __attribute__((constructor)) static void start(void)
 """
 
 
+def prepare(s):
+    """Before smtpd is there: it covers what gcc of Debian 13 is made of."""
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o",
+                    s.driver.dir + "/busy.so", "-"],
+                   input=BUSY_C, text=True, check=True)
+
+
 def test(f):
     TESTS.append(f)
     return f
@@ -148,8 +155,6 @@ def answered(s):
 def relay_busy(s):
     """a relay that computes without end is replaced, too (D16)"""
     busy = s.driver.dir + "/busy.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", busy, "-"],
-                   input=BUSY_C, text=True, check=True)
     wrap = os.environ.get("DV_LAB_TABLE")
     os.environ["DV_LAB_TABLE"] = ("env LD_PRELOAD=%s ASAN_OPTIONS="
                                   "verify_asan_link_order=0 %s" % (

@@ -18,6 +18,7 @@ import world                                            # noqa: E402
 def main():
     suite = beside.Suite(world.attach(), sys.argv[1])
     try:
+        hung.prepare(suite)
         suite.run(sys.argv[2:], hung.TESTS)
     except Exception:
         traceback.print_exc(file=sys.stdout)
