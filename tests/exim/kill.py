@@ -93,10 +93,14 @@ def short(box, path):
 def cut_off(box, path):
     """Within its segments: loading it kills the process."""
     data = content(path)
-    at, = struct.unpack_from("=Q", data, 32)            # Elf64_Ehdr.e_phoff
-    size, n = struct.unpack_from("=HH", data, 54)       # e_phentsize, e_phnum
-    ends = [sum(struct.unpack_from("=Q16xQ", data, at + i * size + 8))
-            for i in range(n)]          # p_offset + p_filesz
+    # Elf64_Ehdr or Elf32_Ehdr: e_phoff, then e_phentsize and e_phnum; of each
+    # segment p_offset + p_filesz
+    head, counts, segment, first = (("=Q", 54, "=Q16xQ", 8) if data[4] == 2
+                                    else ("=I", 42, "=I8xI", 4))
+    at, = struct.unpack_from(head, data, 32 if data[4] == 2 else 28)
+    size, n = struct.unpack_from("=HH", data, counts)
+    ends = [sum(struct.unpack_from(segment, data, at + i * size + first))
+            for i in range(n)]
     put(path, data[:max(ends) // 2])
 
 
