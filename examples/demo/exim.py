@@ -10,7 +10,7 @@ import sys
 import demo
 
 EXIM = "/usr/sbin/exim4"
-LIB = demo.PREFIX + "/lib/danevirke/exim.so"
+INCLUDED = demo.PREFIX + "/share/danevirke/exim"
 
 BASE = """
 exim_user = Debian-exim
@@ -32,11 +32,10 @@ begin retry
 """
 DANEVIRKE = BASE + """
 domainlist local_domains =
-DANEVIRKE_LIB = %(lib)s
 begin routers
-.include %(examples)s/danevirke-routers
+.include %(exim)s/danevirke-routers
 begin transports
-.include %(examples)s/danevirke-transports
+.include %(exim)s/danevirke-transports
 begin retry
 * * F,4d,15m
 """
@@ -50,8 +49,7 @@ class Exim(demo.Server):
 
     def __init__(self, name, text):
         self.dir = os.path.join(demo.DIR, name)
-        self.text = text % {"dir": self.dir, "lib": LIB,
-                            "examples": demo.EXAMPLES + "/exim"}
+        self.text = text % {"dir": self.dir, "exim": INCLUDED}
         user = pwd.getpwnam("Debian-exim")
         os.makedirs(self.dir)
         for sub in ("/spool", "/log"):

@@ -44,7 +44,6 @@ def configurations(conf):
     with open(EXAMPLE) as f:
         text = f.read()
     ours = edit(text, ("file:/etc/aliases", "file:" + aliases),
-                ("danevirke:/etc/danevirke.conf", "danevirke:" + conf),
                 ("listen on localhost\n",
                  "listen on 127.0.0.1 port %d\n" % opensmtpd.PORT),
                 ("mx.example", "mail.lab.alpha"))

@@ -67,7 +67,7 @@ def generated(box, kind, smarthost="", password=None, macros=""):
                    stderr=subprocess.STDOUT)
     with open(box.dir + "/generated") as f:
         text = f.read()
-    text = text.replace("/usr/share/doc/danevirke/examples/exim", EXAMPLES)
+    text = text.replace("/usr/share/danevirke/exim", EXAMPLES)
     text = text.replace(conf, CONFDIR)
     box.text = box.include(text)
     return box.start()
