@@ -55,7 +55,9 @@ import dnswire
 import scenario
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PREFIX = "/mnt/danevirke"
+# Where danevirke is installed, and the danevirke.conf that was built in.
+PREFIX = os.environ.get("DV_LAB_PREFIX", "/mnt/danevirke")
+CONFIG = ("" if PREFIX == "/usr" else PREFIX) + "/etc/danevirke.conf"
 ROOT = "127.53.0.1"
 TLD = {"alpha": "127.53.1.1", "beta": "127.53.1.2", "gamma": "127.53.1.3",
        "delta": "127.53.1.4"}
@@ -199,7 +201,7 @@ class World:
         self.query_log = self.path("queries.log")
         self.anchor = self.path("root.ds")
         self.hints = self.path("root.hints")
-        self.config = PREFIX + "/etc/danevirke.conf"
+        self.config = CONFIG
 
     def path(self, name):
         return os.path.join(self.dir, name)
