@@ -3,8 +3,9 @@
 """send.py WAY [start]: mail through what the packages have installed; tests/packaging/
 run starts this in the lab's world.
 
-WAY is exim, opensmtpd or tool: Debian's server with its own configuration in
-/etc, started as Debian does, or danevirke(1).  One message goes to a domain
+WAY is exim, relay, down, opensmtpd or tool: Debian's server with its own
+configuration in /etc, started as Debian does, for "relay" with danevirked
+beside it, for "down" with none where it is needed; or danevirke(1).  One message goes to a domain
 with DANE and must arrive, over TLS and with the verdict "dane"; one goes to a
 domain whose certificate is another and must wait.  start: the server starts
 and stops.
@@ -106,6 +107,33 @@ class Exim:
         return rcpt in run("exim4", "-bp")
 
 
+class Relayed(Exim):
+    """danevirked beside it, started as its unit does."""
+
+    def start(self):
+        opensmtpd.own_dev()
+        opensmtpd.Log("/mnt/maillog")
+        self.daemon = subprocess.Popen(["setpriv", "--reuid=danevirke",
+                                        "--regid=danevirke", "--clear-groups",
+                                        "/usr/sbin/danevirked"])
+        end = time.monotonic() + PATIENCE
+        while not os.path.exists("/run/danevirked/map"):
+            want(time.monotonic() < end and self.daemon.poll() is None,
+                 "danevirked does not start")
+            time.sleep(0.1)
+        super().start()
+        self.log = Log("/mnt/maillog")
+
+    def stop(self):
+        super().stop()
+        self.daemon.terminate()
+        self.daemon.wait(70)
+
+
+class Down(Exim):
+    pass
+
+
 class OpenSMTPD:
     def start(self):
         opensmtpd.own_dev()
@@ -130,6 +158,11 @@ def mail(server, world):
     for domain in (good, bad):
         run("/usr/sbin/sendmail", "-f", "alice@lab.alpha", "bob@" + domain,
             text="Subject: hello\n\nHello Bob.\n")
+    if isinstance(server, Down):
+        print(server.log.wait("bob@" + good, " defer ", "danevirked"))
+        want(not arrived("dane"), "LEAKED")
+        want(server.waits("bob@" + good), "not in the queue")
+        return
     print(server.log.wait(" %s via " % good, ": dane: "))
     print(server.log.wait(" %s" % bad, ": deferred: "))
     end = time.monotonic() + PATIENCE
@@ -158,7 +191,8 @@ def main(way, what="send"):
         if way == "tool":
             tool(world)
         else:
-            server = {"exim": Exim, "opensmtpd": OpenSMTPD}[way]()
+            server = {"exim": Exim, "relay": Relayed, "down": Down,
+                      "opensmtpd": OpenSMTPD}[way]()
             server.start()
             try:
                 if what == "send":
