@@ -6,6 +6,7 @@
  *	option.c	  opt_*()		the command line, strictly
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
+ *	doctor.c	  doctor_*()		doctor: see doctor.h
  *	module.c	  cli_*()		the module, asked
  *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
@@ -69,6 +70,7 @@ struct cli {
 
 int cmd_check(struct cli *);
 int cmd_conf(struct cli *);
+int cmd_doctor(struct cli *);
 int cmd_explain(struct cli *);
 int cmd_rollover(struct cli *);
 int cmd_route(struct cli *);
@@ -77,8 +79,8 @@ int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
-    usage_explain[], usage_rollover[], usage_route[], usage_tlsa[],
-    usage_verify[];
+    usage_doctor[], usage_explain[], usage_rollover[], usage_route[],
+    usage_tlsa[], usage_verify[];
 
 /* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);
@@ -157,6 +159,9 @@ int cli_error(struct cli *, const char *fmt, ...)
 /* To standard error only. */
 void cli_warn(struct cli *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* What is waited for, if standard error is a terminal; NULL: nothing more.
+ * Constant text. */
+void out_wait(const char *what);
 /* Flushes; EXIT_UNTESTED, or cli->unheard, instead of status if the output was
  * not taken. */
 int out_end(struct cli *, int status);

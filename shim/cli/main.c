@@ -19,6 +19,8 @@ static const struct command commands[] = {
 	    usage_check, NULL, false },
 	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
 	    false },
+	{ "doctor", "is the mail server set up to use Danevirke?", cmd_doctor,
+	    usage_doctor, NULL, false },
 	{ "explain", "the rules that ids such as M04 stand for", cmd_explain,
 	    usage_explain, NULL, false },
 	{ "rollover", "may a new certificate be installed now?", cmd_rollover,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "text.h"
@@ -110,6 +111,16 @@ cli_error(struct cli *c, const char *fmt, ...)
 		snprintf(c->error, sizeof c->error, "%s", text);
 	c->failed = true;
 	return EXIT_UNTESTED;
+}
+
+void
+out_wait(const char *what)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r\033[K%s%s", what == NULL ? "" : what,
+	    what == NULL ? "" : " ...");
+	fflush(stderr);
 }
 
 /* Why standard output failed, the first time; later attempts do not know. */

@@ -269,12 +269,17 @@ probe_run(const struct danevirke_settings *settings, struct probe p[PROBE_MAX])
 	struct way w = { .settings = settings };
 	bool keys;
 
+	out_wait("root keys over UDP");
 	keys = probe_keys(&w, &p[0], "root keys over UDP");
 	w.tcp = true;
+	out_wait("root keys over TCP");
 	probe_keys(&w, &p[1], "root keys over TCP");
 	w.tcp = false;
+	out_wait("signed denial");
 	probe_denial(&w, &p[2]);
+	out_wait("clock, trust anchor");
 	probe_clock(&w, keys, &p[3]);
 	probe_anchor(&w, &p[4]);
+	out_wait(NULL);
 	return PROBE_MAX;
 }
