@@ -45,6 +45,8 @@ static const struct doctor_server {
 	{ "exim", O_EXIM, doctor_exim,
 	    { "/usr/sbin/exim4", "/usr/sbin/exim", "/usr/local/sbin/exim",
 		"/usr/exim/bin/exim", NULL } },
+	{ "opensmtpd", O_SMTPD, doctor_smtpd,
+	    { "/usr/sbin/smtpd", "/usr/local/sbin/smtpd", NULL } },
 };
 #define N_SERVERS (sizeof servers / sizeof *servers)
 
