@@ -4,11 +4,13 @@ update-exim4.conf makes it, hooks of the administrator's own beside ours, and
 builds of Exim that cannot use them."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import time
 
+import dkim
 import exim
 from suite import Box, add, case, found, want
 from world import PREFIX
@@ -19,12 +21,12 @@ DEBCONF = """dc_eximconfig_configtype='%s'
 dc_other_hostnames='lab.alpha'
 dc_local_interfaces='127.0.0.1'
 dc_readhost=''
-dc_relay_domains=''
+dc_relay_domains='%s'
 dc_minimaldns='true'
 dc_relay_nets=''
 dc_smarthost='%s'
 CFILEMODE='644'
-dc_use_split_config='true'
+dc_use_split_config='%s'
 dc_hide_mailname='false'
 dc_mailname_in_oh='true'
 dc_localdelivery='mail_spool'
@@ -42,26 +44,61 @@ SECRET = "secret^;x:y"          # what has a meaning to Exim
 NEEDED = "/usr/sbin/update-exim4.conf"
 
 
-def generated(box, kind, smarthost="", password=None, macros=""):
-    """What update-exim4.conf makes of Debian's files and ours."""
+def unsplit(conf, kind, lab, auth):
+    """Ours where danevirke-exim(7) has it, in the one file of Debian's."""
+    hop = "-smarthost" if kind != "internet" else ""
+    above = "smarthost" if hop else "dnslookup_relay_to_domains"
+    with open(CONFDIR + "/exim4.conf.template") as f:
+        text = f.read()
+
+    def example(name):
+        with open("%s/debian/%s" % (EXAMPLES, name)) as f:
+            return f.read()
+    for pattern, new in (
+            ("begin acl", example("main/02_danevirke") + "begin acl"),
+            (above + ":", ".include %s/danevirke%s-routers\n%s:" % (
+                EXAMPLES, hop, above)),
+            ("begin transports", "begin transports\n.include "
+             "%s/danevirke%s-transports\n%s" % (EXAMPLES, hop, SHORT))):
+        text, n = re.subn("^%s$" % pattern, lambda m, new=new: new, text,
+                          flags=re.M)
+        want(n == 1, pattern)
+    if auth:
+        text = text.replace("{$host}nwild", "{DANEVIRKE_RELAY_HOST}nwild")
+        text = re.sub("^  public_name = (PLAIN|LOGIN|CRAM-MD5)$", r"\g<0>\n"
+                      "  client_condition = DANEVIRKE_RELAY_JUDGED", text,
+                      flags=re.M)
+    with open(conf + "/exim4.conf.template", "w") as f:
+        f.write(lab + text)
+
+
+def generated(box, kind, smarthost="", password=None, macros="", split=True,
+              client=None, auth=True, relay=""):
+    """What update-exim4.conf makes of Debian's files and ours.  password, for
+    passwd.danevirke; client: a line of passwd.client; auth: authenticators
+    are as danevirke-exim(7) wants them; relay: dc_relay_domains."""
     conf = box.dir + "/debian"
     shutil.copytree(CONFDIR + "/conf.d", conf + "/conf.d")
     for section in os.listdir(EXAMPLES + "/debian"):
+        if section == "auth" and not auth:
+            continue
         for name in os.listdir("%s/debian/%s" % (EXAMPLES, section)):
             shutil.copy("%s/debian/%s/%s" % (EXAMPLES, section, name),
                         "%s/conf.d/%s/" % (conf, section))
+    lab = LAB % {"dir": box.dir, "helo": box.helo, "lib": exim.PREFIX
+                 + "/lib/danevirke/exim.so"} + macros + "\n"
     with open(conf + "/conf.d/main/000_lab", "w") as f:
-        f.write(LAB % {"dir": box.dir, "helo": box.helo,
-                       "lib": exim.PREFIX + "/lib/danevirke/exim.so"}
-                + macros + "\n")
+        f.write(lab)
+    unsplit(conf, kind, lab, auth)
     with open(conf + "/conf.d/transport/41_lab", "w") as f:
         f.write(SHORT)          # goes on where ours ends
     with open(conf + "/update-exim4.conf.conf", "w") as f:
-        f.write(DEBCONF % (kind, smarthost))
-    if password is not None:
-        path = box.dir + "/exim4/passwd.danevirke"
-        with open(path, "w") as f:
-            f.write(password + "\n")
+        f.write(DEBCONF % (kind, relay, smarthost,
+                           "true" if split else "false"))
+    for name, line in (("danevirke", password), ("client", client)):
+        if line is not None:
+            with open("%s/exim4/passwd.%s" % (box.dir, name), "w") as f:
+                f.write(line + "\n")
     subprocess.run([NEEDED, "-d", conf, "-o", box.dir + "/generated"],
                    check=True, stdout=subprocess.PIPE,
                    stderr=subprocess.STDOUT)
@@ -170,7 +207,7 @@ def judged(w, name, condition):
                  r"smtp\n(?:.*\n)*?)  %s = (?:.*\\\n)+.*\n" % option,
                  r"\1\2", 1)
     if not condition:
-        box.edit(r"^  client_condition = \\\n.*\n", "", 1)
+        box.edit(r"^  client_condition = .*\n", "", 1)
     sent = box.start().send(name)
     want(sent.kept(name) and not box.sessions(envelope=True), sent)
     want(bool(box.sessions(password=True)) != condition, sent)
@@ -183,19 +220,101 @@ for name in ("smart-wrong", "smart-stripped"):
         name, False)
 
 
-@case("Debian: the macros of its own transports act on ours")
-def debian_macros(w):
-    box = generated(Box(w), "internet", macros=(
+def debian_macros(w, split, kind):
+    box = generated(Box(w), kind, split=split, smarthost="a.example", macros=(
         "REMOTE_SMTP_HELO_DATA = other.lab.alpha\n"
         "REMOTE_SMTP_RETURN_PATH = back@lab.alpha\n"
+        "REMOTE_SMTP_HEADERS_REWRITE = a@b.example c@d.example f\n"
+        "REMOTE_SMTP_TRANSPORTS_HEADERS_REMOVE = X-Gone\n"
+        "IGNORE_SMTP_LINE_LENGTH_LIMIT = 1\nTLS_DH_MIN_BITS = 1536\n"
+        "REMOTE_SMTP_INTERFACE = 127.0.0.1\n"
         "DKIM_DOMAIN = lab.alpha\nDKIM_SELECTOR = s1\n"
         "DKIM_PRIVATE_KEY = /nowhere\nDKIM_STRICT = 0"))
-    said = box.run("-bP", "transport", "danevirke_smtp").stdout
+    ours, theirs = (("danevirke_smtp", "remote_smtp") if kind == "internet"
+                    else ("danevirke_smarthost", "remote_smtp_smarthost"))
+    said = box.run("-bP", "transport", ours).stdout
+    was = box.run("-bP", "transport", theirs).stdout
+    for name in KEPT:
+        line = re.search("^(no_)?%s( =.*)?$" % name, was, re.M).group()
+        want("\n%s\n" % line in said, "%s\n%s" % (line, said))
+    if kind != "internet":
+        return
     for line in ("helo_data = other.lab.alpha", "return_path = back@lab.alpha",
                  "dkim_domain = lab.alpha", "dkim_selector = s1",
                  "dkim_private_key = /nowhere", "dkim_strict = 0",
                  "no_delay_after_cutoff", "no_multi_domain"):
         want("\n%s\n" % line in said, "%s\n%s" % (line, said))
+
+
+KEPT = ("helo_data", "interface", "return_path", "headers_rewrite",
+        "headers_remove", "message_linelength_limit", "tls_dh_min_bits",
+        "tls_certificate", "tls_privatekey", "dkim_domain", "dkim_selector",
+        "dkim_private_key", "dkim_canon", "dkim_strict", "dkim_sign_headers",
+        "dkim_timestamps", "dkim_identity")
+for kind in ("internet", "smarthost"):
+    for split in (True, False):
+        add("Debian, %s, %s: what its transport takes from macros ours does"
+            % (kind, "split" if split else "unsplit"), debian_macros, split,
+            kind)
+
+
+def signs(w, split):
+    """A message is signed as before, and arrives so."""
+    box = Box(w)
+    public = dkim.key(box.dir + "/dkim.pem", pwd.getpwnam(exim.USER))
+    generated(box, "internet", split=split, macros=(
+        "DKIM_DOMAIN = lab.alpha\nDKIM_SELECTOR = s1\nDKIM_STRICT = 1\n"
+        "DKIM_PRIVATE_KEY = %s/dkim.pem" % box.dir))
+    sent = box.send("kept")
+    want(sent.result("kept") == "delivered", sent)
+    want("T=danevirke_smtp" in sent.log, sent)
+    got, = [r["content"] for r in box.sessions("kept") if r["what"] == "kept"]
+    want(dkim.good(got, "lab.alpha", "s1", public), got)
+
+
+def by_name(w, split):
+    """The entry of passwd.client, by the smarthost's name."""
+    box = Box(w)
+    host = smarthost_of(w, "smart")
+    generated(box, "smarthost", host, split=split,
+              client="%s:user:%s" % (host.partition(":")[0], SECRET))
+    sent = box.send("smart")
+    want(sent.result("smart") == "delivered", sent)
+    want(found(": dane: ", sent.log), sent)
+    known = box.sessions(password=True)
+    want(known and known[0]["auth"][-1].endswith(SECRET), sent)
+
+
+def without_auth(w, split, macros, arrives):
+    """Debian's authenticators do not find it: nothing goes without it."""
+    box = Box(w)
+    host = smarthost_of(w, "smart")
+    generated(box, "smarthost", host, split=split, auth=False, macros=macros,
+              client="%s:user:%s" % (host.partition(":")[0], SECRET))
+    sent = box.send("smart")
+    want(not box.sessions(password=True), sent)
+    want(sent.result("smart") == ("delivered" if arrives else "deferred"), sent)
+    want(bool(box.sessions(envelope=True)) == arrives, sent)
+
+
+def relay_domains(w, split):
+    """Domains of relay_to_domains, too."""
+    domain = w.scenarios["good"].domain()
+    box = generated(Box(w), "internet", split=split, relay=domain)
+    said = box.run("-bt", "user@" + domain).stdout
+    want("router = danevirke_route, transport = danevirke_smtp" in said, said)
+
+
+for split in (True, False):
+    name = "Debian, %s: " % ("split" if split else "unsplit")
+    add(name + "what was signed with DKIM is signed", signs, split)
+    add(name + "a password of passwd.client, by the smarthost's name (S08)",
+        by_name, split)
+    add(name + "with a password, and no authenticator of ours, mail waits "
+        "(S08)", without_auth, split, "", False)
+    add(name + "relay_to_domains go by DANE", relay_domains, split)
+add("control: Debian, without hosts_require_auth it goes without its password",
+    without_auth, True, "DANEVIRKE_RELAY_AUTH =\n", True)
 
 
 def own(w, *macros):
