@@ -7,6 +7,7 @@
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
  *	doctor.c	  doctor_*()		doctor: see doctor.h
+ *	switch.c	  switch_*()		setup: see switch.h
  *	module.c	  cli_*()		the module, asked
  *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
@@ -74,13 +75,14 @@ int cmd_doctor(struct cli *);
 int cmd_explain(struct cli *);
 int cmd_rollover(struct cli *);
 int cmd_route(struct cli *);
+int cmd_setup(struct cli *);
 int cmd_store(struct cli *);
 int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
-    usage_doctor[], usage_explain[], usage_rollover[], usage_route[],
-    usage_tlsa[], usage_verify[];
+    usage_doctor[], usage_setup[], usage_explain[], usage_rollover[],
+    usage_route[], usage_tlsa[], usage_verify[];
 
 /* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);

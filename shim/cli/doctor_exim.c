@@ -20,6 +20,7 @@ struct exim {
 	struct drivers routers, transports, auths;
 	const struct driver *route; /* our router; NULL: there is none */
 	const struct driver *ours;  /* its transport */
+	bool able;                  /* this Exim can use exim.so */
 	bool relayed;               /* by danevirked */
 	bool hop;                   /* to one host, with "host=" */
 	char library[512], profile[128];
@@ -82,15 +83,21 @@ exim_program(struct exim *x)
 					       "no TLS",
 	    dlfunc ? "with" : "without",
 	    bv_supports(text, "Event") ? "" : ", without events");
-	if (!tls || !dlfunc || !bv_supports(text, "Event")) {
-		doctor_say(d, x->relayed ? SEV_NOTE : SEV_PROBLEM,
-		    "this Exim cannot use exim.so: it takes GnuTLS, events and "
-		    "${dlfunc}");
-		doctor_write(d, "run, or use danevirked",
-		    "apt install exim4-daemon-heavy");
-	}
+	x->able = tls && dlfunc && bv_supports(text, "Event");
 	free(text);
 	return true;
+}
+
+/* Danevirke's own relay takes nothing of Exim's. */
+static void
+exim_able(struct exim *x)
+{
+	if (x->able || x->relayed)
+		return;
+	doctor_say(x->d, SEV_PROBLEM,
+	    "this Exim cannot use exim.so, which takes GnuTLS, events and "
+	    "${dlfunc}");
+	doctor_write(x->d, "run", "apt install exim4-daemon-heavy");
 }
 
 /* ----------------------------------------------------------------- routers */
@@ -476,6 +483,7 @@ doctor_exim(struct doctor *d)
 		    exim_list(&x, "transports", &x.transports) &&
 		    exim_list(&x, "authenticators", &x.auths)) {
 			exim_find(&x);
+			exim_able(&x);
 			exim_order(&x);
 			exim_transport(&x);
 		} else

@@ -27,6 +27,8 @@ static const struct command commands[] = {
 	    usage_rollover, "install", false },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,
 	    usage_route, NULL, false },
+	{ "setup", "make the mail server use Danevirke, or not", cmd_setup,
+	    usage_setup, NULL, false },
 	{ "store", "what a mail server's processes remember", cmd_store,
 	    usage_store, NULL, false },
 	{ "survey", "check a list of domains of any length", cmd_survey,

@@ -181,6 +181,7 @@ smtpdconf_line(struct smtpdconf *s, struct smtpdconf_line *line, unsigned depth)
 		return rc;
 	}
 	if (line->n == 2 && strcmp(line->word[0], "include") == 0) {
+		s->included = true;
 		if (smtpdconf_file(line->word[1], s, depth + 1) != 0 &&
 		    s->missing == NULL)
 			s->missing = strdup(line->word[1]);

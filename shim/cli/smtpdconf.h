@@ -21,6 +21,7 @@ struct smtpdconf {
 	size_t n;
 	struct smtpdconf_macro *macro; /* NAME = VALUE, put in already */
 	size_t n_macro;
+	bool included; /* some of it stands in other files */
 	char *missing; /* a file to include that could not be read */
 };
 
