@@ -11,7 +11,7 @@
 
 const char usage_doctor[] =
     "usage: danevirke doctor [--domain NAME]... [--offline] [--json]\n"
-    "           [exim | opensmtpd]\n"
+    "           [exim | opensmtpd | danevirked]\n"
     "\n"
     "Asks the mail server on this machine, or the one named, how it is set up, and\n"
     "says what is so, what is missing, and which line to write where.  Changes\n"
@@ -22,6 +22,7 @@ const char usage_doctor[] =
     "  --exim FILE         Exim's program, if not at a usual place\n"
     "  --smtpd FILE        OpenSMTPD's\n"
     "  --smtpd-conf FILE   its configuration, /etc/smtpd.conf if not given\n"
+    "  --danevirked FILE   the program of Danevirke's relay\n"
     "  --json              one JSON object\n"
     "  --config FILE       danevirke.conf to use\n"
     "  --module FILE       danevirke.so to use\n"
@@ -29,11 +30,11 @@ const char usage_doctor[] =
     "Exit status: 0 good (warnings included), 1 a problem was found, 2 could not be\n"
     "tested.\n";
 
-enum { O_DOMAIN = 1, O_OFFLINE, O_EXIM, O_SMTPD, O_SMTPD_CONF };
+enum { O_DOMAIN = 1, O_OFFLINE, O_EXIM, O_SMTPD, O_SMTPD_CONF, O_DAEMON };
 static const struct opt opts[] = { { O_DOMAIN, "domain", OPT_MANY },
 	{ O_OFFLINE, "offline", OPT_NONE }, { O_EXIM, "exim", OPT_ONE },
 	{ O_SMTPD, "smtpd", OPT_ONE }, { O_SMTPD_CONF, "smtpd-conf", OPT_ONE },
-	{ 0, NULL, OPT_NONE } };
+	{ O_DAEMON, "danevirked", OPT_ONE }, { 0, NULL, OPT_NONE } };
 
 /* The servers that it knows. */
 static const struct doctor_server {
@@ -47,6 +48,9 @@ static const struct doctor_server {
 		"/usr/exim/bin/exim", NULL } },
 	{ "opensmtpd", O_SMTPD, doctor_smtpd,
 	    { "/usr/sbin/smtpd", "/usr/local/sbin/smtpd", NULL } },
+	{ "danevirked", O_DAEMON, doctor_daemon,
+	    { "/usr/sbin/danevirked", "/usr/local/sbin/danevirked",
+		SBINDIR "/danevirked", NULL } },
 };
 #define N_SERVERS (sizeof servers / sizeof *servers)
 
@@ -116,9 +120,10 @@ doctor_run(struct cli *c, void *arg)
 	for (i = 0; i < N_SERVERS; i++)
 		n += doctor_wanted(job, &servers[i]);
 	if (n == 0 && job->server != NULL)
-		return cli_error(c, "%s: want exim or opensmtpd", job->server);
+		return cli_error(
+		    c, "%s: want exim, opensmtpd or danevirked", job->server);
 	if (n == 0)
-		return cli_error(c, "neither Exim nor OpenSMTPD is here");
+		return cli_error(c, "no mail server that it knows is here");
 	if (cli_load(c) != 0 || cli_config(c) != 0)
 		return EXIT_UNTESTED;
 	if (c->json) {

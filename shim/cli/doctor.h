@@ -7,6 +7,7 @@
  *	doctor_debian.c	debian_*()	  how Debian makes its configuration
  *	doctor_option.c	option_*()	  what its drivers must say: tables
  *	doctor_smtpd.c	doctor_smtpd()	OpenSMTPD: smtpd.conf, line by line
+ *	doctor_daemon.c	doctor_daemon()	danevirked, asked as a mail server does
  *	doctor_conf.c	doctor_conf()	danevirke.conf, as a user sees it; DNS
  *	doctor_mail.c	doctor_mail()	one sentence for a kind of mail
  *	doctor_say.c	doctor_say() ...  what was found, kept and printed
@@ -75,9 +76,13 @@ void doctor_free(struct doctor *);
 
 void doctor_exim(struct doctor *);
 void doctor_smtpd(struct doctor *);
-/* danevirke.conf and what it names, as this user may see them (NULL: the first
- * of relay.user); the engine. */
+void doctor_daemon(struct doctor *);
+/* d->engine, of danevirke.conf; false: it is not good, and that was said. */
+bool doctor_open(struct doctor *);
+/* The file and what it names, as this user may see them, and DNS. */
 void doctor_conf(struct doctor *, const char *user);
+/* Does the loopback interface have relay.aliases? */
+void doctor_range(struct doctor *);
 /* The same user's store of answers. */
 void doctor_store(struct doctor *, const char *user);
 /* The verdict on a domain, or on "host=NAME:PORT"; NULL: it could not be had,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* danevirke.conf as the mail server's user may see it, and DNS. */
+/* danevirke.conf as a server's user may see it, and what else it is about: DNS,
+ * the store, addresses. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -168,8 +171,8 @@ conf_probes(struct doctor *d)
 		doctor_say(d, SEV_NOTE, "DNS carries DNSSEC");
 }
 
-void
-doctor_conf(struct doctor *d, const char *user)
+bool
+doctor_open(struct doctor *d)
 {
 	struct danevirke_options o = { .size = sizeof o,
 		.config = d->c->config_abs != NULL ? d->c->config_abs :
@@ -177,7 +180,6 @@ doctor_conf(struct doctor *d, const char *user)
 		.log = on_log,
 		.log_arg = d };
 	struct danevirke_error err = { 0, "" };
-	const struct danevirke_settings *s;
 	size_t before = d->n_item;
 
 	d->engine = d->c->dv->open(&o, &err);
@@ -187,22 +189,58 @@ doctor_conf(struct doctor *d, const char *user)
 		doctor_write(d,
 		    "mail waits until it is right; an empty file is valid",
 		    NULL);
-		return;
+		return false;
 	}
-	s = d->c->dv->settings(d->engine);
-	if (user == NULL)
-		user = s->relay_user;
-	doctor_say(d, SEV_NOTE, "%s is valid", s->config);
-	if (getpwnam(user) == NULL) {
+	doctor_say(
+	    d, SEV_NOTE, "%s is valid", d->c->dv->settings(d->engine)->config);
+	return true;
+}
+
+void
+doctor_conf(struct doctor *d, const char *user)
+{
+	const struct danevirke_settings *s = d->c->dv->settings(d->engine);
+
+	if (getpwnam(user) == NULL)
 		doctor_say(d, SEV_PROBLEM,
 		    "%s: there is no user %s: mail waits", s->config, user);
-		return;
+	else {
+		conf_unreadable(d, user, s->config);
+		conf_unreadable(d, user, s->resolver_anchor);
 	}
-	conf_unreadable(d, user, s->config);
-	conf_unreadable(d, user, s->resolver_anchor);
 	conf_dates(d, s->config);
 	conf_level(d);
 	conf_probes(d);
+}
+
+/* Can a socket have the first and the last address of the range? */
+void
+doctor_range(struct doctor *d)
+{
+	const struct danevirke_settings *s = d->c->dv->settings(d->engine);
+	uint32_t end[2] = { s->relay_first, s->relay_last };
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	char text[INET_ADDRSTRLEN];
+	size_t i;
+	int fd, rc;
+
+	for (i = 0; i < 2; i++) {
+		sin.sin_addr.s_addr = htonl(end[i]);
+		if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+			return;
+		rc = bind(fd, (struct sockaddr *)&sin, sizeof sin);
+		close(fd);
+		if (rc == 0)
+			continue;
+		inet_ntop(AF_INET, &sin.sin_addr, text, sizeof text);
+		doctor_say(d, SEV_PROBLEM,
+		    "the loopback interface does not have %s, of relay.aliases",
+		    text);
+		doctor_write(d, "run, at each start of the machine",
+		    "ip link set lo up\nip address add 127.0.0.1/8 dev lo");
+		return;
+	}
+	doctor_say(d, SEV_NOTE, "the loopback interface has relay.aliases");
 }
 
 /* What store_open() of the module wants; without it DNS is asked more often. */

@@ -404,10 +404,16 @@ exim_user(struct exim *x)
 	const struct danevirke_settings *s;
 
 	exim_value(d, "exim_user", x->user, sizeof x->user);
-	doctor_conf(d, x->user);
-	if (d->engine == NULL || x->user[0] == '\0')
+	if (!doctor_open(d))
 		return;
 	s = d->c->dv->settings(d->engine);
+	/* danevirked has a user of its own: see doctor danevirked */
+	doctor_conf(d,
+	    x->relayed             ? s->daemon_user :
+		x->user[0] != '\0' ? x->user :
+				     s->exim_user);
+	if (x->relayed || x->user[0] == '\0')
+		return;
 	if (strcmp(s->exim_user, x->user) != 0) {
 		doctor_say(d, SEV_PROBLEM,
 		    "Exim's user is %s, and exim.user is %s: queue runs of "
@@ -416,8 +422,7 @@ exim_user(struct exim *x)
 		doctor_write(
 		    d, s->config, "exim: { user = \"%s\"; };", x->user);
 	}
-	if (!x->relayed)
-		doctor_store(d, x->user);
+	doctor_store(d, x->user);
 }
 
 /* -------------------------------------------------------------------- ways */

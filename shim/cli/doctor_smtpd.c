@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* OpenSMTPD: is smtpd.conf valid, and does its outgoing mail go by Danevirke? */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "doctor.h"
@@ -301,40 +299,12 @@ smtpd_matches(struct smtpd *s)
 
 /* ----------------------------------------------------------- danevirke.conf */
 
-/* Can a socket have the first and the last address of the range? */
 static void
-smtpd_range(struct doctor *d, const struct danevirke_settings *set)
-{
-	uint32_t end[2] = { set->relay_first, set->relay_last };
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char text[INET_ADDRSTRLEN];
-	size_t i;
-	int fd, rc;
-
-	for (i = 0; i < 2; i++) {
-		sin.sin_addr.s_addr = htonl(end[i]);
-		if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
-			return;
-		rc = bind(fd, (struct sockaddr *)&sin, sizeof sin);
-		close(fd);
-		if (rc == 0)
-			continue;
-		inet_ntop(AF_INET, &sin.sin_addr, text, sizeof text);
-		doctor_say(d, SEV_PROBLEM,
-		    "the loopback interface does not have %s, of relay.aliases",
-		    text);
-		doctor_write(d, "run, at each start of the machine",
-		    "ip link set lo up\nip address add 127.0.0.1/8 dev lo");
-		return;
-	}
-	doctor_say(d, SEV_NOTE, "the loopback interface has relay.aliases");
-}
-
-static void
-smtpd_user(struct doctor *d, const struct danevirke_settings *set)
+smtpd_user(struct doctor *d)
 {
 	static const char *const usual[] = { "opensmtpd", "_smtpd", "smtpd" };
-	size_t i;
+	const struct danevirke_settings *set = d->c->dv->settings(d->engine);
+	size_t i, k;
 
 	for (i = 0; i < sizeof usual / sizeof *usual; i++)
 		if (getpwnam(usual[i]) != NULL)
@@ -342,6 +312,9 @@ smtpd_user(struct doctor *d, const struct danevirke_settings *set)
 	if (i == sizeof usual / sizeof *usual ||
 	    strcmp(set->relay_user, usual[i]) == 0)
 		return;
+	for (k = 0; k < set->n_relay_users; k++)
+		if (strcmp(set->relay_users[k], usual[i]) == 0)
+			return;
 	doctor_say(d, SEV_PROBLEM,
 	    "relay.user is %s, and smtpd connects as %s: all mail waits",
 	    set->relay_user, usual[i]);
@@ -439,10 +412,11 @@ doctor_smtpd(struct doctor *d)
 	smtpd_matches(&s);
 	if (s.table != NULL) {
 		d->config = s.config;
-		doctor_conf(d, NULL);
-		if (d->engine != NULL) {
-			smtpd_user(d, d->c->dv->settings(d->engine));
-			smtpd_range(d, d->c->dv->settings(d->engine));
+		if (doctor_open(d)) {
+			doctor_conf(
+			    d, d->c->dv->settings(d->engine)->relay_user);
+			smtpd_user(d);
+			doctor_range(d);
 		}
 	}
 	for (i = 0; i < d->n_domain; i++)

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 import exim  # noqa: E402
@@ -523,6 +524,7 @@ def test_options():
         has(p.err, "want a mail domain")
     same(tool.run("doctor", "postfix", module=False).code, 2)
     same(tool.run("doctor", "exim", "exim", module=False).code, 2)
+    same(tool.run("doctor", "--smtpd", "smtpd", module=False).code, 2)
 
 
 # ---------------------------------------------------------------- OpenSMTPD
@@ -655,6 +657,61 @@ def test_smtpd_user():
     path = conf("relay.conf", 'relay: { user = "mail"; };\n')
     d = smtpd(SMTPD.replace("%(conf)s", path), "--offline")
     d.find("problem", "relay.user is mail", 'user = "opensmtpd"')
+
+
+# --------------------------------------------------------------- danevirked
+
+DAEMON = 'danevirked: { user = "news"; socket = "/run/danevirked/map"; };\n'
+
+
+def daemon(path, *args):
+    p = subprocess.run(
+        [TOOL, "doctor", "--json", "--config", path, *args, "danevirked"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        cwd="/", env={})
+    return Doctor(p)
+
+
+def test_daemon():
+    """danevirked: its map is asked, and a sentence"""
+    path = conf("daemon.conf", DAEMON)
+    daemon(path, "--offline").find(
+        "problem", "danevirked does not answer at /run/danevirked/map",
+        "systemctl enable --now danevirked")
+    for name in ("/run/danevirked", "/run/danevirke/news"):
+        os.makedirs(name, exist_ok=True)
+        shutil.chown(name, "news", "news")
+    os.chmod("/run/danevirke/news", 0o700)
+    p = subprocess.Popen([PREFIX + "/sbin/danevirked", "-c", path], cwd="/",
+                         stdin=subprocess.DEVNULL, env={})
+    try:
+        end = time.monotonic() + 20
+        while not os.path.exists("/run/danevirked/map"):
+            assert time.monotonic() < end and p.poll() is None
+            time.sleep(0.1)
+        d = daemon(path, "--domain", GOOD, "--domain", "a..b").good()
+        m, bad = d.mail
+        assert re.fullmatch(r"danevirked at \[127\.64\.\d+\.\d+\]:10025",
+                            m["by"]), d.out
+        same(m["verdict"], "dane", d.out)
+        same((bad["by"], bad["verdict"]), (None, "comes back"), d.out)
+        has(bad["reason"], "PERM")
+        d.find("note", "answers are shared in /run/danevirke/news")
+        d.find("note", "the loopback interface has relay.aliases")
+    finally:
+        p.terminate()
+        p.wait(20)
+
+
+def test_daemon_users():
+    """a mail server that it does not serve, a user that is not there"""
+    d = daemon(conf("users.conf", DAEMON
+                    + 'relay: { user = [ "postfix" ]; };\n'), "--offline")
+    d.find("warning", "Debian-exim is a user here, and not in relay.user",
+           'user = [ "Debian-exim" ]')
+    d = daemon(conf("nobody.conf", DAEMON.replace("news", "nosuch")),
+               "--offline")
+    d.find("problem", "there is no user nosuch")
 
 
 if __name__ == "__main__":
