@@ -166,6 +166,7 @@ change_show_one(struct cli *c, const struct change *f)
 		return cli_error(c, DIFF ": cannot compare %s", f->path);
 	}
 	out_print("%s", p.text);
+	out_flush(); /* nothing of it is a child's */
 	free(p.text);
 	return 0;
 }

@@ -87,8 +87,10 @@ doctor_one(struct cli *c, const struct doctor_job *job,
 		doctor_write(&d,
 		    "an option names its program (danevirke doctor --help)",
 		    NULL);
-	} else
+	} else {
+		out_flush(); /* nothing of it is a child's */
 		server->run(&d);
+	}
 	if (c->json)
 		doctor_json(&d, j);
 	else
