@@ -97,7 +97,8 @@ exim_able(struct exim *x)
 	doctor_say(x->d, SEV_PROBLEM,
 	    "this Exim cannot use exim.so, which takes GnuTLS, events and "
 	    "${dlfunc}");
-	doctor_write(x->d, "run", "apt install exim4-daemon-heavy");
+	doctor_write(x->d, "run, or use danevirked(8)",
+	    "apt install exim4-daemon-heavy");
 }
 
 /* ----------------------------------------------------------------- routers */
@@ -267,6 +268,40 @@ exim_missing_split(struct exim *x)
 	    "update-exim4.conf && systemctl restart exim4");
 }
 
+/* One that cannot use exim.so sends by danevirked(8). */
+static void
+exim_missing_relay(struct exim *x, const struct driver *theirs)
+{
+	static const struct {
+		const char *part, *split, *begin;
+	} t[] = {
+		{ "routers", "router/190_danevirked", NULL },
+		{ "transports", "transport/40_danevirked", "transports" },
+		{ "retry", "retry/29_danevirked", "retry" },
+	};
+	char where[512];
+	size_t i;
+
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		if (i > 0)
+			doctor_say(x->d, SEV_PROBLEM, "nor its %s", t[i].part);
+		if (x->deb.made && x->deb.split)
+			snprintf(where, sizeof where,
+			    DEBIAN_ETC "/conf.d/%s, a new file", t[i].split);
+		else if (t[i].begin != NULL)
+			snprintf(where, sizeof where,
+			    "%s, just below \"begin %s\"",
+			    debian_place(&x->deb, t[i].part), t[i].begin);
+		else
+			snprintf(where, sizeof where, "%s, just above \"%s:\"",
+			    debian_place(&x->deb, t[i].part),
+			    exim_first(x, theirs)->name);
+		doctor_write(x->d, where,
+		    ".include " EXAMPLESDIR "/exim/relay/danevirked-%s",
+		    t[i].part);
+	}
+}
+
 /* Nothing of ours is there: the lines. */
 static void
 exim_missing(struct exim *x, const struct driver *theirs)
@@ -279,6 +314,10 @@ exim_missing(struct exim *x, const struct driver *theirs)
 	doctor_say(x->d, SEV_PROBLEM,
 	    "no router of Danevirke: mail to other hosts goes by %s without it",
 	    theirs->name);
+	if (!x->able && !hop) {
+		exim_missing_relay(x, theirs);
+		return;
+	}
 	if (x->deb.made && x->deb.split) {
 		exim_missing_split(x);
 		return;

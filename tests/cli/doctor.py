@@ -4,6 +4,7 @@ tests/cli/run starts it.  A set-up is broken in one way: the finding and the
 line to write are there.  A good one has no problem, and the lines that doctor
 prints make one of it."""
 
+import contextlib
 import glob
 import hashlib
 import itertools
@@ -672,12 +673,9 @@ def daemon(path, *args):
     return Doctor(p)
 
 
-def test_daemon():
-    """danevirked: its map is asked, and a sentence"""
-    path = conf("daemon.conf", DAEMON)
-    daemon(path, "--offline").find(
-        "problem", "danevirked does not answer at /run/danevirked/map",
-        "systemctl enable --now danevirked")
+@contextlib.contextmanager
+def danevirked(path):
+    """It runs, until the end."""
     for name in ("/run/danevirked", "/run/danevirke/news"):
         os.makedirs(name, exist_ok=True)
         shutil.chown(name, "news", "news")
@@ -689,6 +687,21 @@ def test_daemon():
         while not os.path.exists("/run/danevirked/map"):
             assert time.monotonic() < end and p.poll() is None
             time.sleep(0.1)
+        yield
+    finally:
+        p.terminate()
+        p.wait(20)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("/run/danevirked/map")
+
+
+def test_daemon():
+    """danevirked: its map is asked, and a sentence"""
+    path = conf("daemon.conf", DAEMON)
+    daemon(path, "--offline").find(
+        "problem", "danevirked does not answer at /run/danevirked/map",
+        "systemctl enable --now danevirked")
+    with danevirked(path):
         d = daemon(path, "--domain", GOOD, "--domain", "a..b").good()
         m, bad = d.mail
         assert re.fullmatch(r"danevirked at \[127\.64\.\d+\.\d+\]:10025",
@@ -698,9 +711,37 @@ def test_daemon():
         has(bad["reason"], "PERM")
         d.find("note", "answers are shared in /run/danevirke/news")
         d.find("note", "the loopback interface has relay.aliases")
-    finally:
-        p.terminate()
-        p.wait(20)
+
+
+LIGHT = "/var/cache/danevirke-exim/usr/sbin/exim4"
+
+
+def test_light():
+    """Debian's light Exim: what it lacks, and the way by danevirked"""
+    d = Exim(ours=False).update().doctor("--offline", "--exim", LIGHT)
+    d.find("problem", "this Exim cannot use exim.so",
+           "apt install exim4-daemon-heavy")
+    d.find("problem", "no router of Danevirke",
+           "/relay/danevirked-routers")
+    d = Exim().update().doctor("--offline", "--exim", LIGHT)
+    d.find("problem", "-bV: ")
+    box = Exim(split=False, ours=False).update()
+    d = box.doctor("--offline", "--exim", LIGHT)
+    for f in d.findings:
+        place = re.search(r'just (above|below) "(.*?)"', f["where"] or "")
+        if place:
+            edit(box.template, "^%s$" % place.group(2),
+                 (lambda m: f["lines"] + "\n" + m.group())
+                 if place.group(1) == "above" else
+                 (lambda m: m.group() + "\n" + f["lines"]), 1)
+    box.places(box.template)
+    box.update()
+    path = conf("light.conf", DAEMON)
+    d = box.doctor("--exim", LIGHT, "--domain", GOOD, config=path).good()
+    way(d, GOOD, None, "waits")     # nobody is at the map's place
+    with danevirked(path):
+        d = box.doctor("--exim", LIGHT, "--domain", GOOD, config=path).good()
+        way(d, GOOD, "danevirked_smtp", "dane")
 
 
 def test_daemon_users():
