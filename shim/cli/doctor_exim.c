@@ -302,6 +302,15 @@ exim_missing_relay(struct exim *x, const struct driver *theirs)
 	}
 }
 
+static void
+exim_setup(struct exim *x)
+{
+	if (x->able && x->deb.made)
+		doctor_say(x->d, SEV_NOTE,
+		    "danevirke setup exim shows such lines as a diff, and "
+		    "writes them with --apply");
+}
+
 /* Nothing of ours is there: the lines. */
 static void
 exim_missing(struct exim *x, const struct driver *theirs)
@@ -320,6 +329,7 @@ exim_missing(struct exim *x, const struct driver *theirs)
 	}
 	if (x->deb.made && x->deb.split) {
 		exim_missing_split(x);
+		exim_setup(x);
 		return;
 	}
 	snprintf(where, sizeof where, "%s, just above \"%s:\"", file,
@@ -335,6 +345,7 @@ exim_missing(struct exim *x, const struct driver *theirs)
 	    x->deb.made ? ", then run update-exim4.conf and restart Exim" : "");
 	doctor_write(
 	    x->d, where, ".include " EXIMDIR "/danevirke%s-transports", kind);
+	exim_setup(x);
 }
 
 static void

@@ -205,6 +205,7 @@ def test_split_missing():
     d = Exim(ours=False).update().doctor("--offline")
     d.find("problem", "no router of Danevirke",
            "/190_danevirke /etc/exim4/conf.d/router/\n")
+    d.find("note", "danevirke setup exim")
 
 
 def test_past():

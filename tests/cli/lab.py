@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -284,6 +285,24 @@ def test_probe():
     """conf --probe says that all is well in the lab"""
     for name, p in probes(CONF).items():
         assert p["good"], (name, p["text"])
+
+
+def test_probe_progress():
+    """on a terminal it shows what it waits for, and wipes it out"""
+    ours, theirs = pty.openpty()
+    try:
+        p = subprocess.run(
+            [tool.TOOL, "conf", "--module", tool.MODULE, "--probe", CONF],
+            stderr=theirs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            text=True, timeout=60, env={})
+        shown = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    for what in ("root keys over UDP", "root keys over TCP", "signed denial"):
+        has(shown, "\r\033[K%s ..." % what)
+    assert shown.endswith("\r\033[K"), shown
+    assert "..." not in p.stdout, p.stdout
 
 
 def test_probe_anchor():
