@@ -50,6 +50,12 @@
  * accord: neither CAs nor names nor dates count here but where verify() says.
  * If no address of any host will do, delay.
  *
+ * MTA-STS (RFC 8461), where the profile has it: a host that DANE leaves to
+ * chance becomes AUTHENTICATE if the domain's policy names it, and HOST_DEFER
+ * if it does not.  SNI, verify() and the log are as before: a caller need not
+ * know.  verify() then reads the file of CAs that the host names; one that
+ * lives long gives its engine in the options, so that this is done once.
+ *
  * Verifying.  After the handshake with a host whose action is AUTHENTICATE (or
  * whose would is, for the log of a level that blocks nothing), hand over the
  * chain as received, leaf first; in a resumed session, too:
@@ -217,7 +223,16 @@ enum danevirke_result {
 	DANEVIRKE_VALIDATION_FAILURE,
 	DANEVIRKE_TLSA_INVALID,
 	DANEVIRKE_DNSSEC_INVALID,
-	DANEVIRKE_DANE_REQUIRED
+	DANEVIRKE_DANE_REQUIRED,
+	DANEVIRKE_STS_POLICY_FETCH_ERROR
+};
+
+/* What is known of a domain's MTA-STS policy (RFC 8461). */
+enum danevirke_mta_sts {
+	DANEVIRKE_MTA_STS_UNASKED = 0, /* nothing: there was no need */
+	DANEVIRKE_MTA_STS_ERROR,       /* no answer that could be used */
+	DANEVIRKE_MTA_STS_NONE,        /* there is none in force */
+	DANEVIRKE_MTA_STS_POLICY       /* one in force */
 };
 
 /* RFC 7218 acronyms. */
@@ -270,8 +285,9 @@ struct danevirke_host {
 	enum danevirke_dnssec state;  /* of the address lookup; no address: of
 				       * the denial, ERROR without a whole one */
 	enum danevirke_result result; /* why DEFER, else NONE */
-	const char *base;             /* TLSA base domain = SNI, or NULL */
-	const char *const *names;     /* accepted for usage 2 */
+	const char *base;             /* TLSA base domain (MTA-STS: name) =
+				       * SNI, or NULL */
+	const char *const *names;     /* accepted for usage 2, and MTA-STS */
 	size_t n_names;               /* names[0] is base if base is set */
 	const struct danevirke_addr *addrs;
 	size_t n_addrs; /* 0: unreachable, action is DEFER */
@@ -296,8 +312,13 @@ struct danevirke_host {
 	/* Of the alias itself, if target is another name; ERROR: unknown, or
 	 * there is none (RFC 7672 2.2.2) */
 	enum danevirke_dnssec alias_state;
+	/* Absolute path, and then verify() wants MTA-STS: a path to one of the
+	 * CAs in this file (PEM), and name as DNS-ID (RFC 8461 4.2).  NULL: by
+	 * the TLSA records. */
+	const char *ca_file;
+	uint8_t mta_sts_listed; /* 1: the domain's MTA-STS policy names it */
 };
-/* What verify() reads of it ends here. */
+/* What verify() reads of it ends here, but for ca_file. */
 #define DANEVIRKE_HOST_MIN offsetof(struct danevirke_host, reason)
 
 struct danevirke_answer {
@@ -323,6 +344,12 @@ struct danevirke_answer {
 	 * see above */
 	const char *tls_priority;
 	uint32_t signed_until; /* of the MX lookup; as in struct host */
+	/* The patterns of the MTA-STS policy, "mx.example.org" or
+	 * "*.example.org" (RFC 8461 4.1), and one line about it, NULL: UNASKED */
+	const char *const *mta_sts_mx;
+	size_t n_mta_sts_mx;
+	const char *mta_sts_reason;
+	enum danevirke_mta_sts mta_sts;
 };
 
 /* Flags of a question. */
@@ -330,7 +357,8 @@ struct danevirke_answer {
 #define DANEVIRKE_NO_LOOKUP_IF_OFF 0x01
 /* For a test of the receiver, not for mail: level and insecure_mx are dane
  * whatever profile and destinations say, and hosts that are ourselves stay in
- * the list. */
+ * the list.  If there is a policy server the answer tells the MTA-STS policy,
+ * which changes no host's action. */
 #define DANEVIRKE_TEST 0x02
 /* Nobody is asked: every lookup must be in the store of this process's user,
  * or the question fails at once (EDNS).  No resolver is made for it, so what
@@ -364,11 +392,16 @@ struct danevirke_chain {
 /* verify() with usages 0 and 1, for callers outside SMTP (RFC 7672 3.1.3). */
 #define DANEVIRKE_PKIX_USAGES 0x01
 
+struct danevirke;
+
 struct danevirke_verify_options {
 	size_t size; /* sizeof o */
 	uint32_t flags;
 	time_t now;          /* seconds since 1970; 0 = the clock */
 	const char *ca_file; /* PEM, for usages 0 and 1 only */
+	/* Keeps the CAs of MTA-STS for the next call, until that file changes;
+	 * of this process and thread.  NULL: nobody does. */
+	struct danevirke *engine;
 };
 #define DANEVIRKE_VERIFY_OPTIONS_MIN \
 	offsetof(struct danevirke_verify_options, now)
@@ -389,7 +422,6 @@ struct danevirke_verdict {
 typedef void danevirke_log(void *arg, int level, const char *text);
 
 struct event_base;
-struct danevirke;
 struct danevirke_query;
 
 /* For a process that lives long, with a loop of its own: DNS answers that are
@@ -463,6 +495,9 @@ struct danevirke_settings {
 	uint32_t daemon_addr;      /* loopback, IPv4, host order; 0: none */
 	uint16_t daemon_port;      /* 0: none */
 	const char *daemon_user;   /* whom root becomes */
+	/* mta_sts: see danevirke.conf(5) */
+	const char *mta_sts_server; /* NULL: there is none */
+	const char *mta_sts_ca_file;
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */
@@ -471,6 +506,7 @@ struct danevirke_profile {
 	const char *name;
 	enum danevirke_level level;
 	const char *tls_priority; /* as in struct danevirke_answer */
+	uint8_t mta_sts;          /* 1: MTA-STS policies are asked for */
 };
 
 /* Runs exactly once, from the loop, never inside start().  The answer belongs
@@ -520,8 +556,8 @@ struct danevirke_api {
 	 * is NULL or too small, when nothing is written.  Pure: no
 	 * engine, network, file (but ca_file) or state; some 20 ms of work at
 	 * most, whatever the chain.  o may be NULL.  Reads
-	 * of host only base, names, tlsa (whose use must be set) and would,
-	 * which must be AUTHENTICATE: anything else is refused. */
+	 * of host only base, names, tlsa (whose use must be set), ca_file and
+	 * would, which must be AUTHENTICATE: anything else is refused. */
 	int (*verify)(const struct danevirke_host *host,
 	    const struct danevirke_chain *chain,
 	    const struct danevirke_verify_options *o,
@@ -583,8 +619,9 @@ struct danevirke_api {
 
 	/* The word of the log for a message that goes to host over this
 	 * session, whose tls and verified are 0 or 1: "dane",
-	 * "dane-insecure-mx", "encrypt", "opportunistic-tls", "clear", or
-	 * "deferred" where the action forbids it.  Constant text. */
+	 * "dane-insecure-mx", "mta-sts", "encrypt", "opportunistic-tls",
+	 * "clear", or "deferred" where the action forbids it.  Constant
+	 * text. */
 	const char *(*log_word)(const struct danevirke_answer *a,
 	    const struct danevirke_host *host, int tls, int verified);
 

@@ -14,11 +14,15 @@
  *	root.c		      root_owed()	no INSECURE but from the root
  *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
+ *	sts.c		    sts_start()		the domain's MTA-STS policy
+ *	socketmap.c	      socketmap_take()	octets -> struct sts_result
+ *	need.c		    policy_needs_sts()	has it anything to decide?
  *	decide.c	    policy_decide()	facts -> struct draft
  *	tlsa.c		      tlsa_classify()	records -> usable, in use
+ *	listed.c	      listed_decide()	what MTA-STS makes of a host
  *	answer.c	  answer_make()		draft -> one block of memory
  *	danevirke.c	danevirke_v1.verify
- *	cas.c		  cas_read()		file of usages 0 and 1
+ *	cas.c		  cas_verify()		the clock, files of CAs
  *	verify.c	  verify_chain()	host + chain -> verdict
  *	path.c		    path_search()	leaf -> what a record names
  *	proof.c		      proof_holds()	links, dates, names of a path
@@ -28,8 +32,8 @@
  *	spki.c			      cert_parts()	certificate -> raw SPKI
  *	word.c		danevirke_v1.log_word	what every log says of a host
  *
- * policy, decide, tlsa, word, and verify with all below it are pure: no DNS,
- * clock, file or engine.
+ * policy, decide, tlsa, socketmap, listed, word, and verify with all below it
+ * are pure: no DNS, clock, file or engine.
  * Nothing here is a mutable global; all hangs from the engine or the query.
  */
 #ifndef MODULE_H
@@ -94,6 +98,16 @@ struct conf_profile {
 	size_t n_digests;
 };
 
+/* mta_sts: who knows policies.  Of an address or a path one is given. */
+struct conf_sts {
+	char *server;            /* as it is written; NULL: nobody */
+	struct conf_prefix addr; /* family 0: server is a path */
+	uint16_t port;
+	char *map;
+	unsigned timeout; /* seconds */
+	char *ca_file;    /* path */
+};
+
 struct conf_destination {
 	char *domain; /* "example.org" or ".example.org" */
 	enum danevirke_level level;
@@ -128,6 +142,7 @@ struct conf {
 					 * addresses of local interfaces (M10) */
 	unsigned timeout;       /* seconds for one question, 1 - 300 */
 	unsigned query_timeout; /* seconds for one lookup */
+	struct conf_sts sts;
 	struct conf_limits limits;
 	struct conf_profile *profiles; /* always holds "default" */
 	size_t n_profiles;
@@ -283,6 +298,36 @@ refresh_answered(struct refresh *, const char *name, int type, uint32_t ttl);
 /* It was asked anew; ttl 0: it failed. */
 void refresh_asked(struct refresh *, const char *name, int type, uint32_t ttl);
 
+/* ------------------------------------------------------------------- sts */
+
+/* What is known of a domain's MTA-STS policy.  Zeroed it is an ERROR. */
+struct sts_result {
+	enum danevirke_mta_sts state;
+	const char **mx; /* patterns, as RFC 8461 4.1 writes them */
+	size_t n_mx;
+	const char *why; /* ERROR: one line */
+};
+
+struct sts_query;
+typedef void sts_done(void *arg, const struct sts_result *);
+/* Asks the policy server about a domain.  done() runs exactly once, from the
+ * loop, never inside sts_start(); the result is in the arena, which must live
+ * until then.  NULL: out of memory. */
+struct sts_query *sts_start(const struct conf_sts *, struct event_base *,
+    struct arena *, const char *domain, sts_done *done, void *arg);
+void sts_cancel(struct sts_query *); /* no done() */
+/* An ERROR with that reason. */
+void sts_fail(struct arena *, const char *why, struct sts_result *);
+
+#define SOCKETMAP_REPLY 4096 /* octets of a reply, without its frame */
+/* "LEN:MAP DOMAIN," into buf; its length, 0: does not fit. */
+size_t socketmap_ask(const char *map, const char *domain, char *buf, size_t n);
+/* Pure and public for tests and fuzzing: what has come so far.  True: out is
+ * filled, with an ERROR if it is no reply; false: more is to come. */
+bool socketmap_take(
+    struct arena *, const char *data, size_t len, struct sts_result *out);
+#define SOCKETMAP_MAX (SOCKETMAP_REPLY + 8) /* with its frame */
+
 /* ---------------------------------------------------------------- policy */
 
 /* Facts gathered about one host.  Pointers are NULL until asked and answered;
@@ -400,6 +445,7 @@ void route_cancel(struct route *); /* no done() */
 
 /* util.c: words for enums, the same in every log */
 const char *result_name(enum danevirke_result);
+const char *mta_sts_name(enum danevirke_mta_sts); /* NULL: unasked */
 const char *level_name(enum danevirke_level);
 const char *dnssec_name(enum danevirke_dnssec);
 

@@ -223,8 +223,26 @@ result_name(enum danevirke_result r)
 		return "dnssec-invalid";
 	case DANEVIRKE_DANE_REQUIRED:
 		return "dane-required";
+	case DANEVIRKE_STS_POLICY_FETCH_ERROR:
+		return "sts-policy-fetch-error";
 	}
 	return "";
+}
+
+const char *
+mta_sts_name(enum danevirke_mta_sts s)
+{
+	switch (s) {
+	case DANEVIRKE_MTA_STS_UNASKED:
+		break;
+	case DANEVIRKE_MTA_STS_ERROR:
+		return "error";
+	case DANEVIRKE_MTA_STS_NONE:
+		return "none";
+	case DANEVIRKE_MTA_STS_POLICY:
+		return "policy";
+	}
+	return NULL;
 }
 
 const char *
