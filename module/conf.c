@@ -22,6 +22,7 @@
 
 #define MAX_FILE (1024 * 1024)
 #define DEFAULT_ANCHOR "/usr/share/dns/root.key"
+#define DEFAULT_CAS "/etc/ssl/certs/ca-certificates.crt"
 #define DEFAULT_TLS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* --------------------------------------------------------- log, and root */
@@ -77,6 +78,10 @@ static const struct key log_keys[] = {
 static const struct key root_keys[] = {
 	{ .name = "resolver", .set = set_group, .keys = conf_resolver_keys },
 	{ .name = "exim", .set = set_group, .keys = exim_keys },
+	{ .name = "mta_sts",
+	    .set = set_group,
+	    .at = AT(sts),
+	    .keys = conf_sts_keys },
 	{ .name = "profiles", .set = set_profiles },
 	{ .name = "destinations", .set = set_destinations },
 	{ .name = "relay", .set = set_group, .keys = conf_relay_keys },
@@ -94,8 +99,11 @@ conf_defaults(struct conf_walk *w)
 	struct danevirke_settings *t = &c->settings;
 
 	if ((c->trust_anchor = setting_keep(w, DEFAULT_ANCHOR)) == NULL ||
-	    (t->config = setting_keep(w, w->path)) == NULL)
+	    (t->config = setting_keep(w, w->path)) == NULL ||
+	    (c->sts.map = setting_keep(w, "postfix")) == NULL ||
+	    (c->sts.ca_file = setting_keep(w, DEFAULT_CAS)) == NULL)
 		return false;
+	c->sts.timeout = 10;
 	c->profiles = arena_array(&c->arena, 1, sizeof *c->profiles);
 	if (c->profiles == NULL)
 		return setting_nomem(w);
@@ -167,6 +175,7 @@ conf_finish(struct conf_walk *w, const config_t *cfg)
 	if (s != NULL && config_setting_type(s) == CONFIG_TYPE_STRING &&
 	    conf_profile(c, t->relay_profile) == NULL)
 		setting_wrong(w, s, "the name of a profile of this file");
+	conf_sts_finish(w, cfg);
 }
 
 static void

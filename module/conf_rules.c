@@ -79,6 +79,16 @@ set_digests(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 	}
 }
 
+static void
+set_on(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
+{
+	bool on = *(uint8_t *)to == 1;
+
+	set_bool(w, s, k, &on);
+	*(uint8_t *)to = on;
+}
+
 static const struct key profile_keys[] = {
 	{ .name = "level",
 	    .set = set_word,
@@ -92,6 +102,9 @@ static const struct key profile_keys[] = {
 	    .set = set_priority,
 	    .at = offsetof(struct conf_profile, pub.tls_priority) },
 	{ .name = "digests", .set = set_digests },
+	{ .name = "mta_sts",
+	    .set = set_on,
+	    .at = offsetof(struct conf_profile, pub.mta_sts) },
 	{ 0 },
 };
 

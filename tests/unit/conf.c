@@ -151,7 +151,7 @@ static const struct {
 	    "\"notice\", \"info\", \"debug\"\n" },
 	/* unknown, in every group */
 	{ "R; };\nresolvr: { };",
-	    ":2: resolvr: unknown setting: want one of resolver, exim, "
+	    ":2: resolvr: unknown setting: want one of resolver, exim, mta_sts, "
 	    "profiles, destinations, relay, danevirked, log\n" },
 	{ "R;\ntimout = 5; };",
 	    ":2: resolver.timout: unknown setting: want one of trust_anchor, "
@@ -164,7 +164,7 @@ static const struct {
 	    "addresses, aliases, records\n" },
 	{ "R; };\nprofiles: { a: { tls = \"x\"; }; };",
 	    ":2: profiles.a.tls: unknown setting: want one of level, "
-	    "insecure_mx, tls_priority, digests\n" },
+	    "insecure_mx, tls_priority, digests, mta_sts\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  "\nuntill = \"2027-01-31\"; } );",
 	    ":3: destinations[0].untill: unknown setting: want one of domain, "
@@ -176,6 +176,39 @@ static const struct {
 	    "per_domain, domains\n" },
 	{ "R; };\nlog: { file = \"/x\"; };",
 	    ":2: log.file: unknown setting: want one of level, facility\n" },
+	{ "R; };\nmta_sts: { port = 1; };",
+	    ":2: mta_sts.port: unknown setting: want one of server, map, "
+	    "timeout, ca_file\n" },
+	/* whom to ask about MTA-STS */
+	{ "R; };\nmta_sts: { server = \"localhost:8461\"; };",
+	    ":2: mta_sts.server: \"localhost:8461\": want \"ADDRESS:PORT\", or "
+	    "the path of a socket\n" },
+	{ "R; };\nmta_sts: { server = \"127.0.0.1\"; };",
+	    ":2: mta_sts.server: \"127.0.0.1\": want \"ADDRESS:PORT\", or the "
+	    "path of a socket\n" },
+	{ "R; };\nmta_sts: { server = \"127.0.0.1:65536\"; };",
+	    ":2: mta_sts.server: \"127.0.0.1:65536\": want \"ADDRESS:PORT\", or "
+	    "the path of a socket\n" },
+	{ "R; };\nmta_sts: { server = \"::1:8461\"; };",
+	    ":2: mta_sts.server: \"::1:8461\": want \"ADDRESS:PORT\", or the "
+	    "path of a socket\n" },
+	{ "R; };\nmta_sts: { server = \"[127.0.0.1:1\"; map = \"a b\"; };",
+	    ":2: mta_sts.server: \"[127.0.0.1:1\": want \"ADDRESS:PORT\", or "
+	    "the path of a socket\n"
+	    ":2: mta_sts.map: \"a b\": want one word, at most 64 letters of "
+	    "ASCII\n" },
+	{ "R; };\nmta_sts: { timeout = 0; ca_file = \"cas.pem\"; };",
+	    ":2: mta_sts.timeout: 0: want seconds, 1 to 300\n"
+	    ":2: mta_sts.ca_file: \"cas.pem\": want an absolute path\n" },
+	{ "R; };\nprofiles: { a: { mta_sts = 1; }; };",
+	    ":2: profiles.a.mta_sts: 1: want true or false\n" },
+	{ "R; };\nprofiles: { a: { mta_sts = true; }; };\nmta_sts: { };",
+	    ":2: profiles.a.mta_sts: true: want false, or mta_sts.server, whom "
+	    "to ask\n" },
+	{ "R; };\nprofiles: { a: { mta_sts = true; }; };\nmta_sts: { server = "
+	  "\"/run/x\"; ca_file = \"/nonexistent\"; };",
+	    ":3: mta_sts.ca_file: /nonexistent: want a readable file with "
+	    "certificates in PEM\n" },
 	/* wrong types */
 	{ "R; };\nexim = 1;\nrelay = \"x\"; log = [ ];",
 	    ":2: exim: 1: want a group, { ... }\n"
@@ -748,6 +781,47 @@ test_profiles(void **state)
 	conf_free(c);
 }
 
+static void
+test_mta_sts(void **state)
+{
+	struct fixture *f = *state;
+	char text[1024];
+	struct conf *c;
+
+	snprintf(text, sizeof text,
+	    "mta_sts: { server = \"[::1]:1\"; map = \"x\"; timeout = 300; "
+	    "ca_file = \"%s\"; }; profiles: { default: { mta_sts = true; }; "
+	    "a: { level = \"audit\"; }; b: { mta_sts = false; }; };",
+	    f->anchor);
+	assert_non_null(c = with_anchor(f, text));
+	assert_string_equal(c->sts.server, "[::1]:1");
+	assert_int_equal(c->sts.addr.family, 6);
+	assert_int_equal(c->sts.addr.ip[15], 1);
+	assert_int_equal(c->sts.port, 1);
+	assert_string_equal(c->sts.map, "x");
+	assert_int_equal(c->sts.timeout, 300);
+	assert_string_equal(c->settings.mta_sts_server, "[::1]:1");
+	assert_string_equal(c->settings.mta_sts_ca_file, f->anchor);
+	assert_int_equal(conf_profile(c, NULL)->pub.mta_sts, 1);
+	assert_int_equal(conf_profile(c, "a")->pub.mta_sts, 1);
+	assert_int_equal(conf_profile(c, "b")->pub.mta_sts, 0);
+	conf_free(c);
+	c = with_anchor(f, "mta_sts: { server = \"/run/sts.sock\"; };");
+	assert_non_null(c);
+	assert_int_equal(c->sts.addr.family, 0);
+	assert_string_equal(c->sts.map, "postfix");
+	assert_int_equal(c->sts.timeout, 10);
+	assert_string_equal(
+	    c->sts.ca_file, "/etc/ssl/certs/ca-certificates.crt");
+	assert_int_equal(conf_profile(c, NULL)->pub.mta_sts, 0);
+	conf_free(c);
+	c = with_anchor(f, "mta_sts: { server = \"192.0.2.1:65535\"; };");
+	assert_non_null(c);
+	assert_int_equal(c->sts.addr.family, 4);
+	assert_int_equal(c->sts.port, 65535);
+	conf_free(c);
+}
+
 /* What others are told of the resolver is what the module uses. */
 static void
 test_resolver_shown(void **state)
@@ -1158,6 +1232,8 @@ main(void)
 		    "resolver: is read as written (D01 D14 M10 M11 M12)"),
 		TEST(test_profiles,
 		    "a profile is as default where it says nothing (A01)"),
+		TEST(test_mta_sts,
+		    "mta_sts: is read as written, and off by default (H02)"),
 		TEST(test_resolver_shown,
 		    "settings() shows the resolver that is used"),
 		TEST(test_relay, "relay:, log: and exim: are read as written"),
