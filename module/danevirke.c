@@ -22,6 +22,7 @@ struct danevirke {
 	struct store *store; /* or NULL */
 	bool store_tried, keep_fresh;
 	struct dns *dns;                      /* NULL until first asked */
+	struct cas cas;                       /* of MTA-STS */
 	LIST_HEAD(, danevirke_query) queries; /* under way */
 	bool in_done;
 	danevirke_log *log;
@@ -170,6 +171,7 @@ dv_close(struct danevirke *e)
 			event_base_free(e->base);
 	}
 	store_close(e->store);
+	cas_free(&e->cas);
 	conf_free(e->conf);
 	free(e);
 }
@@ -367,28 +369,6 @@ dv_ask(struct danevirke *e, const struct danevirke_question *question,
 	return w.answer;
 }
 
-/* The clock and the CA file are read here, so that the rest is pure. */
-static int
-verify_asked(const struct danevirke_host *host,
-    const struct danevirke_chain *chain,
-    const struct danevirke_verify_options *o, struct danevirke_verdict *v)
-{
-	struct verify_world w = {
-		.now = o->now, .flags = o->flags, .ca_file = o->ca_file
-	};
-	int code;
-
-	if ((code = verify_check(host, chain, v)) != DANEVIRKE_OK)
-		return code;
-	if (w.now == 0)
-		w.now = time(NULL);
-	if (w.ca_file != NULL && verify_by_pkix(host, w.flags))
-		cas_read(&w);
-	code = verify_chain(host, chain, &w, v);
-	cas_free(&w);
-	return code;
-}
-
 static int
 verify_checked(const struct danevirke_host *host,
     const struct danevirke_chain *chain,
@@ -396,6 +376,8 @@ verify_checked(const struct danevirke_host *host,
 {
 	struct danevirke_verify_options o = { 0 };
 	struct danevirke_error err;
+	struct cas cas = { 0 };
+	int code;
 
 	v->index = v->depth = v->usage = -1;
 	v->result = DANEVIRKE_VALIDATION_FAILURE;
@@ -405,8 +387,14 @@ verify_checked(const struct danevirke_host *host,
 	    (arg_take(&o, sizeof o, options, DANEVIRKE_VERIFY_OPTIONS_MIN,
 		 "options", &err) == DANEVIRKE_OK &&
 		arg_flags(o.flags, VERIFY_FLAGS, "options", &err) ==
-		    DANEVIRKE_OK))
-		return verify_asked(host, chain, &o, v);
+		    DANEVIRKE_OK &&
+		(o.engine == NULL ||
+		    engine_check(o.engine, &err) == DANEVIRKE_OK))) {
+		code = cas_verify(host, chain, &o,
+		    o.engine != NULL ? &o.engine->cas : &cas, v);
+		cas_free(&cas);
+		return code;
+	}
 	snprintf(v->text, sizeof v->text, "verify: %.500s", err.text);
 	return DANEVIRKE_EINVAL;
 }

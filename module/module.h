@@ -396,13 +396,14 @@ void tlsa_text(const struct danevirke_tlsa *, char *buf, size_t len);
 
 /* ---------------------------------------------------------------- verify */
 
-/* What its caller reads for it. */
+/* What is read for it. */
 struct verify_world {
 	time_t now;
 	uint32_t flags;
 	const char *ca_file;        /* for the text; NULL: none is given */
 	int ca_code;                /* what came of reading it */
-	struct danevirke_chain cas; /* the certificates in it */
+	struct danevirke_chain cas; /* the certificates in it; MTA-STS: those
+				     * that the chain names */
 };
 /* Can this be judged at all?  A code, and v says why not. */
 int verify_check(const struct danevirke_host *, const struct danevirke_chain *,
@@ -413,9 +414,27 @@ bool verify_by_pkix(const struct danevirke_host *, uint32_t flags);
 int verify_chain(const struct danevirke_host *, const struct danevirke_chain *,
     const struct verify_world *, struct danevirke_verdict *);
 
-/* cas.c: a PEM file into w->cas; a code, kept in w->ca_code too. */
-int cas_read(struct verify_world *w);
-void cas_free(struct verify_world *w);
+/* The host is one of MTA-STS. */
+bool verify_by_mta_sts(const struct danevirke_host *);
+
+/* cas.c: a file of CAs as it was when it was read.  Zeroed: nothing is kept. */
+struct cas {
+	struct arena arena;
+	char *path;
+	struct cas_stamp {
+		uint64_t dev, ino, size;
+		struct timespec changed;
+	} stamp;
+	struct danevirke_cert *certs;
+	struct cert_parts *parts; /* of each */
+	size_t n;
+};
+void cas_free(struct cas *);
+/* As danevirke_v1.verify, the arguments checked; what is read of MTA-STS stays
+ * in kept. */
+int cas_verify(const struct danevirke_host *, const struct danevirke_chain *,
+    const struct danevirke_verify_options *, struct cas *kept,
+    struct danevirke_verdict *);
 
 /* ---------------------------------------------------------------- answer */
 

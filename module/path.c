@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The search of usage 2, and of 0 and 1: from the leaf by issuer and key,
- * through what the server sent in any order (U18), to a certificate or key
- * that a record names.  Where a path could end, proof.c judges it whole.
+ * The search of usage 2, of 0 and 1, and of MTA-STS: from the leaf by issuer
+ * and key, through what the server sent in any order (U18), to a certificate
+ * or key that a record names, or a CA.  Where a path could end, proof.c judges it whole.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +92,21 @@ path_pkix(struct path *p, size_t depth)
 	    "no certificate of the path to the CA file matches a record");
 }
 
+/* H04 */
+static bool
+path_mta_sts(struct path *p, size_t depth)
+{
+	struct danevirke_verdict *v = p->pool.v;
+
+	v->verified = 1;
+	v->depth = (int)depth;
+	v->result = DANEVIRKE_RESULT_NONE;
+	snprintf(v->text, sizeof v->text,
+	    "certificate of the host, from a CA of %s at depth %zu",
+	    p->host->ca_file, depth);
+	return true;
+}
+
 /* Does the path end here? */
 static bool
 path_ends(struct path *p, size_t depth)
@@ -100,9 +115,9 @@ path_ends(struct path *p, size_t depth)
 	const struct pool_cert *c = &p->pool.cert[p->at[depth]];
 	size_t i;
 
-	if (p->pkix)
+	if (p->pkix || p->mta_sts)
 		return depth > 0 && c->ca && proof_holds(p, depth, true) &&
-		    path_pkix(p, depth);
+		    (p->pkix ? path_pkix : path_mta_sts)(p, depth);
 	if (depth > 0 && c->record >= 0 && /* U08, U09 */
 	    proof_holds(p, depth, true))
 		return match_accept(p->pool.v, h, (size_t)c->record, depth);

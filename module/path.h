@@ -23,6 +23,7 @@ struct path {
 	unsigned steps;
 	bool named, well_named; /* the name was looked at, and is right */
 	bool pkix;              /* looking for usages 0 and 1 */
+	bool mta_sts;           /* looking for a CA, no record */
 };
 
 /* Of what a search needs only host, now and the pool's v are given.  Room for

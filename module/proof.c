@@ -136,7 +136,8 @@ leaf_named(struct path *p, char *seen, size_t size)
 	}
 	if (i == PATH_NAMES)
 		p->pool.limits |= LIMIT_NAMES;
-	if (dns_id || rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
+	if (dns_id || p->mta_sts || /* H04: never the CN */
+	    rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
 	    (len = common_name(crt, name, sizeof name)) == 0)
 		return false;
 	name_remember(seen, size, name, len);
@@ -144,7 +145,7 @@ leaf_named(struct path *p, char *seen, size_t size)
 }
 
 static bool
-proof_name(struct path *p) /* N02 - N05 */
+proof_name(struct path *p) /* N02 - N05, H04 */
 {
 	const struct danevirke_host *h = p->host;
 	char seen[200], want[200] = "";

@@ -5,7 +5,8 @@
  * DANE-EE is a comparison of octets.  DANE-TA is a search for a path from the
  * leaf to a certificate or key that a record names (path.c), which is then
  * proven (proof.c).  A match that no proven path ends in is worth nothing
- * (U08).  Any one matching record authenticates (U15).
+ * (U08).  Any one matching record authenticates (U15).  A host of MTA-STS has
+ * none: there the path ends in a CA of the system's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -159,6 +160,12 @@ verify_count(const struct danevirke_host *host, int first, int last)
 }
 
 bool
+verify_by_mta_sts(const struct danevirke_host *host)
+{
+	return DANEVIRKE_HAS(host, ca_file) && host->ca_file != NULL;
+}
+
+bool
 verify_by_pkix(const struct danevirke_host *host, uint32_t flags)
 {
 	return (flags & DANEVIRKE_PKIX_USAGES) &&
@@ -219,6 +226,32 @@ verify_paths(const struct danevirke_host *host,
 	return code;
 }
 
+/* RFC 8461 4.2 */
+static int
+verify_mta_sts(const struct danevirke_host *host,
+    const struct danevirke_chain *chain, const struct verify_world *w,
+    struct danevirke_verdict *v)
+{
+	struct path p = {
+		.host = host, .pool.v = v, .now = w->now, .mta_sts = true
+	};
+	int code = w->ca_code;
+
+	if (code == DANEVIRKE_OK)
+		code = verify_by_cas(&p, chain, &w->cas);
+	if (code == DANEVIRKE_ENOMEM)
+		return verify_refuse(v, code, DANEVIRKE_VALIDATION_FAILURE,
+		    "verify: out of memory");
+	if (w->ca_code != DANEVIRKE_OK)
+		return verify_refuse(v, DANEVIRKE_EVERIFY,
+		    DANEVIRKE_VALIDATION_FAILURE,
+		    "mta_sts.ca_file: %s: want certificates in PEM",
+		    host->ca_file);
+	if (code == DANEVIRKE_EVERIFY)
+		verify_tell_limits(&p);
+	return code;
+}
+
 int
 verify_check(const struct danevirke_host *host,
     const struct danevirke_chain *chain, struct danevirke_verdict *v)
@@ -239,6 +272,11 @@ verify_check(const struct danevirke_host *host,
 		return verify_refuse(v, DANEVIRKE_EINVAL,
 		    DANEVIRKE_VALIDATION_FAILURE,
 		    "verify: tlsa or names of the host is NULL");
+	if (verify_by_mta_sts(host) && /* P05 */
+	    verify_count(host, DANEVIRKE_PKIX_TA, DANEVIRKE_DANE_EE) > 0)
+		return verify_refuse(v, DANEVIRKE_EINVAL,
+		    DANEVIRKE_VALIDATION_FAILURE,
+		    "verify: the host has both a ca_file and TLSA records");
 	for (i = 0; i < host->n_names; i++)
 		if (host->names[i] == NULL)
 			return verify_refuse(v, DANEVIRKE_EINVAL,
@@ -257,6 +295,8 @@ verify_chain(const struct danevirke_host *host,
     const struct danevirke_chain *chain, const struct verify_world *w,
     struct danevirke_verdict *v)
 {
+	if (verify_by_mta_sts(host))
+		return verify_mta_sts(host, chain, w, v);
 	if (!verify_by_pkix(host, w->flags) &&
 	    verify_count(host, DANEVIRKE_DANE_TA, DANEVIRKE_DANE_EE) == 0)
 		return verify_refuse(v, DANEVIRKE_EVERIFY,

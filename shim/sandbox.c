@@ -4,10 +4,14 @@
 #include <sys/syscall.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "sandbox.h"
@@ -25,7 +29,13 @@ struct ruleset {
 struct port_rule {
 	uint64_t allowed, port;
 };
+struct path_rule {
+	uint64_t allowed;
+	int32_t parent;
+} __attribute__((packed));
 #define RULESET_VERSION 1U
+#define RULE_PATH_BENEATH 1
+#define FS_READ_FILE (1ULL << 2)
 #define RULE_NET_PORT 2
 #define NET_BIND_TCP 1ULL
 #define SCOPE_ALL 3ULL /* abstract sockets, signals */
@@ -42,10 +52,26 @@ all_files(long version)
 	return (1ULL << bits) - 1;
 }
 
+/* Files in the directory of this one can be read, if there is one. */
+static void
+sandbox_allow(int ruleset, const char *readable)
+{
+	struct path_rule rule = { FS_READ_FILE, -1 };
+	char path[PATH_MAX];
+
+	if (realpath(readable, path) == NULL ||
+	    (rule.parent = open(
+		 dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return;
+	(void)!syscall(
+	    __NR_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0U);
+	close(rule.parent);
+}
+
 /* No file from here on, no TCP port to listen at (port 0 is what connect()
  * with an own address uses), no signal to others. */
 static int
-sandbox_landlock(void)
+sandbox_landlock(const char *readable)
 {
 	struct ruleset set = { 0 };
 	struct port_rule any = { NET_BIND_TCP, 0 };
@@ -69,6 +95,8 @@ sandbox_landlock(void)
 	fd = (int)syscall(__NR_landlock_create_ruleset, &set, len, 0U);
 	if (fd == -1)
 		return errno;
+	if (readable != NULL)
+		sandbox_allow(fd, readable);
 	if ((version >= 4 &&
 		syscall(__NR_landlock_add_rule, fd, RULE_NET_PORT, &any, 0U) !=
 		    0) ||
@@ -94,7 +122,7 @@ sandbox_user(uid_t uid)
 }
 
 int
-sandbox_close(void)
+sandbox_close(const char *readable)
 {
 	struct rlimit none = { 0, 0 };
 
@@ -104,5 +132,5 @@ sandbox_close(void)
 	if (SANITIZED) /* its leak check forks and reads /proc */
 		return 0;
 	setrlimit(RLIMIT_NPROC, &none);
-	return sandbox_landlock();
+	return sandbox_landlock(readable);
 }

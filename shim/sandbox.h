@@ -21,8 +21,9 @@
  * -1 with errno. */
 int sandbox_user(uid_t uid);
 /* No core, no new privileges, no process, no file from here on, no TCP port to
- * listen at.  0; an errno if the kernel has no Landlock, and the rest is done;
- * -1 with errno. */
-int sandbox_close(void);
+ * listen at.  readable, may be NULL: it and its neighbours can be read all the
+ * same, as it will be replaced.  0; an errno if the kernel has no Landlock, and
+ * the rest is done; -1 with errno. */
+int sandbox_close(const char *readable);
 
 #endif

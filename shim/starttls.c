@@ -234,6 +234,7 @@ chain_take(struct starttls *s)
 static void
 on_secured(void *arg, const char *why)
 {
+	struct danevirke_verify_options o = { .size = sizeof o };
 	struct starttls *s = arg;
 
 	if (why != NULL) { /* S09: what we refused, we can name */
@@ -249,8 +250,8 @@ on_secured(void *arg, const char *why)
 	if (s->t.host != NULL) {
 		s->judged = true;
 		s->verdict.size = sizeof s->verdict;
-		if (s->dv->verify(s->t.host, &s->chain, NULL, &s->verdict) !=
-			0 ||
+		o.engine = s->t.engine;
+		if (s->dv->verify(s->t.host, &s->chain, &o, &s->verdict) != 0 ||
 		    !s->verdict.verified) {
 			starttls_fail(
 			    s, s->verdict.result, "%s", s->verdict.text);

@@ -55,6 +55,7 @@ struct starttls_target {
 	/* Judge the chain by this host (AUTHENTICATE) before anything is said
 	 * in the session; NULL: any certificate, or none, will do. */
 	const struct danevirke_host *host;
+	struct danevirke *engine; /* for verify(); NULL: none */
 	unsigned connect_timeout; /* seconds; 0 = 30 */
 	unsigned command_timeout; /* seconds for each reply, from its request to
 				   * its last line, and for the handshake;

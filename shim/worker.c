@@ -301,7 +301,7 @@ work_limit(void)
 
 	signal(SIGPROF, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	sandbox_close();
+	sandbox_close(NULL);
 	if (!SANITIZED)
 		setrlimit(RLIMIT_DATA, &memory);
 }

@@ -195,12 +195,15 @@ static bool
 dial_judge(struct dial *d, const struct danevirke_host *h,
     const struct starttls_result *r, struct danevirke_verdict *v)
 {
+	struct danevirke_verify_options o = { .size = sizeof o,
+		.engine = d->hub->engine };
+
 	memset(v, 0, sizeof *v);
 	v->size = sizeof *v;
 	if (r->verdict != NULL)
 		*v = *r->verdict;
 	else if (r->tls && h->would == DANEVIRKE_AUTHENTICATE)
-		d->hub->dv->verify(h, r->chain, NULL, v);
+		d->hub->dv->verify(h, r->chain, &o, v);
 	return v->verified == 1;
 }
 
@@ -298,6 +301,7 @@ dial_attempt(struct dial *d, const struct danevirke_host *h)
 	switch (h->action) {
 	case DANEVIRKE_AUTHENTICATE:
 		t.host = h;
+		t.engine = d->hub->engine;
 		/* FALLTHROUGH */
 	case DANEVIRKE_ENCRYPT:
 		t.sni = h->base; /* S01 */

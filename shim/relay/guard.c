@@ -236,7 +236,8 @@ guard_close(const struct hub *hub)
 		    strerror(errno));
 		return -1;
 	}
-	e = sandbox_close(); /* mail in flight is in memory: no core */
+	/* mail in flight is in memory: no core */
+	e = sandbox_close(hub->ca_file);
 	if (e == -1) {
 		log_line(LOG_ERR, "no_new_privs: %s", strerror(errno));
 		return -1;

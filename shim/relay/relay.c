@@ -287,15 +287,15 @@ relay_on_usr1(int fd, short what, void *arg)
 	log_line(LOG_INFO,
 	    "counters: sessions %u now %" PRIu64 " in all %" PRIu64
 	    " refused %" PRIu64 " limits; upstream %" PRIu64 ": dane %" PRIu64
-	    " dane-insecure-mx %" PRIu64 " encrypt %" PRIu64
+	    " dane-insecure-mx %" PRIu64 " mta-sts %" PRIu64 " encrypt %" PRIu64
 	    " opportunistic-tls %" PRIu64 " clear %" PRIu64
 	    "; deferred %" PRIu64 " bounced %" PRIu64 "; messages %" PRIu64
 	    " taken %" PRIu64 " later %" PRIu64 " refused %" PRIu64 " broken",
 	    r->hub.sessions, n[COUNT_SESSIONS], n[COUNT_STRANGERS],
 	    n[COUNT_PAUSED], n[COUNT_UPSTREAM], n[COUNT_DANE],
-	    n[COUNT_DANE_INSECURE_MX], n[COUNT_ENCRYPT], n[COUNT_TLS],
-	    n[COUNT_CLEAR], n[COUNT_DEFERRED], n[COUNT_BOUNCED], n[COUNT_TAKEN],
-	    n[COUNT_LATER], n[COUNT_REFUSED], n[COUNT_BROKEN]);
+	    n[COUNT_DANE_INSECURE_MX], n[COUNT_MTA_STS], n[COUNT_ENCRYPT],
+	    n[COUNT_TLS], n[COUNT_CLEAR], n[COUNT_DEFERRED], n[COUNT_BOUNCED],
+	    n[COUNT_TAKEN], n[COUNT_LATER], n[COUNT_REFUSED], n[COUNT_BROKEN]);
 }
 
 static void
@@ -379,6 +379,7 @@ relay_open(struct relay_state *r)
 	struct danevirke_options o = { .size = sizeof o,
 		.config = r->hub.args->config,
 		.log = relay_on_log };
+	const struct danevirke_profile *p;
 	struct hub *hub = &r->hub;
 	struct danevirke_error err = { 0 };
 
@@ -397,6 +398,9 @@ relay_open(struct relay_state *r)
 		return false;
 	}
 	hub->set = hub->dv->settings(hub->engine);
+	p = hub->dv->profile(hub->engine, hub->set->relay_profile);
+	if (p != NULL && p->mta_sts == 1)
+		hub->ca_file = hub->set->mta_sts_ca_file;
 	relay_limit(hub);
 	r->control = event_new(hub->base, hub->args->control,
 	    EV_READ | EV_PERSIST, relay_on_control, r);

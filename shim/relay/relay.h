@@ -78,6 +78,7 @@ enum count {
 	COUNT_UPSTREAM,
 	COUNT_DANE,
 	COUNT_DANE_INSECURE_MX,
+	COUNT_MTA_STS,
 	COUNT_ENCRYPT,
 	COUNT_TLS,
 	COUNT_CLEAR,
@@ -94,11 +95,13 @@ enum count {
 struct hub {
 	struct event_base *base;
 	const struct danevirke_api *dv;
-	struct danevirke *engine; /* for its settings: it asks nothing */
+	struct danevirke *engine; /* for its settings, and what verify() keeps:
+				   * it asks nothing */
 	struct resolver *resolver;
 	const struct danevirke_settings *set;
 	const struct relay_args *args;
-	struct guard guard; /* who may connect; root becomes the first */
+	const char *ca_file; /* verify() may want it; NULL: no file */
+	struct guard guard;  /* who may connect; root becomes the first */
 	unsigned sessions, max_sessions;
 	uint64_t left; /* when the last session ended, hub_now(); 0: none has */
 	bool draining;

@@ -37,7 +37,7 @@ verdict_count(struct hub *hub, const char *verdict)
 		enum count count;
 	} words[] = { { "dane", COUNT_DANE },
 		{ "dane-insecure-mx", COUNT_DANE_INSECURE_MX },
-		{ "encrypt", COUNT_ENCRYPT },
+		{ "mta-sts", COUNT_MTA_STS }, { "encrypt", COUNT_ENCRYPT },
 		{ "opportunistic-tls", COUNT_TLS }, { "clear", COUNT_CLEAR } };
 	size_t i;
 

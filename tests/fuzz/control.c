@@ -195,6 +195,14 @@ api_close(struct danevirke *e)
 	(void)e;
 }
 
+static const struct danevirke_profile *
+api_profile(const struct danevirke *e, const char *name)
+{
+	(void)e;
+	(void)name;
+	return NULL;
+}
+
 static const struct danevirke_settings *
 api_settings(const struct danevirke *e)
 {
@@ -209,7 +217,10 @@ int
 shim_load(struct shim *s, const char *path, struct danevirke_error *err)
 {
 	static const struct danevirke_api api = {
-		.open = api_open, .close = api_close, .settings = api_settings
+		.open = api_open,
+		.close = api_close,
+		.settings = api_settings,
+		.profile = api_profile,
 	};
 
 	(void)path;

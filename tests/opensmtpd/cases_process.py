@@ -215,7 +215,7 @@ def counters():
         os.kill(table.relay(), signal.SIGUSR1)
         line = LOG.wait(mark, "counters:").string
         has(line, "4 in all 0 refused 0 limits; upstream 2: dane 1 dane-"
-            "insecure-mx 0 encrypt 0 opportunistic-tls 1 clear 0; deferred 1 "
+            "insecure-mx 0 mta-sts 0 encrypt 0 opportunistic-tls 1 clear 0; deferred 1 "
             "bounced 1; messages 2 taken 0 later 0 refused 0 broken")
     finally:
         table.stop()

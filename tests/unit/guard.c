@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -266,6 +267,80 @@ closed(void)
 	return 0;
 }
 
+/* In a process of its own, with a file of CAs that is replaced as soon as it
+ * says so: it reads the new one, and nothing else. */
+static int
+closed_but(const char *path, int ask, int go)
+{
+	char text[8] = "";
+	int fd;
+
+	if (guard_close(&hub) != 0)
+		return 1;
+	if (landlock_version() < 1)
+		return 0;
+	if (write(ask, "x", 1) != 1 || read(go, text, 1) != 1)
+		return 2;
+	if ((fd = open(path, O_RDONLY)) == -1 || read(fd, text, 3) != 3 ||
+	    strcmp(text, "new") != 0)
+		return 3;
+	if (open(path, O_WRONLY) != -1 || errno != EACCES)
+		return 4;
+	if (open("/etc/passwd", O_RDONLY) != -1 || errno != EACCES)
+		return 5;
+	return 0;
+}
+
+static void
+put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(path, 0644), 0);
+}
+
+static void
+test_ca_file(void **state)
+{
+	char dir[] = "/tmp/danevirke-guard.XXXXXX", path[64], new[64], c;
+	int status, ask[2], go[2];
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0755), 0);
+	snprintf(path, sizeof path, "%s/cas", dir);
+	snprintf(new, sizeof new, "%s/new", dir);
+	put(path, "old");
+	put(new, "new");
+	assert_int_equal(pipe(ask), 0);
+	assert_int_equal(pipe(go), 0);
+	hub.ca_file = path;
+	if ((pid = fork()) == 0) {
+		close(ask[0]);
+		close(go[1]);
+		_exit(closed_but(path, ask[1], go[0]));
+	}
+	hub.ca_file = NULL;
+	close(ask[1]);
+	close(go[0]);
+	if (read(ask[0], &c, 1) == 1) {
+		assert_int_equal(rename(new, path), 0);
+		assert_int_equal(write(go[1], "x", 1), 1);
+	}
+	close(ask[0]);
+	close(go[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	unlink(path);
+	unlink(new);
+	rmdir(dir);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void
 test_closed(void **state)
 {
@@ -307,6 +382,8 @@ main(void)
 		TEST(test_user, "a user that does not exist is told"),
 #ifndef __SANITIZE_ADDRESS__
 		TEST(test_closed, "every other descriptor is closed"),
+		TEST(test_ca_file,
+		    "the file of CAs can be read, also a new one (H04)"),
 #endif
 	};
 
