@@ -49,7 +49,7 @@ tlsa_holds(const void *object)
 	return t->use <= 1 && t->usable <= 1 && (t->use || t->why != NULL);
 }
 
-/* What the enums may be; and who must authenticate has records. */
+/* What the enums may be; and who must authenticate has what it takes. */
 static bool
 host_holds(const void *object)
 {
@@ -61,9 +61,11 @@ host_holds(const void *object)
 	    (unsigned)h->state <= DANEVIRKE_SECURE &&
 	    (unsigned)h->tlsa_state <= DANEVIRKE_SECURE && h->tlsa_asked <= 1 &&
 	    (unsigned)h->alias_state <= DANEVIRKE_SECURE &&
-	    (unsigned)h->result <= DANEVIRKE_DANE_REQUIRED &&
+	    (unsigned)h->result <= DANEVIRKE_STS_POLICY_FETCH_ERROR &&
+	    h->mta_sts_listed <= 1 &&
 	    (h->would != DANEVIRKE_AUTHENTICATE ||
-		(h->base != NULL && h->n_names > 0 && h->n_tlsa > 0));
+		(h->base != NULL && h->n_names > 0 &&
+		    (h->n_tlsa > 0 || h->ca_file != NULL)));
 }
 
 static bool
@@ -75,7 +77,8 @@ answer_holds(const void *object)
 	    (unsigned)a->would <= DANEVIRKE_LOOP &&
 	    (unsigned)a->level <= DANEVIRKE_LEVEL_OFF &&
 	    (unsigned)a->state <= DANEVIRKE_SECURE &&
-	    (unsigned)a->result <= DANEVIRKE_DANE_REQUIRED &&
+	    (unsigned)a->result <= DANEVIRKE_STS_POLICY_FETCH_ERROR &&
+	    (unsigned)a->mta_sts <= DANEVIRKE_MTA_STS_POLICY &&
 	    a->insecure_mx <= 1 && a->implicit_mx <= 1;
 }
 
@@ -102,6 +105,7 @@ static const struct field host_fields[] = {
 	TEXT(MAY, host, base),
 	TEXT(MUST, host, reason),
 	TEXT(MAY, host, target),
+	TEXT(MAY, host, ca_file),
 	MANY(MUST, host, names, n_names, sizeof(char *), .fields = name_fields),
 	MANY(MUST, host, addrs, n_addrs, sizeof(struct danevirke_addr),
 	    .fields = addr_fields, .holds = addr_holds),
@@ -124,6 +128,9 @@ static const struct field answer_fields[] = {
 	TEXT(MAY, answer, exception),
 	TEXT(MUST, answer, reason),
 	TEXT(MAY, answer, tls_priority),
+	TEXT(MAY, answer, mta_sts_reason),
+	MANY(MUST, answer, mta_sts_mx, n_mta_sts_mx, sizeof(char *),
+	    .fields = name_fields),
 	MANY(MUST, answer, hosts, n_hosts, sizeof(void *),
 	    .fields = pointer_fields),
 	{ 0 },

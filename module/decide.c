@@ -353,7 +353,7 @@ host_decide(struct arena *a, const struct facts *f, const struct host_facts *h,
 	host_alias(h, &r, out);
 	if (l.n == 0)
 		return host_unreachable(a, f, h, &l, out);
-	if (!host_tls(a, f, h, &r, out, final))
+	if (!host_tls(a, f, h, &r, out, final) || !listed_decide(a, f, out))
 		return false;
 	out->action = out->would;
 	if (facts_lenient(f)) /* P02 */
@@ -384,7 +384,7 @@ answer_ttl(const struct facts *f)
 		answer_ttl_min(&ttl, f->hosts[i].tlsa[0]);
 		answer_ttl_min(&ttl, f->hosts[i].tlsa[1]);
 	}
-	return ttl;
+	return listed_ttl(f, ttl);
 }
 
 static bool
@@ -446,7 +446,7 @@ decide_self(const struct facts *f, struct danevirke_answer *out)
 	const struct danevirke_host *const *h = out->hosts;
 	size_t i;
 
-	if (f->kind != DANEVIRKE_DOMAIN || f->keep_self)
+	if (f->kind != DANEVIRKE_DOMAIN || f->test)
 		return false;
 	for (i = 0; i < out->n_hosts; i++) {
 		if (!policy_self(f, h[i]))
@@ -591,5 +591,5 @@ policy_decide(struct arena *a, const struct facts *f)
 		out->exception = f->exception->reason != NULL ?
 		    f->exception->reason :
 		    "no reason given";
-	return decide_all(a, f, out) ? out : NULL;
+	return listed_head(a, f, out) && decide_all(a, f, out) ? out : NULL;
 }

@@ -358,8 +358,10 @@ struct facts {
 	const struct dns_result *mx; /* NULL for RELAY */
 	struct host_facts *hosts;    /* made by policy_hosts() */
 	size_t n_hosts;
-	bool keep_self;     /* M10 does not apply: DANEVIRKE_TEST */
-	const char *failed; /* not NULL: defer, with this reason */
+	bool test;   /* DANEVIRKE_TEST: neither M10 nor H03 apply */
+	bool sts_on; /* H02: a policy may have a say */
+	const struct sts_result *sts; /* NULL: unanswered */
+	const char *failed;           /* not NULL: defer, with this reason */
 };
 
 /* From facts->mx (answered) makes facts->hosts, sorted by preference and tie.
@@ -383,6 +385,11 @@ bool policy_forbidden(const struct conf *, int family, const uint8_t *ip);
 /* decide.c: facts, complete, to an answer whose parts are in the arena; NULL:
  * ENOMEM */
 struct danevirke_answer *policy_decide(struct arena *, const struct facts *);
+/* need.c, H02: may there be a host for a policy to decide?  Once the hosts are
+ * known. */
+bool policy_may_need_sts(const struct facts *);
+/* Is there one?  Once all facts but the policy are there. */
+bool policy_needs_sts(struct arena *, const struct facts *);
 
 /* ------------------------------------------------------------------ tlsa */
 

@@ -48,4 +48,14 @@ bool policy_addrs(struct arena *, const struct facts *,
 /* M10: the host is ourselves, by name or by address. */
 bool policy_self(const struct facts *, const struct danevirke_host *);
 
+/* listed.c: what the policy makes of a host that DANE has decided.  False: out
+ * of memory. */
+bool
+listed_decide(struct arena *, const struct facts *, struct danevirke_host *);
+/* What it says of the domain. */
+bool
+listed_head(struct arena *, const struct facts *, struct danevirke_answer *);
+/* For how long, at most. */
+uint32_t listed_ttl(const struct facts *, uint32_t ttl);
+
 #endif

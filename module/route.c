@@ -34,7 +34,8 @@ struct route {
 	struct facts facts;
 	struct lookup *lookups; /* all there ever were */
 	size_t pending;
-	struct event *timer; /* time limit; start; finish */
+	struct sts_query *sts; /* NULL: not under way */
+	struct event *timer;   /* time limit; start; finish */
 	bool expired, nomem;
 	bool stored, missing; /* nobody may be asked; not all is there */
 	uint64_t until;       /* when the first of the results ends (D15) */
@@ -134,6 +135,7 @@ query_free(struct route *q)
 	for (l = q->lookups; l != NULL; l = l->next)
 		if (l->dns != NULL)
 			dns_cancel(l->dns);
+	sts_cancel(q->sts);
 	if (q->timer != NULL)
 		event_free(q->timer);
 	arena_free(&q->arena);
@@ -178,12 +180,59 @@ route_finish(struct route *q)
 	done(arg, answer, answer == NULL ? &err : NULL);
 }
 
-/* Called whenever something may have become complete, from the loop only. */
+/* Called whenever something may have become complete, from the loop only.
+ * H02: a policy that has nothing to decide is not waited for. */
 static void
 route_advance(struct route *q)
 {
-	if (q->pending == 0)
-		route_finish(q);
+	struct facts *f = &q->facts;
+
+	if (q->pending > 0)
+		return;
+	if (f->sts_on && f->sts == NULL && !q->nomem) {
+		f->sts_on = policy_needs_sts(&q->arena, f);
+		if (f->sts_on && q->sts != NULL)
+			return;
+		q->missing |= f->sts_on && q->stored;
+	}
+	route_finish(q);
+}
+
+static void
+on_sts(void *arg, const struct sts_result *r)
+{
+	struct route *q = arg;
+
+	q->sts = NULL;
+	q->facts.sts = r;
+	route_advance(q);
+}
+
+/* Beside the lookups of the hosts, which may turn out to need it. */
+static void
+sts_go(struct route *q)
+{
+	if (!policy_may_need_sts(&q->facts) || q->stored || q->expired)
+		return;
+	q->sts = sts_start(
+	    &q->conf->sts, q->base, &q->arena, q->facts.domain, on_sts, q);
+	q->nomem |= q->sts == NULL;
+}
+
+/* The time is over. */
+static void
+sts_expire(struct route *q, const char *late)
+{
+	struct sts_result *r;
+
+	if (q->sts == NULL)
+		return;
+	sts_cancel(q->sts);
+	q->sts = NULL;
+	if ((r = arena_alloc(&q->arena, sizeof *r)) == NULL)
+		return; /* unanswered is as good as ERROR */
+	sts_fail(&q->arena, late, r);
+	q->facts.sts = r;
 }
 
 static void lookup_done(void *, const struct dns_result *);
@@ -275,6 +324,7 @@ hosts_go(struct route *q)
 		q->nomem = true;
 		return;
 	}
+	sts_go(q);
 	for (i = 0; i < q->facts.n_hosts; i++)
 		host_go(q, &q->facts.hosts[i]);
 }
@@ -309,6 +359,7 @@ route_expire(struct route *q)
 
 	q->expired = true;
 	snprintf(late, sizeof late, "no answer within %u s", q->conf->timeout);
+	sts_expire(q, late);
 	for (l = q->lookups; l != NULL; l = l->next) {
 		if (l->dns == NULL)
 			continue;
@@ -394,7 +445,8 @@ set_level(struct route *q, uint32_t flags)
 		p->insecure_mx = DANEVIRKE_AUTHENTICATE; /* the default: M04 */
 		f->profile = p;
 		f->level = DANEVIRKE_LEVEL_DANE;
-		f->keep_self = true;
+		f->test = true;
+		f->sts_on = q->conf->sts.server != NULL; /* L16 */
 		return;
 	}
 	f->level = f->profile->pub.level;
@@ -405,6 +457,10 @@ set_level(struct route *q, uint32_t flags)
 		route_say(q, 4,
 		    "destinations: the rule for %s ended on %s and is ignored",
 		    expired->domain, expired->until);
+	/* H06: there is nothing that it could decide under the others */
+	f->sts_on = f->profile->pub.mta_sts == 1 &&
+	    (f->level == DANEVIRKE_LEVEL_DANE ||
+		f->level == DANEVIRKE_LEVEL_AUDIT);
 }
 
 /* Domain, literal or error. */
@@ -459,6 +515,8 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	if (set_name(q, question, err) != DANEVIRKE_OK)
 		goto bad;
 	set_level(q, question->flags);
+	q->facts.sts_on &= q->facts.kind == DANEVIRKE_DOMAIN &&
+	    !q->facts.literal && conf->sts.server != NULL; /* H02 */
 	q->stored = (question->flags & DANEVIRKE_STORED) != 0;
 	if (q->facts.level == DANEVIRKE_LEVEL_OFF &&
 	    (question->flags & DANEVIRKE_NO_LOOKUP_IF_OFF))

@@ -13,7 +13,9 @@ log_word(const struct danevirke_answer *a, const struct danevirke_host *h,
 	    (h->action == DANEVIRKE_ENCRYPT && !tls))
 		return "deferred";
 	if (tls && verified && h->would == DANEVIRKE_AUTHENTICATE)
-		return a->insecure_mx ? "dane-insecure-mx" : "dane"; /* M06 */
+		return verify_by_mta_sts(h) ? "mta-sts" : /* H06 */
+		    a->insecure_mx          ? "dane-insecure-mx" : /* M06 */
+					      "dane";
 	if (!tls)
 		return "clear";
 	return h->would == DANEVIRKE_ENCRYPT ? "encrypt" : "opportunistic-tls";

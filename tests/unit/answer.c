@@ -256,6 +256,46 @@ test_hollow(void **state)
 	assert_null(answer_unpack(buf, len, &err));
 }
 
+/* With MTA-STS a host has a file of CAs in place of records. */
+static void
+test_mta_sts(void **state)
+{
+	static const char *const mx[] = { "mx1.example.org", "*.example.org" };
+	struct danevirke_host h = hosts[0];
+	const struct danevirke_host *const one = &h;
+	const struct danevirke_answer *got;
+	struct danevirke_answer a = sample;
+	struct danevirke_error err;
+	char buf[4096];
+	size_t len;
+
+	(void)state;
+	h.would = h.action = DANEVIRKE_AUTHENTICATE;
+	h.n_tlsa = 0;
+	h.tlsa_octets = NULL;
+	h.ca_file = "/etc/cas.pem";
+	h.mta_sts_listed = 1;
+	a.hosts = &one;
+	a.n_hosts = 1;
+	a.mta_sts = DANEVIRKE_MTA_STS_POLICY;
+	a.mta_sts_mx = mx;
+	a.n_mta_sts_mx = 2;
+	a.mta_sts_reason = "a policy";
+	len = answer_pack(&a, buf, sizeof buf);
+	assert_true(len <= sizeof buf);
+	assert_non_null(got = answer_unpack(buf, len, &err));
+	assert_string_equal(got->hosts[0]->ca_file, h.ca_file);
+	assert_ptr_not_equal(got->hosts[0]->ca_file, h.ca_file);
+	assert_int_equal(got->hosts[0]->mta_sts_listed, 1);
+	assert_int_equal(got->mta_sts, DANEVIRKE_MTA_STS_POLICY);
+	assert_string_equal(got->mta_sts_mx[1], mx[1]);
+	assert_string_equal(got->mta_sts_reason, "a policy");
+	free((void *)(uintptr_t)got);
+	h.ca_file = NULL;
+	len = answer_pack(&a, buf, sizeof buf);
+	assert_null(answer_unpack(buf, len, &err));
+}
+
 /* Of two hosts neither stands in the other's place, nor one of them twice. */
 static void
 test_hosts(void **state)
@@ -302,6 +342,8 @@ main(void)
 		TEST(test_overlap, "an answer whose parts overlap is refused"),
 		TEST(test_hollow,
 		    "a host to authenticate has a base, or is refused"),
+		TEST(test_mta_sts,
+		    "a host with a file of CAs needs no records (H04)"),
 		TEST(
 		    test_hosts, "no host stands in another's place, nor twice"),
 	};

@@ -10,8 +10,10 @@
  * mentioned is a secure "no".  TLSA records are U.S.M with a sound digest,
  * or U.S.M.bad with a short one.  ^DNAME: the first alias was made from it.
  *
+ * What a policy server says is "error", "none", or the patterns of a policy.
+ *
  * The answer is compared as text, host by host:
- *	NAME[>TARGET.STATE]:ACTION[/WOULD](BASE|NAMES)@ADDRESSES
+ *	NAME[>TARGET.STATE]:ACTION[/WOULD](BASE|NAMES)[sts]@ADDRESSES
  */
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -39,10 +41,12 @@ struct test {
 	const char *self;   /* this address is ours */
 	const char *domain; /* NULL: "d" */
 	bool excepted;
+	const char *sts; /* NULL: MTA-STS is off */
 };
 
 #define TLSA1 "_25._tcp.mx1 TLSA S 3.1.1"
 #define A1 "mx1 A S 192.0.2.1\n"
+#define NO_TLSA1 "_25._tcp.mx1 TLSA S\n"
 /* 65 octets that take four times as many to write */
 #define WILD16 "!!!!!!!!!!!!!!!!"
 #define WILD WILD16 WILD16 "." WILD16 WILD16 ".!"
@@ -397,6 +401,109 @@ static const struct test tests[] = {
 	    "d MX S 10.mx1\n" A1 TLSA1,
 	    "ROUTE exception mx1:opp/auth(mx1|mx1,d)@192.0.2.1", LEVEL(AUDIT),
 	    .excepted = true },
+	/* MTA-STS; "?": there is no answer */
+	{ "a host that the policy names is authenticated (H03)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1)sts@192.0.2.1", .sts = "mx2 mx1" },
+	{ "case does not count in a policy (H03)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE mx1:auth(mx1|mx1)sts@192.0.2.1", .sts = "MX1" },
+	{ "a host that it does not name is not used (H03)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1, "DEFER mx1:defer(-|)@192.0.2.1",
+	    .sts = "mx2 mx11 x1 m" },
+	{ "an asterisk is one label (H03)",
+	    "d MX S 10.a.e\na.e A S 192.0.2.1\n_25._tcp.a.e TLSA S",
+	    "ROUTE a.e:auth(a.e|a.e)sts@192.0.2.1", .sts = "*.e" },
+	{ "an asterisk is not two labels (H03)",
+	    "d MX S 10.b.a.e\nb.a.e A S 192.0.2.1\n_25._tcp.b.a.e TLSA S",
+	    "DEFER b.a.e:defer(-|)@192.0.2.1", .sts = "*.e" },
+	{ "an asterisk is not no label (H03)",
+	    "d MX S 10.e.f\ne.f A S 192.0.2.1\n_25._tcp.e.f TLSA S",
+	    "DEFER e.f:defer(-|)@192.0.2.1", .sts = "*.e.f *" },
+	{ "of two hosts only the one that is named is used (H03)",
+	    "d MX S 10.mx1 20.mx2\n" A1 NO_TLSA1
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:defer(-|)@192.0.2.1 mx2:auth(mx2|mx2)sts@192.0.2.2",
+	    .sts = "mx2" },
+	{ "an MX host that is an address is named by no policy (H03 T08)",
+	    "d MX S 10.192.0.2.9", "DEFER 192.0.2.9:defer(-|)@192.0.2.9",
+	    .sts = "mx1" },
+	{ "a policy counts below an insecure MX (H03)",
+	    "d MX I 10.mx1\nmx1 A I 192.0.2.1\nmx1 AAAA I",
+	    "ROUTE insecure-mx mx1:auth(mx1|mx1)sts@192.0.2.1", .sts = "mx1" },
+	{ "a policy counts where nobody looks for DANE (H03 M04)",
+	    "d MX I 10.mx1\n" A1 "!" TLSA1,
+	    "ROUTE insecure-mx mx1:auth(mx1|mx1)sts@192.0.2.1",
+	    .insecure_mx = DANEVIRKE_OPPORTUNISTIC, .sts = "mx1" },
+	{ "without MX the domain is what is named (H03)",
+	    "d MX S\nd A S 192.0.2.1\n_25._tcp.d TLSA S",
+	    "ROUTE implicit d:auth(d|d)sts@192.0.2.1", .sts = "d" },
+	{ "insecure TLSA records change nothing (H01 Q05)",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA I 3.1.1",
+	    "ROUTE mx1:auth(mx1|mx1)sts@192.0.2.1", .sts = "mx1" },
+	{ "no policy is as before (H05)", "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE mx1:opp(-|)@192.0.2.1", .sts = "none" },
+	{ "an unknown policy waits (H05 P05)", "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "DEFER mx1:defer(-|)@192.0.2.1", .sts = "error" },
+	{ "no answer is an unknown policy (H05 P05)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1, "DEFER mx1:defer(-|)@192.0.2.1",
+	    .sts = "?" },
+	{ "a policy does not touch a host with DANE (H01)",
+	    "d MX S 10.mx1\n" A1 TLSA1, "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1",
+	    .sts = "mx2" },
+	{ "an unknown policy does not touch a host with DANE (H01 H02)",
+	    "d MX S 10.mx1\n" A1 TLSA1, "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1",
+	    .sts = "?" },
+	{ "a policy does not touch a host with unusable records (H01)",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA S 0.1.1",
+	    "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1", .sts = "mx2" },
+	{ "a policy does not help a host whose TLSA lookup failed (H01 P05)",
+	    "d MX S 10.mx1\n" A1 "_25._tcp.mx1 TLSA E",
+	    "DEFER mx1:defer(-|)@192.0.2.1", .sts = "mx1" },
+	{ "a policy does not help a host whose alias failed (H01 P05)",
+	    "d MX S 10.mx1\nmx1 A I >t 192.0.2.1\nmx1 CNAME E\n!" TLSA1,
+	    "DEFER mx1>t.E:defer(-|)@192.0.2.1", .sts = "mx1" },
+	{ "each host has its own way (H01 M01)",
+	    "d MX S 10.mx1 20.mx2\n" A1 TLSA1
+	    "\nmx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1 "
+	    "mx2:auth(mx2|mx2)sts@192.0.2.2",
+	    .sts = "mx2" },
+	{ "beside DANE an unknown policy stops its own hosts only (H05)",
+	    "d MX S 10.mx1 20.mx2\n" A1 TLSA1
+	    "\nmx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:auth(mx1|mx1,d)@192.0.2.1 mx2:defer(-|)@192.0.2.2",
+	    .sts = "error" },
+	{ "beside a host left to chance unusable records stand (H01)",
+	    "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA S 0.1.1\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:encrypt(mx1|mx1,d)@192.0.2.1 "
+	    "mx2:auth(mx2|mx2)sts@192.0.2.2",
+	    .sts = "mx2" },
+	{ "beside a host left to chance a failed lookup stands (H01 P05)",
+	    "d MX S 10.mx1 20.mx2\n" A1 "_25._tcp.mx1 TLSA E\n"
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "ROUTE mx1:defer(-|)@192.0.2.1 mx2:auth(mx2|mx2)sts@192.0.2.2",
+	    .sts = "mx1 mx2" },
+	{ "audit says what the policy would do (H06 P02)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE mx1:opp/auth(mx1|mx1)sts@192.0.2.1", LEVEL(AUDIT),
+	    .sts = "mx1" },
+	{ "audit says what the policy would stop (H06 P02)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1", LEVEL(AUDIT),
+	    .sts = "mx2" },
+	{ "audit says that the policy is unknown (H06 P02)",
+	    "d MX S 10.mx1\n" A1 NO_TLSA1,
+	    "ROUTE/DEFER mx1:opp/defer(-|)@192.0.2.1", LEVEL(AUDIT),
+	    .sts = "error" },
+	{ "we behind a host that is not named are not tried (H03 M10)",
+	    "d MX S 10.mx1 20.mx2\n" A1 NO_TLSA1
+	    "mx2 A S 192.0.2.2\n_25._tcp.mx2 TLSA S",
+	    "DEFER mx1:defer(-|)@192.0.2.1", .self = "192.0.2.2",
+	    .sts = "mx2" },
+	{ "a domain that takes no mail needs no policy (H02 Z01)", "d MX S 0..",
+	    "NULL_MX", .sts = "?" },
 };
 
 /* ------------------------------------------------------------- the world */
@@ -578,7 +685,8 @@ answer_text(struct arena *a, const struct danevirke_answer *an)
 		for (j = 0; j < h->n_names; j++)
 			s = arena_printf(
 			    a, "%s%s%s", s, j ? "," : "", h->names[j]);
-		s = arena_printf(a, "%s)@", s);
+		s = arena_printf(
+		    a, "%s)%s@", s, h->ca_file != NULL ? "sts" : "");
 		for (j = 0; j < h->n_addrs; j++)
 			s = arena_printf(
 			    a, "%s%s%s", s, j ? "," : "", h->addrs[j].text);
@@ -592,10 +700,31 @@ count_up(void *arg)
 	return (*(uint32_t *)arg)++;
 }
 
+static const struct sts_result *
+policy_result(struct arena *a, const char *text)
+{
+	struct sts_result *r = arena_alloc(a, sizeof *r);
+	char *word, *save = NULL, *copy = arena_str(a, text);
+
+	r->state = DANEVIRKE_MTA_STS_POLICY;
+	if (strcmp(text, "none") == 0)
+		r->state = DANEVIRKE_MTA_STS_NONE;
+	if (strcmp(text, "error") == 0)
+		sts_fail(a, "made to fail", r);
+	if (r->state != DANEVIRKE_MTA_STS_POLICY)
+		return r;
+	r->mx = arena_array(a, 20, sizeof *r->mx);
+	for (word = strtok_r(copy, " ", &save); word != NULL;
+	     word = strtok_r(NULL, " ", &save))
+		r->mx[r->n_mx++] = word;
+	return r;
+}
+
 static struct danevirke_answer *
 decide(struct arena *a, const struct test *t, uint64_t *asked)
 {
 	static struct conf_prefix allow = { 4, { 127, 9, 9, 9 }, 32 };
+	static char cas[] = "/cas";
 	static struct conf conf = {
 		.limits = { .hosts = 4,
 		    .addresses = 4,
@@ -605,6 +734,7 @@ decide(struct arena *a, const struct test *t, uint64_t *asked)
 		    .relay_last = 0x7f40ffff },
 		.allow = &allow,
 		.n_allow = 1,
+		.sts = { .ca_file = cas },
 	};
 	static struct conf_destination rule = { .reason = (char *)"why" };
 	struct conf_profile profile = { .pub = { .name = "default",
@@ -641,6 +771,11 @@ decide(struct arena *a, const struct test *t, uint64_t *asked)
 				*want[i].slot = lookup(a, t->world,
 				    want[i].name, want[i].type, asked);
 		}
+	f.sts_on = t->sts != NULL;
+	if (f.sts_on)
+		f.sts_on = policy_needs_sts(a, &f); /* H02 */
+	if (f.sts_on && *t->sts != '?')
+		f.sts = policy_result(a, t->sts);
 	return policy_decide(a, &f);
 }
 
@@ -899,7 +1034,7 @@ test_keep_self(void **state)
 			*want[i].slot = lookup(
 			    &a, world, want[i].name, want[i].type, &asked);
 	assert_int_equal(policy_decide(&a, &f)->outcome, DANEVIRKE_LOOP);
-	f.keep_self = true;
+	f.test = true;
 	assert_int_equal(policy_decide(&a, &f)->outcome, DANEVIRKE_ROUTE);
 	arena_free(&a);
 }

@@ -7,6 +7,8 @@
 #define dns_start fake_start
 #define dns_stored fake_stored
 #define dns_cancel fake_cancel
+#define sts_start fake_ask
+#define sts_cancel fake_forget
 #include "../../module/route.c"
 
 #include <setjmp.h>
@@ -28,8 +30,20 @@ struct dns_query {
 	bool over;
 };
 
+struct sts_query {
+	size_t before; /* so many lookups */
+	sts_done *done;
+	void *arg;
+	struct event *event;
+	struct sts_result result;
+	bool over;
+};
+
 static struct fake {
 	struct dns_query q[MAX_ASKED];
+	struct sts_query sts; /* the policy server's one question */
+	unsigned n_sts, forgotten;
+	bool no_tlsa, no_policy; /* it never answers */
 	size_t n;
 	size_t cancelled;
 	size_t refuse_from; /* dns_start() fails from this one on */
@@ -84,7 +98,9 @@ result_for(struct arena *a, const char *key)
 			r->state = DANEVIRKE_INSECURE;
 		rr[r->n_rr++] = (struct dns_rr){ mx, sizeof mx };
 		rr[r->n_rr++] = (struct dns_rr){ mx2, sizeof mx2 };
-	} else if (strstr(key, "/52") != NULL)
+	} else if (strstr(key, "/52") != NULL && fake.no_tlsa)
+		return r;
+	else if (strstr(key, "/52") != NULL)
 		rr[r->n_rr++] = (struct dns_rr){ tlsa, sizeof tlsa };
 	else if (strstr(key, "/1") != NULL)
 		rr[r->n_rr++] = (struct dns_rr){ addr, sizeof addr };
@@ -153,6 +169,53 @@ fake_cancel(struct dns_query *q)
 }
 
 static void
+fake_policy(evutil_socket_t fd, short what, void *arg)
+{
+	struct sts_query *q = arg;
+
+	(void)fd;
+	(void)what;
+	q->over = true;
+	q->done(q->arg, &q->result);
+}
+
+struct sts_query *
+fake_ask(const struct conf_sts *conf, struct event_base *base,
+    struct arena *arena, const char *domain, sts_done *done, void *arg)
+{
+	static const char *mx[] = { "mx2" };
+	const struct timeval soon = { 0, 300000 };
+	struct sts_query *q = &fake.sts;
+
+	assert_ptr_equal(conf, &fake.conf.sts);
+	assert_ptr_equal(base, fake.base);
+	assert_non_null(arena);
+	assert_string_equal(domain, "d");
+	assert_int_equal(fake.n_sts++, 0);
+	q->before = fake.n;
+	q->done = done;
+	q->arg = arg;
+	q->result.state = DANEVIRKE_MTA_STS_POLICY;
+	q->result.mx = mx;
+	q->result.n_mx = 1;
+	q->event = event_new(fake.base, -1, 0, fake_policy, q);
+	if (!fake.no_policy)
+		event_add(q->event, &soon);
+	return q;
+}
+
+void
+fake_forget(struct sts_query *q)
+{
+	if (q == NULL)
+		return;
+	assert_false(q->over);
+	q->over = true;
+	event_del(q->event);
+	fake.forgotten++;
+}
+
+static void
 on_answer(void *arg, const struct danevirke_answer *answer,
     const struct danevirke_error *err)
 {
@@ -182,6 +245,8 @@ setup(void **state)
 	fake.conf.timeout = 1;
 	fake.conf.self_set = true;
 	fake.conf.settings.config = "test";
+	fake.conf.sts.server = (char *)(uintptr_t) "server";
+	fake.conf.sts.ca_file = (char *)(uintptr_t) "/cas";
 	return 0;
 }
 
@@ -193,6 +258,8 @@ teardown(void **state)
 	(void)state;
 	for (i = 0; i < fake.n; i++)
 		event_free(fake.q[i].event);
+	if (fake.sts.event != NULL)
+		event_free(fake.sts.event);
 	free((void *)(uintptr_t)fake.answer);
 	event_base_free(fake.base);
 	return 0;
@@ -498,6 +565,125 @@ test_stored(void **state)
 	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
 }
 
+/* H02: as soon as the hosts are known, and for those that need it. */
+static void
+test_policy(void **state)
+{
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.no_tlsa = true;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.sts.before, 1); /* the MX */
+	assert_int_equal(fake.answer->mta_sts, DANEVIRKE_MTA_STS_POLICY);
+	assert_int_equal(fake.answer->hosts[0]->action, DANEVIRKE_HOST_DEFER);
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
+	assert_string_equal(fake.answer->hosts[1]->ca_file, "/cas");
+	assert_true(fake.answer->ttl <= 60);
+	assert_int_equal(fake.forgotten, 0);
+}
+
+/* Where DANE decides all, nobody waits for a server that says nothing. */
+static void
+test_policy_not_needed(void **state)
+{
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.no_policy = true;
+	fake.conf.timeout = 300;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.n_sts, 1);
+	assert_int_equal(fake.forgotten, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->mta_sts, DANEVIRKE_MTA_STS_UNASKED);
+	assert_null(fake.answer->hosts[0]->ca_file);
+}
+
+static void
+test_policy_stalls(void **state)
+{
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.no_tlsa = fake.no_policy = true;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.forgotten, 1);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_DEFER);
+	assert_int_equal(fake.answer->result, DANEVIRKE_STS_POLICY_FETCH_ERROR);
+	assert_non_null(strstr(fake.answer->reason, "no answer within 1 s"));
+}
+
+static void
+test_policy_cancel(void **state)
+{
+	struct route *r;
+	size_t i;
+
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.no_tlsa = fake.no_policy = true;
+	assert_non_null(r = go("d", DANEVIRKE_DOMAIN));
+	for (i = 0; i < 1000 && fake.n_sts == 0; i++)
+		event_base_loop(fake.base, EVLOOP_ONCE);
+	route_cancel(r);
+	assert_int_equal(fake.forgotten, 1);
+	assert_int_equal(fake.done, 0);
+}
+
+/* Nobody is asked for what the store does not have, and it has no policy. */
+static void
+test_policy_stored(void **state)
+{
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.no_tlsa = true;
+	stored("", DANEVIRKE_EDNS);
+	fake.no_tlsa = false;
+	stored("", DANEVIRKE_OK);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.n_sts, 0);
+}
+
+/* H02, H06 */
+static void
+test_policy_unasked(void **state)
+{
+	static const struct {
+		enum danevirke_level level;
+		enum danevirke_kind kind;
+		bool off, nobody;
+	} t[] = {
+		{ .off = true },
+		{ .nobody = true },
+		{ .level = DANEVIRKE_LEVEL_OFF },
+		{ .level = DANEVIRKE_LEVEL_DANE_ONLY },
+		{ .kind = DANEVIRKE_RELAY },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		if (i > 0) {
+			teardown(state);
+			setup(state);
+		}
+		fake.no_tlsa = true;
+		fake.profile.pub.mta_sts = !t[i].off;
+		fake.profile.pub.level = t[i].level;
+		if (t[i].nobody)
+			fake.conf.sts.server = NULL;
+		assert_non_null(go("d", t[i].kind));
+		event_base_loop(fake.base, 0);
+		assert_int_equal(fake.done, 1);
+		assert_int_equal(fake.n_sts, 0);
+		assert_int_equal(
+		    fake.answer->mta_sts, DANEVIRKE_MTA_STS_UNASKED);
+	}
+}
+
 int
 main(void)
 {
@@ -521,6 +707,18 @@ main(void)
 		T(test_test,
 		    "a receiver's test asks, whatever the level (M04)"),
 		T(test_stored, "from the store: all of it, or an error (D16)"),
+		T(test_policy,
+		    "a policy is asked for beside the addresses (H02 H03)"),
+		T(test_policy_not_needed,
+		    "a policy with nothing to decide is not waited for (H02)"),
+		T(test_policy_stalls,
+		    "silence about a policy: its hosts wait (H05 P05)"),
+		T(test_policy_cancel,
+		    "after cancel nobody asks for a policy (H02)"),
+		T(test_policy_stored,
+		    "no policy comes from the store (H02 D16)"),
+		T(test_policy_unasked,
+		    "nobody is asked where no policy can count (H02 H06)"),
 	};
 
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
