@@ -8,6 +8,7 @@
  *	finding.c	  lint_*()	one finding
  *	lint.c		  lint_*()	what is found -> findings (L rows)
  *	session.c	  lint_*()	  of sessions that failed
+ *	mtasts.c	  lint_*()	  of MTA-STS
  *	insecure.c	  lint_*()	  of what is not secure, and why
  *	report.c	report_*()	findings -> text, JSON
  *	metrics.c	report_*()	findings -> Nagios, Prometheus
@@ -40,6 +41,7 @@ struct address_report {
 	bool tls;      /* the handshake was done */
 	bool ready;    /* SMTP went on inside of TLS */
 	bool verified; /* its chain satisfies the records */
+	enum { MTA_STS_UNKNOWN = 0, MTA_STS_GOOD, MTA_STS_BAD } mta_sts;
 	char version[16], cipher[32];
 	int usage;        /* of the record that matched, -1: none */
 	uint8_t kind[3];  /* usage, selector, matching type of that record */
@@ -141,6 +143,15 @@ void lint_session(
     struct report *, struct address_report *, const struct starttls_result *);
 void lint_variant(struct report *, const struct address_report *,
     const struct starttls_result *, const char *how, bool sni, bool alone);
+/* L16: what the answer shows, what a session and its chain do. */
+void lint_mta_sts(struct report *);
+void lint_mta_sts_chain(struct report *, struct address_report *,
+    const struct danevirke_chain *, struct danevirke *,
+    const struct lint_limits *);
+void lint_mta_sts_session(
+    struct report *, struct address_report *, const struct starttls_result *);
+/* A policy is in force, and nothing is wrong with it. */
+bool lint_mta_sts_protects(const struct report *);
 /* Does this host have records that a chain can be held against? */
 bool lint_has_dane(const struct danevirke_host *);
 /* RFC 5321 3.8, 4.2.1: 421 at any time is "not now", and says nothing of what

@@ -264,6 +264,7 @@ on_session(void *arg, const struct starttls_result *s)
 		snprintf(ar->cipher, sizeof ar->cipher, "%s", s->tls_cipher);
 		if (!ar->ready)
 			lint_session(r, ar, s);
+		lint_mta_sts_session(r, ar, s);
 	} else if (!s->tls)
 		lint_variant(r, ar, s, variant_names[t->variant],
 		    t->variant == V_NO_SNI || t->variant == V_OTHER_SNI,
@@ -271,9 +272,11 @@ on_session(void *arg, const struct starttls_result *s)
 	if (out_of_files(s))
 		r->no_memory = true;
 	/* the chain served for a strange name proves nothing */
-	if (s->tls && t->variant <= V_ECDSA && !lint_not_now(s))
+	if (s->tls && t->variant <= V_ECDSA && !lint_not_now(s)) {
 		lint_chain(
 		    r, ar, s->chain, variant_names[t->variant], &x->o.lint);
+		lint_mta_sts_chain(r, ar, s->chain, x->o.engine, &x->o.lint);
+	}
 	t->variant++;
 	if (ar->tls && lint_has_dane(ar->host) && t->variant < N_VARIANTS) {
 		/* behind the others: they have waited */

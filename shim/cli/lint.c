@@ -258,6 +258,7 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 	for (i = 0; i < a->n_hosts; i++)
 		lint_host(r, a->hosts[i], &l);
 	lint_gaps(r);
+	lint_mta_sts(r);
 }
 
 /* ---------------------------------------------------------------- chains */

@@ -283,6 +283,8 @@ prometheus_addresses(struct report *const *rs, size_t n)
 		    "1: the certificate satisfies the TLSA records." },
 		{ "address_tls", "1: STARTTLS works." },
 		{ "certificate_days", "Days until the certificate ends." },
+		{ "address_mta_sts",
+		    "1: the certificate satisfies the MTA-STS policy." },
 	};
 	const struct address_report *ar;
 	size_t i, j, k;
@@ -292,12 +294,14 @@ prometheus_addresses(struct report *const *rs, size_t n)
 		for (i = 0; i < n; i++)
 			for (j = 0; j < rs[i]->n_addr; j++) {
 				ar = &rs[i]->addr[j];
-				if (k == 2 && ar->not_after == 0)
+				if ((k == 2 && ar->not_after == 0) ||
+				    (k == 3 && ar->mta_sts == MTA_STS_UNKNOWN))
 					continue;
 				metrics_sample(names[k][0], rs[i],
 				    ar->host->name, ar->addr->text,
 				    k == 0     ? ar->verified :
 					k == 1 ? ar->tls :
+					k == 3 ? ar->mta_sts == MTA_STS_GOOD :
 						 (double)report_days(
 						     rs[i], ar->not_after));
 			}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "module.h"
 
 #define DAY 86400
 
@@ -84,6 +85,9 @@ text_address(
 	if (ar->usage != -1)
 		out_print("%s %u %u %u", ar->verified ? " by" : ", matches",
 		    ar->kind[0], ar->kind[1], ar->kind[2]);
+	if (ar->mta_sts != MTA_STS_UNKNOWN)
+		out_print(
+		    ", %smta-sts", ar->mta_sts == MTA_STS_GOOD ? "" : "not ");
 	if (ar->tls)
 		out_print(", %s %s", ar->version, ar->cipher);
 	if (ar->not_after != 0) {
@@ -154,7 +158,9 @@ summary_problem(const struct report *r)
 	bool works;
 
 	if (strcmp(r->dane, "none") == 0)
-		return "DANE does not protect mail to this domain";
+		return lint_mta_sts_protects(r) ?
+		    "DANE does not protect mail to this domain, MTA-STS does" :
+		    "DANE does not protect mail to this domain";
 	for (i = 0; i < r->n_addr; i++) {
 		if (r->addr[i].host->would != DANEVIRKE_AUTHENTICATE)
 			continue;
@@ -222,6 +228,8 @@ report_text(struct cli *c, const struct report *r)
 	out_print(": ");
 	out_colour(c, verdict_colour(r->verdict), verdict_word(r->verdict));
 	out_print(": %s\n", report_summary(r));
+	if (r->answer != NULL && r->answer->mta_sts_reason != NULL)
+		out_print("  %s\n", r->answer->mta_sts_reason);
 	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++)
 		text_host(c, r, r->answer->hosts[i]);
 	for (level = SEV_PROBLEM; level >= SEV_NOTE; level--)
@@ -245,6 +253,10 @@ json_address(
 	json_string(j, "version", ar->tls ? ar->version : NULL);
 	json_string(j, "cipher", ar->tls ? ar->cipher : NULL);
 	json_bool(j, "verified", ar->verified);
+	if (ar->mta_sts != MTA_STS_UNKNOWN)
+		json_bool(j, "mta_sts", ar->mta_sts == MTA_STS_GOOD);
+	else
+		json_string(j, "mta_sts", NULL);
 	if (ar->usage != -1)
 		record_name(ar->kind, name, sizeof name);
 	json_string(j, "record", ar->usage != -1 ? name : NULL);
@@ -307,6 +319,7 @@ report_json(struct json *j, const struct report *r)
 		json_int(j, "n", (long long)r->n);
 	json_string(j, "verdict", verdict_word(r->verdict));
 	json_string(j, "dane", r->dane);
+	json_string(j, "mta_sts", a != NULL ? mta_sts_name(a->mta_sts) : NULL);
 	json_string(j, "summary", report_summary(r));
 	json_time(j, "time", r->when);
 	json_int(j, "milliseconds", (long long)(r->seconds * 1000));

@@ -159,6 +159,8 @@ route_json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 		route_json_tlsa(j, h, i);
 	json_end_array(j);
 	json_string(j, "result", c->dv->result_name(h->result));
+	json_bool(j, "mta_sts_listed", h->mta_sts_listed == 1);
+	json_string(j, "ca_file", h->ca_file);
 	json_string(j, "reason", h->reason);
 	json_end_object(j);
 }
@@ -180,6 +182,11 @@ route_json(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	json_string(j, "profile", a->profile);
 	json_string(j, "exception", a->exception);
 	json_int(j, "ttl", a->ttl);
+	json_string(j, "mta_sts", mta_sts_name(a->mta_sts));
+	json_array(j, "mta_sts_mx");
+	for (i = 0; i < a->n_mta_sts_mx; i++)
+		json_string(j, NULL, a->mta_sts_mx[i]);
+	json_end_array(j);
 	json_string(j, "result", c->dv->result_name(a->result));
 	json_string(j, "reason", a->reason);
 	json_array(j, "hosts");
@@ -249,11 +256,17 @@ route_host(struct cli *c, const struct danevirke_answer *a,
 						    OUT_WARN,
 	    route_verdict(c, a, h));
 	out_print("%s: %s\n    %s\n    addresses (%s):", beside,
-	    action_of(h->action)->text, h->reason, dnssec_name(h->state));
+	    h->action == DANEVIRKE_AUTHENTICATE && h->ca_file != NULL ?
+		"TLS required, the certificate must satisfy MTA-STS" :
+		action_of(h->action)->text,
+	    h->reason, dnssec_name(h->state));
 	for (i = 0; i < h->n_addrs; i++)
 		out_print(" %s", h->addrs[i].text);
 	out_print("%s\n", h->n_addrs == 0 ? " none" : "");
-	if (h->base != NULL) {
+	if (h->ca_file != NULL)
+		out_print("    certificate: %s, from a CA of %s\n", h->name,
+		    h->ca_file);
+	else if (h->base != NULL) {
 		out_print("    base domain: %s; names accepted for usage 2:",
 		    h->base);
 		for (i = 0; i < h->n_names; i++)
@@ -284,6 +297,8 @@ route_text(
 	out_print(", TTL %u, profile %s, level %s%s%s\n", a->ttl, a->profile,
 	    level_name(a->level), a->exception == NULL ? "" : ", exception: ",
 	    a->exception == NULL ? "" : a->exception);
+	if (a->mta_sts_reason != NULL)
+		out_print("  %s\n", a->mta_sts_reason);
 	for (i = 0; i < a->n_hosts; i++)
 		route_host(c, a, a->hosts[i]);
 }

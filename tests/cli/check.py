@@ -51,6 +51,7 @@ NULL = type(None)
 DAYS = (int, NULL)
 REPORT = {"domain": str, "verdict": {"good", "warning", "problem", "untested"},
           "dane": {"full", "partial", "none"}, "summary": str, "time": str,
+          "mta_sts": {"error", "none", "policy", None},
           "milliseconds": int, "error": (str, NULL), "mx_secure": bool,
           "implicit_mx": bool, "signature_days": DAYS, "hosts": list,
           "name_servers": DAYS, "name_servers_faulty": DAYS,
@@ -60,6 +61,7 @@ HOST = {"name": str, "preference": int, "dane": bool, "base": (str, NULL),
         "reason": str, "addresses": list}
 ADDRESS = {"address": str, "tested": bool, "tls": bool,
            "version": (str, NULL), "cipher": (str, NULL), "verified": bool,
+           "mta_sts": {True, False, None},
            "record": (str, NULL), "certificate_until": (str, NULL),
            "certificate_days": DAYS, "reason": str}
 FINDING = {"severity": {"note", "warning", "problem"}, "row": str,

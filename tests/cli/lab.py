@@ -42,11 +42,13 @@ ANSWER = {"domain": str, "final": str, "outcome": OUTCOMES, "would": OUTCOMES,
           "mx_state": STATES, "implicit_mx": bool, "insecure_mx": bool,
           "level": {"dane", "dane-only", "audit", "off"}, "profile": str,
           "exception": (str, type(None)), "ttl": int, "result": str,
+          "mta_sts": {"error", "none", "policy", None}, "mta_sts_mx": list,
           "reason": str, "hosts": list}
 HOST = {"name": str, "preference": int, "port": int, "action": ACTIONS,
         "would": ACTIONS, "verdict": str, "addresses_state": STATES,
         "addresses": list, "base": (str, type(None)), "names": list,
-        "tlsa_state": STATES | {None}, "tlsa": list, "result": str, "reason": str}
+        "tlsa_state": STATES | {None}, "tlsa": list, "result": str,
+        "mta_sts_listed": bool, "ca_file": (str, type(None)), "reason": str}
 TLSA = {"usage": int, "selector": int, "matching": int, "name": str,
         "data": str, "usable": bool, "use": bool, "why": (str, type(None))}
 
