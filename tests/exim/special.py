@@ -400,6 +400,20 @@ for what, stage in (("banner", "initial connection"), ("ehlo", "HELO .*")):
         what + "-only", "bounced", stage)
 
 
+# ------------------------------------------------------------------- MTA-STS
+
+@case("a policy that has changed counts for the next message (H03)")
+def policy(w):
+    box = Box(w).start()
+    sent = box.send("policy")
+    want(sent.result("policy") == "delivered", sent)
+    w.change_policy(w.scenarios["policy"], "mx: mx1.", "mx: mx2.")
+    sent = box.send("policy")
+    want(sent.result("policy") == "delivered", sent)
+    want([r["host"] for r in messages(box)] == ["mx1", "mx2"], sent)
+    want(found(r"via mx2\.\S+:25: mta-sts: ", sent.log), sent)
+
+
 # ------------------------------------------------------ S05: resumed sessions
 
 @case("a resumed TLS session shows no certificate: it is refused (S05)")

@@ -6,6 +6,8 @@ A certificate is written in scenarios.txt as BASE[+MOD...]:
     self    self-signed, nothing else is sent
     ca      leaf issued by the scenario's own CA; sent: leaf, CA
     int     leaf issued by an intermediate; sent: leaf, intermediate, CA
+    pub     leaf issued by an intermediate of the CA that everybody in the lab
+            knows (world.py), for MTA-STS; sent: leaf, intermediate
 
     +expired +future      dates of the leaf
     +intexpired           dates of the intermediate
@@ -31,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
-BASES = ("self", "ca", "int")
+BASES = ("self", "ca", "int", "pub")
 MODS = {"expired", "future", "intexpired", "leafonly", "noroot", "shuffled",
         "extra", "stray", "notca", "client", "cnonly", "rsa", "slow"}
 
@@ -186,7 +188,7 @@ def chain(spec, names, authority, cn=None):
         leaf = issue(cn or names[0], **how)
         return Chain(leaf, [], [leaf])
     issuers = [authority.root]
-    if base == "int":
+    if base in ("int", "pub"):
         issuers.insert(0, authority.intermediate("intexpired" in mods,
                                                  "notca" in mods))
     if "stray" in mods:
@@ -196,7 +198,7 @@ def chain(spec, names, authority, cn=None):
     sent = [leaf] + issuers
     if "shuffled" in mods:
         sent = [leaf] + issuers[::-1]
-    if "noroot" in mods:
+    if "noroot" in mods or base == "pub":
         sent.remove(authority.root)
     if "leafonly" in mods:
         sent = [leaf]

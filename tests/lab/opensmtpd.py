@@ -40,7 +40,7 @@ PORT = 2525
 TIMEOUT = 150                   # seconds for one message
 START = 60                      # seconds for smtpd to come up
 PROFILES = ("default", "strict", "mxmay", "mxencrypt", "audit", "off",
-            "patient")
+            "patient", "sts", "stsaudit", "stsonly", "stsmay")
 
 # Limits: every scenario at once, each domain by its own address.
 CONF = """
@@ -68,6 +68,12 @@ log: { level = "debug"; };
 # "patient" has the defaults.
 TIMEOUTS = """timeouts: { connect = 3; command = %d; data = 10; ehlo = 40;
 		idle = 20; };"""
+
+
+def used(world, profiles):
+    """Those with MTA-STS are only there where a scenario has them."""
+    wanted = {s.profile for s in world.scenarios.values()}
+    return [p for p in profiles if not p.startswith("sts") or p in wanted]
 
 
 def relay_conf(driver, profile, more=""):
@@ -231,7 +237,7 @@ class Driver(mta.Driver):
 
     def __init__(self, world, profiles=PROFILES):
         super().__init__(world)
-        self.profiles = profiles
+        self.profiles = used(world, profiles)
         if "DV_LAB_TABLE" in os.environ:    # it is slow, timeouts are short
             self.jobs = 8
         self.log = self.smtpd = None

@@ -64,7 +64,7 @@ class Driver(exim.Driver):
 
     def __init__(self, world, profiles=opensmtpd.PROFILES):
         super().__init__(world)
-        self.profiles = profiles
+        self.profiles = opensmtpd.used(world, profiles)
         self.daemons = []
 
     def config(self):

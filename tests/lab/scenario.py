@@ -21,8 +21,13 @@ HOST_FLAGS = {"nostarttls", "handshake", "inject", "lower", "reject", "auth",
 HOST_KEYS = {"cert", "starttls", "banner", "ehlo", "stall", "tls", "mail",
              "odd", "ports", "at", "names", "cn", "sni"}
 FAULT_KEYS = {"starttls", "banner", "ehlo", "stall", "tls", "mail", "odd"}
-VERDICTS = {"dane", "dane-insecure-mx", "encrypt", "opportunistic-tls",
-            "clear", "any"}
+VERDICTS = {"dane", "dane-insecure-mx", "mta-sts", "encrypt",
+            "opportunistic-tls", "clear", "any"}
+MODES = {"enforce", "testing", "none"}
+POLICY_WEB = {"404", "html", "untrusted"}
+POLICY_SERVER = {"temp", "perm", "timeout", "slow", "silent", "close",
+                 "garbage", "half", "huge", "other", "pieces"}
+POLICY_HOST = {"A": "198.18.0.80", "AAAA": "fd00:18::80"}
 NAMED = {"MX": 1, "CNAME": 0, "DNAME": 0, "NS": 0, "TXT": None}
 ID = re.compile(r"\b[A-Z]\d\d[a-z]?\b")          # a rule of tests/RULES
 TLDS = ("alpha", "beta", "gamma", "delta")
@@ -78,6 +83,8 @@ class Scenario:
         self.hostile, self.untouched = [], []
         self.sni = {}
         self.skip = {}                  # MTA -> why
+        self.policy = None              # (mode, patterns)
+        self.policy_web = self.policy_server = None
 
     # --------------------------------------------------------------- names
 
@@ -107,6 +114,14 @@ class Scenario:
     def __str__(self):
         rules = " ".join(self.rules)
         return "%s: %s%s" % (self.id, self.title, rules and " (%s)" % rules)
+
+    def policy_text(self):
+        mode, patterns = self.policy
+        return "version: STSv1\r\nmode: %s\r\nmax_age: 86400\r\n%s" % (
+            mode, "".join("mx: %s\r\n" % p for p in (
+                ("*." if p.startswith("*.") else "")
+                + self.name(p[2:] if p.startswith("*.") else p).rstrip(".")
+                for p in patterns)))
 
     def expected(self, mta):
         return self.expect.get(mta, self.expect.get(""))
@@ -187,6 +202,20 @@ def parse_line(s, verb, w, where):
         s.sni[w[0]] = w[1]
     elif verb == "skip":
         s.skip[mta] = " ".join(w)
+    elif verb == "policy":
+        if w[0] not in MODES:
+            raise Bad("%s: policy %r: want %s" % (
+                where, w[0], " ".join(sorted(MODES))))
+        s.policy = (w[0], w[1:])
+    elif verb in ("policyweb", "policyserver"):
+        known = POLICY_WEB if verb == "policyweb" else POLICY_SERVER
+        if w[0] not in known:
+            raise Bad("%s: %s %r: want %s" % (
+                where, verb, w[0], " ".join(sorted(known))))
+        if verb == "policyweb":
+            s.policy_web = w[0]
+        else:
+            s.policy_server = w[0]
     else:
         raise Bad("%s: unknown line %r" % (where, verb))
 
@@ -326,6 +355,10 @@ def render(s):
                     add(s.name(owner), kind, a)
             continue
         add(s.name(owner), kind, " ".join(words))
+    if s.policy:
+        add("_mta-sts.%s." % s.domain(), "TXT", '"v=STSv1; id=1;"')
+        for kind, address in POLICY_HOST.items():
+            add("mta-sts.%s." % s.domain(), kind, address)
     for owner, u, sel, m, what, keys in s.tlsa:
         if owner.startswith("="):
             where = s.name(owner[1:])
@@ -362,18 +395,20 @@ def front_faults(s):
     return rows
 
 
-def certify(s, directory):
-    """Makes the certificates of all hosts and writes them."""
+def certify(s, directory, public):
+    """Makes the certificates of all hosts and writes them; public: the CA
+    that everybody knows."""
     authority = None
     for h in s.hosts.values():
         spec = h.keys.get("cert", "self")
-        if authority is None and not spec.startswith("self"):
+        if authority is None and not spec.startswith(("self", "pub")):
             authority = certs.Authority(s.id)
         names = [s.name(n).rstrip(".") for n in
                  h.keys.get("names", h.name).split(",")]
         cn = h.keys.get("cn")
-        h.chain = certs.chain(spec, names, authority,
-                              cn and s.name(cn).rstrip("."))
+        h.chain = certs.chain(
+            spec, names, public if spec.startswith("pub") else authority,
+            cn and s.name(cn).rstrip("."))
         h.cert = "%s/%s-%s.pem" % (directory, s.id, h.name.replace("@", "-"))
         h.chain.write(h.cert)
 
@@ -389,8 +424,8 @@ class Outcome:
         self.lines = list(lines)
 
 
-VIA = re.compile(r"\S+ via (\S+):(\d+): (dane-insecure-mx|dane|encrypt|"
-                 r"opportunistic-tls|clear|deferred|bounced)\b")
+VIA = re.compile(r"\S+ via (\S+):(\d+): (dane-insecure-mx|dane|mta-sts|"
+                 r"encrypt|opportunistic-tls|clear|deferred|bounced)\b")
 
 
 def verdicts(lines):
@@ -418,7 +453,7 @@ def judge_host(s, kind, names, outcome, messages):
             wrong.append("CLEAR TEXT, want TLS")
     if m["host"] in s.sni:
         want = s.name(s.sni[m["host"]]).rstrip(".")
-    elif kind in ("dane", "dane-insecure-mx"):
+    elif kind in ("dane", "dane-insecure-mx", "mta-sts"):
         want = host.fqdn.rstrip(".")
     else:
         want = None

@@ -32,6 +32,12 @@ Servers, each a process of its own, so that referrals are real:
     127.53.4.1   nobody listens
 
 SMTP servers live on 198.18.0.0/15 and fd00:18::/64, which are routed to lo.
+
+Where a scenario has a policy, or uses a profile with MTA-STS, there are also
+    198.18.0.80, fd00:18::80   the web server of all policies (policies.py)
+    127.0.0.1 8461    a front (policies.py) before
+    127.0.0.1 8462    mta-sts-daemon, of postfix-mta-sts-resolver, which asks
+                      127.53.3.1 and trusts the CA of cas.pem
 """
 
 import base64
@@ -41,6 +47,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -51,6 +58,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import certs
 import dnswire
 import scenario
 
@@ -67,6 +75,7 @@ SERVERS = {"ns": LEAF, "front": FRONT, "lame": "127.53.3.2",
            "second": "127.53.2.2", "loop": "127.0.0.1"}
 DAY = 86400
 ALGORITHM = 13
+POLICY_FRONT, POLICY_DAEMON = ("127.0.0.1", 8461), ("127.0.0.1", 8462)
 
 
 def ds(zone, rdata, algorithm, more=b""):
@@ -201,6 +210,7 @@ class World:
         self.query_log = self.path("queries.log")
         self.anchor = self.path("root.ds")
         self.hints = self.path("root.hints")
+        self.cas = self.path("cas.pem")
         self.config = CONFIG
 
     def path(self, name):
@@ -320,12 +330,23 @@ profiles: {
 	mxencrypt: { insecure_mx = "encrypt"; };
 	patient: { };
 	audit: { level = "audit"; };
-	off: { level = "off"; };
-};
+	off: { level = "off"; };%s
 destinations = ( %s );
 %s
 """ % (self.anchor, self.hints, ", ".join(own), ",\n\t".join(zones), resolver,
-        ",\n\t".join(rows), more)
+        self.policy_text(), ",\n\t".join(rows), more)
+
+    def policy_text(self):
+        if not self.policies():
+            return "\n};"
+        return """
+	sts: { mta_sts = true; };
+	stsaudit: { level = "audit"; mta_sts = true; };
+	stsonly: { level = "dane-only"; mta_sts = true; };
+	stsmay: { insecure_mx = "may"; mta_sts = true; };
+};
+mta_sts: { server = "%s:%d"; timeout = 5; ca_file = "%s"; };""" % (
+            *POLICY_FRONT, self.cas)
 
     def make_map(self):
         """lab.json: what other tests need to know of the world."""
@@ -414,6 +435,72 @@ destinations = ( %s );
         self.spawn("smtpd", [sys.executable, HERE + "/smtpd.py",
                              self.path("smtpd.json")])
 
+    def make_public(self):
+        """The CA of cas.pem, between others that it is not."""
+        public = certs.Authority("public")
+        others = [certs.issue("other %d" % i, ca=True) for i in range(2)]
+        with open(self.cas, "wb") as f:
+            for c in (others[0], public.root, others[1]):
+                f.write(c.pem)
+        os.chmod(self.cas, 0o644)
+        return public
+
+    def policies(self):
+        return [s for s in self.scenarios.values()
+                if s.policy or s.policy_server
+                or s.profile.startswith("sts")]
+
+    def start_policies(self, public):
+        rows = {s.domain(): {"text": s.policy and s.policy_text(),
+                             "web": s.policy_web, "server": s.policy_server}
+                for s in self.policies()}
+        if not rows:
+            return
+        names = ["mta-sts." + s.domain() for s in self.policies()
+                 if s.policy_web != "untrusted"]
+        cert = self.path("certs/policies.pem")
+        certs.chain("pub", names, public, "mta-sts").write(cert)
+        with open(self.path("policies.json"), "w") as f:
+            json.dump({"https": list(scenario.POLICY_HOST.values()),
+                       "cert": cert, "front": POLICY_FRONT,
+                       "daemon": POLICY_DAEMON,
+                       "log": self.query_log, "policies": rows,
+                       "ready": self.path("policies.ready")}, f, indent=1)
+        with open(self.path("mta-sts-daemon.yml"), "w") as f:
+            f.write("host: %s\nport: %d\ncache_grace: 0\n"
+                    "cache:\n  type: internal\ndefault_zone:\n"
+                    "  strict_testing: false\n  timeout: 20\n" % POLICY_DAEMON)
+        with open(self.path("resolv.conf"), "w") as f:
+            f.write("nameserver %s\n" % FRONT)
+        self.spawn("policies", [sys.executable, HERE + "/policies.py",
+                                self.path("policies.json")])
+        self.spawn("mta-sts", [
+            "unshare", "-m", "sh", "-c",
+            "mount --bind %s %s && SSL_CERT_FILE=%s exec mta-sts-daemon "
+            "-c %s" % (self.path("resolv.conf"),
+                       os.path.realpath("/etc/resolv.conf"), self.cas,
+                       self.path("mta-sts-daemon.yml"))])
+
+    def fetch_policies(self):
+        """Once before time limits run: the daemon keeps them, and asks DNS
+        each time whether they have changed."""
+        domains = [s.domain() for s in self.policies() if s.policy]
+        if not domains:
+            return
+        with socket.create_connection(POLICY_DAEMON, 60) as c:
+            replies = c.makefile("rb")
+            for at in range(0, len(domains), 8):
+                part = domains[at:at + 8]
+                for d in part:
+                    c.sendall(b"%d:lab %s," % (len(d) + 4, d.encode()))
+                for d in part:
+                    size = b""
+                    for _ in range(6):
+                        size += replies.read(1)
+                        if size.endswith(b":"):
+                            break
+                    replies.read(int(size[:-1]) + 1)
+
     def wait(self, what, seconds=20):
         """Until what() is true; a server that died is an error."""
         end = time.monotonic() + seconds
@@ -431,9 +518,12 @@ destinations = ( %s );
         if not (os.path.exists(self.path("front.ready"))
                 and os.path.exists(self.path("smtpd.ready"))):
             return False
-        for address in [ROOT, LEAF, *TLD.values()]:
+        want = [(a, 53) for a in [ROOT, LEAF, *TLD.values()]]
+        if self.policies():
+            want += [POLICY_FRONT, POLICY_DAEMON]
+        for address in want:
             try:
-                socket.create_connection((address, 53), 1).close()
+                socket.create_connection(address, 1).close()
             except OSError:
                 return False
         return True
@@ -449,8 +539,9 @@ destinations = ( %s );
         os.makedirs(self.dir, mode=0o755, exist_ok=True)
         os.makedirs(self.path("certs"))
         self.allocate()
+        public = self.make_public()
         for s in self.scenarios.values():
-            scenario.certify(s, self.path("certs"))
+            scenario.certify(s, self.path("certs"), public)
         self.make_zones()
         self.make_config()
         self.make_map()
@@ -461,7 +552,9 @@ destinations = ( %s );
         self.silent.bind((SERVERS["drop"], 53))
         self.start_dns()
         self.start_smtp()
+        self.start_policies(public)
         self.wait(self.up)
+        self.fetch_policies()
 
     def stop(self):
         for _name, p, _log in self.running:
@@ -482,6 +575,42 @@ destinations = ( %s );
             mounts = [x.split()[4] for x in f]
         if not any(m.startswith(self.dir + "/") for m in mounts):
             shutil.rmtree(self.dir, ignore_errors=True)
+
+    def change_policy(self, s, old, new):
+        """In the policy of a domain that is not signed, and its id."""
+        path = self.path("policies.json")
+        with open(path) as f:
+            conf = json.load(f)
+        row = conf["policies"][s.domain()]
+        row["text"] = row["text"].replace(old, new)
+        with open(path + ".new", "w") as f:
+            json.dump(conf, f)
+        os.rename(path + ".new", path)
+        path = self.path("zones/%s.zone" % s.domain())
+        with open(path) as f:
+            text = f.read().replace("id=1", "id=2").replace(" 1 3600", " 2 3600")
+        with open(path, "w") as f:
+            f.write(text)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            if is_leaf(pid):
+                os.kill(int(pid), signal.SIGHUP)
+        end = time.monotonic() + 20
+        while "id=2" not in self.policy_id(s):
+            if time.monotonic() > end:
+                raise RuntimeError("the zone is not read anew")
+            time.sleep(0.05)
+
+    def policy_id(self, s):
+        """What DNS says of it."""
+        query = (b"\0\1\0\0\0\1\0\0\0\0\0\0" + dnswire.name_wire(
+            "_mta-sts.%s." % s.domain()) + b"\0\x10\0\1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
+            c.settimeout(2)
+            c.sendto(query, (LEAF, 53))
+            try:
+                return c.recv(4096).decode("latin-1")
+            except OSError:
+                return ""
 
     # ------------------------------------------------------------ observing
 
@@ -506,6 +635,15 @@ destinations = ( %s );
                 "DV_LAB_SCENARIOS": self.source,
                 "DV_LAB_SERVER": LEAF,
                 "DV_LAB_PREFIX": PREFIX}
+
+
+def is_leaf(pid):
+    """The name server of the scenarios' zones, or a part of it."""
+    try:
+        with open("/proc/%s/cmdline" % pid) as f:
+            return "nsd-leaf.conf" in f.read()
+    except OSError:
+        return False
 
 
 def attach():

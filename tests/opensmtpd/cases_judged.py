@@ -2,7 +2,10 @@
 """The relay: what DNS and the certificate decide, before and after."""
 
 import hashlib
+import os
 import re
+import shutil
+import signal
 import time
 
 import play
@@ -261,3 +264,46 @@ def literals():
             c.quit()
         until(lambda: len(records(ident)) == before + 1)
         LOG.wait(mark, ":25: opportunistic-tls: ")
+
+
+# ------------------------------------------------------------------- MTA-STS
+
+def policy_sent(table):
+    """To which host, or the refusal."""
+    before = len(records("policy"))
+    with client("policy", table=table) as c:
+        c.ehlo()
+        said = c.cmd("MAIL FROM:<me@lab.alpha>", None)
+        if not said.startswith("250"):
+            return said
+        c.cmd("RSET", 250)
+        c.message()
+        c.quit()
+    return until(lambda: records("policy")[before:])[0]["host"]
+
+
+@test
+def policy():
+    """a policy that has changed counts for the next message, as do CAs
+    (H03 H04)"""
+    cas, kept = play.WORLD.cas, play.WORLD.cas + ".kept"
+    table = play.Table(more='profile = "sts";')
+    try:
+        same(policy_sent(table), "mx1")
+        play.WORLD.change_policy(play.WORLD.scenarios["policy"], "mx: mx1.",
+                                 "mx: mx2.")
+        same(policy_sent(table), "mx2")
+        os.rename(cas, kept)
+        shutil.copy(play.WORLD.scenarios["good"].hosts["mx1"].cert, cas)
+        mark = LOG.mark()
+        has(policy_sent(table), r"^451 4\.7\.5 ")
+        has(LOG.wait(mark, r"via mx2\.\S+ deferred").string,
+            r"no path leads.*\[certificate-not-trusted\]")
+        os.rename(kept, cas)
+        time.sleep(2.5)                 # failure_ttl
+        same(policy_sent(table), "mx2")
+        mark = LOG.mark()
+        os.kill(table.relay(), signal.SIGUSR1)
+        has(LOG.wait(mark, "counters").string, " mta-sts 3 encrypt 0 ")
+    finally:
+        table.stop()
