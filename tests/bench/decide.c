@@ -4,7 +4,8 @@
  * on, so that starting the process and mapping the libraries do not count:
  *
  *	decide nothing
- *	decide module MODULE CONFIG DOMAIN [TIMES]	(TIMES > 1: the mean)
+ *	decide module MODULE CONFIG DOMAIN [TIMES [PROFILE]]	the mean
+ *	decide stored ...	the same, from the store alone
  *	decide ub HINTS ANCHOR DOMAIN HOST		blocking ub_resolve()
  *	decide stub SERVER DOMAIN HOST			three queries, AD believed
  */
@@ -21,7 +22,7 @@
 #include "danevirke.h"
 
 static int
-module(char **argv)
+module(char **argv, uint32_t flags)
 {
 	struct danevirke_options o = { .size = sizeof o };
 	struct danevirke_question q = { .size = sizeof q };
@@ -36,6 +37,8 @@ module(char **argv)
 		return 1;
 	o.config = argv[1];
 	q.name = argv[2];
+	q.flags = flags;
+	q.profile = argv[3] != NULL ? argv[4] : NULL;
 	if ((e = dv->open(&o, &err)) == NULL) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
@@ -113,8 +116,10 @@ main(int argc, char **argv)
 		return 2;
 	if (strcmp(argv[1], "nothing") == 0)
 		rv = gnutls_check_version("99") != NULL; /* keeps it linked */
-	else if (argc >= 5 && strcmp(argv[1], "module") == 0) {
-		rv = module(argv + 2);
+	else if (argc >= 5 &&
+	    (strcmp(argv[1], "module") == 0 ||
+		strcmp(argv[1], "stored") == 0)) {
+		rv = module(argv + 2, *argv[1] == 's' ? DANEVIRKE_STORED : 0);
 		times = argc > 5 ? atoi(argv[5]) : 1;
 	} else if (argc == 6 && strcmp(argv[1], "ub") == 0)
 		rv = blocking(argv + 2);

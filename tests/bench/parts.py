@@ -15,6 +15,7 @@ import certs
 import delay
 import exim
 import smtpd
+import sts
 import world
 
 USER = "nobody"
@@ -28,7 +29,8 @@ class Bench:
         self.world = world.attach()
         self.module = build + "/.libs/danevirke.so"
         self.conf = os.environ["DV_LAB_CONF"]
-        self.domains = [s.domain() for s in self.world.scenarios.values()]
+        self.domains = [s.domain() for s in self.world.scenarios.values()
+                        if s.profile == "default"]
         self.resolver = None
         # what other users have to reach
         for d in (where, build, build + "/.libs"):
@@ -466,7 +468,12 @@ def relay(b):
     smtpd.part(b, table)
 
 
+def mta_sts(b):
+    """MTA-STS: off, on without a policy, on with one."""
+    sts.part(b, table, us, USER)
+
+
 # the last one covers folders that the others need
 PARTS = {"verify": verify, "decide": decide, "far": far,
          "throughput": throughput, "store": store, "exim": exim_mail,
-         "check": check, "relay": relay}
+         "check": check, "mta_sts": mta_sts, "relay": relay}
