@@ -28,7 +28,7 @@ spec = importlib.util.spec_from_file_location("demo_exim", HERE + "/exim.py")
 exim = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(exim)
 
-INCLUDED = demo.EXAMPLES + "/exim/relay/danevirked-"
+INCLUDED = demo.PREFIX + "/share/danevirke/exim/danevirked-"
 DANEVIRKED = exim.BASE + """
 domainlist local_domains =
 begin routers

@@ -216,7 +216,7 @@ exim_before(struct exim *x, const struct driver *r)
 	    "%s: move this line from where it is to just above \"%s:\"",
 	    debian_place(&x->deb, "router"), r->name);
 	doctor_write(x->d, where, ".include " EXIMDIR "/%s",
-	    x->relayed ? "relay/danevirked-routers" :
+	    x->relayed ? "danevirked-routers" :
 		x->hop ? "danevirke-smarthost-routers" :
 			 "danevirke-routers");
 }
@@ -296,8 +296,7 @@ exim_missing_relay(struct exim *x, const struct driver *theirs)
 			snprintf(where, sizeof where, "%s, just above \"%s:\"",
 			    debian_place(&x->deb, t[i].part),
 			    exim_first(x, theirs)->name);
-		doctor_write(x->d, where,
-		    ".include " EXAMPLESDIR "/exim/relay/danevirked-%s",
+		doctor_write(x->d, where, ".include " EXIMDIR "/danevirked-%s",
 		    t[i].part);
 	}
 }

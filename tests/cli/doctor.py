@@ -16,6 +16,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "lab"))
 import exim  # noqa: E402
 import opensmtpd  # noqa: E402
 import tool  # noqa: E402
@@ -107,6 +109,8 @@ DANEVIRKE_LIB = %s/lib/danevirke/exim.so
         """The files to include are those of the tree."""
         with open(path) as f:
             text = re.sub(PLACES, EXAMPLES, f.read())
+        text = text.replace(EXAMPLES + "/danevirked-",
+                            EXAMPLES + "/relay/danevirked-")
         with open(path, "w") as f:
             f.write(text)
 
@@ -723,7 +727,7 @@ def test_light():
     d.find("problem", "this Exim cannot use exim.so",
            "apt install exim4-daemon-heavy")
     d.find("problem", "no router of Danevirke",
-           "/relay/danevirked-routers")
+           "/share/danevirke/exim/danevirked-routers")
     d = Exim().update().doctor("--offline", "--exim", LIGHT)
     d.find("problem", "-bV: ")
     box = Exim(split=False, ours=False).update()
