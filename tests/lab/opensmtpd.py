@@ -380,9 +380,15 @@ class Driver(mta.Driver):
     def forget(self):
         """New relays; if they cannot start, smtpd waits for their greeting,
         and what it has is as good as deferred."""
-        for pid in self.processes("danevirke-relay"):
-            os.kill(pid, signal.SIGKILL)
+        self.kill_relays()
         self.patience = 5
+
+    @classmethod
+    def kill_relays(cls):
+        """All that are there now; one may end by itself meanwhile."""
+        for pid in cls.processes("danevirke-relay"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     @staticmethod
     def processes(*names):

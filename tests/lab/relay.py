@@ -100,8 +100,7 @@ class Driver(exim.Driver):
     def forget(self):
         """New relays; those that cannot start leave Exim waiting for a
         greeting, and what it has is as good as deferred."""
-        for pid in opensmtpd.Driver.processes("danevirke-relay"):
-            os.kill(pid, 9)
+        opensmtpd.Driver.kill_relays()
         self.patience = 5
 
     def send(self, s):
