@@ -77,6 +77,12 @@ def slow_key():
     ).private_key()
 
 
+CA_USAGE = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False,
+    content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, encipher_only=False, decipher_only=False)
+
+
 def issue(cn, issuer=None, names=None, ca=False, path=None, dates=None,
           client=False, kind="ec", key=None):
     """A certificate; issuer None makes it self-signed."""
@@ -98,7 +104,8 @@ def issue(cn, issuer=None, names=None, ca=False, path=None, dates=None,
              key.public_key()), critical=False))
     if ca:
         b = b.add_extension(x509.BasicConstraints(ca=True, path_length=path),
-                            critical=True)
+                            critical=True).add_extension(
+            CA_USAGE, critical=True)            # who is strict wants it
     elif issuer:
         b = b.add_extension(x509.BasicConstraints(ca=False, path_length=None),
                             critical=True)
