@@ -8,8 +8,10 @@ that says what a test wants it to say.
 
 import argparse
 import contextlib
+import itertools
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -29,6 +31,9 @@ from suite import want                                  # noqa: E402
 
 INSIDE = "DV_SERVERS_INSIDE"
 MAP = "/run/danevirked/map"
+NUMBERS = itertools.count(1)
+KINDS = ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
+         "nullmx", "nosuch", "loop", "down", "reject", "later", "literal")
 CONF = """relay: {
 	user = [ %s ];
 	aliases = "127.%d.0.0/16";
@@ -110,8 +115,46 @@ class House:
         daemon.start()
         return daemon
 
+    @contextlib.contextmanager
+    def refusing(self, user):
+        """A danevirked that serves another user than this one."""
+        conf = self.daemon.conf
+        with open(conf) as f:
+            text = f.read()
+        self.restart(conf, text.replace('"%s"' % user, '"nobody"'))
+        try:
+            yield
+        finally:
+            self.restart(conf, text)
+
+    def restart(self, conf, text):
+        self.daemon.stop(signal.SIGKILL)
+        with open(conf, "w") as f:
+            f.write(text)
+        self.daemon.start()
+
     def domain(self, name):
         return self.world.scenarios[name].domain()
+
+    def user(self, name):
+        """A new one each time: a server may remember the last answer."""
+        return "user%d@%s" % (next(NUMBERS), self.domain(name))
+
+    def one(self, server, name):
+        """One message by way of a server; it has submit() and outcome()."""
+        to = self.user(name)
+        result, text = server.outcome(server.submit(to), to)
+        self.judge(name, result, text, self.arrived(name), self.leaks())
+
+    def many(self, server):
+        """One message to domains of many kinds, each of which has its own."""
+        before = len(self.arrived("good2"))
+        to = [self.user(n) for n in ("good", "good2", "wrong", "nullmx")]
+        ident = server.submit(*to)
+        got = [server.outcome(ident, x)[0] for x in to]
+        want(got == ["delivered", "delivered", "deferred", "bounced"], got)
+        rows = self.arrived("good2")[before:]
+        want([r["rcpts"] for r in rows] == [[to[1]]], rows)
 
     def arrived(self, name):
         """The messages that SMTP servers of the domain took."""
@@ -149,6 +192,10 @@ class House:
         for pattern in s.patterns(s.log, ""):
             want(suite.found(pattern, text), "no /%s/:\n%s" % (pattern, text))
         want(not leaks, "LEAKED %s" % leaks)
+
+
+def netstring(text):
+    return b"%d:%s," % (len(text), text.encode())
 
 
 def until(true, seconds=20):

@@ -7,7 +7,6 @@ has in a chroot are in one.
 """
 
 import contextlib
-import itertools
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import subprocess
 import sys
 
 import common
-from common import EXAMPLES, MAP, FakeMap, until
+from common import EXAMPLES, KINDS, MAP, FakeMap, netstring, until
 import mta
 import opensmtpd
 import suite
@@ -56,7 +55,6 @@ notify_classes =
 """
 with open(EXAMPLES + "/postfix/own-domains") as own_domains:
     OWN = own_domains.read()
-NUMBERS = itertools.count(1)
 
 
 class Postfix:
@@ -165,39 +163,23 @@ class Postfix:
         return {"sent": "delivered"}.get(word, word), text
 
 
-def user(house, name):
-    """A new one each time: Postfix remembers the last answer for a while."""
-    return "user%d@%s" % (next(NUMBERS), house.domain(name))
-
-
 def kind(house, name):
-    to = user(house, name)
-    result, text = P.outcome(P.submit(to), to)
-    house.judge(name, result, text, house.arrived(name), house.leaks())
+    house.one(P, name)
 
 
-for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
-             "nullmx", "nosuch", "loop", "down", "reject", "later",
-             "literal"):
+for name in KINDS:
     add("one message: " + name, kind, name)
 
 
 @case("one message to domains of many kinds (S06)")
 def many(house):
-    before = len(house.arrived("good2"))
-    names = ("good", "good2", "wrong", "nullmx")
-    to = [user(house, n) for n in names]
-    ident = P.submit(*to)
-    got = [P.outcome(ident, x)[0] for x in to]
-    want(got == ["delivered", "delivered", "deferred", "bounced"], got)
-    rows = house.arrived("good2")[before:]
-    want([r["rcpts"] for r in rows] == [[to[1]]], rows)
+    house.many(P)
 
 
 @case("many messages at once: sessions used again, none mixed up")
 def cached(house):
     before = {n: len(house.arrived(n)) for n in ("good", "good2")}
-    sent = {n: [user(house, n) for _ in range(15)] for n in before}
+    sent = {n: [house.user(n) for _ in range(15)] for n in before}
     idents = [(P.submit(x), x) for pair in zip(*sent.values()) for x in pair]
     for ident, to in idents:
         want(P.outcome(ident, to)[0] == "delivered", ident)
@@ -233,7 +215,7 @@ def first(house):
     P.start(lmtp)
     for name, service in (("good2", "discard"), ("clear", "error"),
                           ("good", "danevirke/smtp")):
-        to = user(house, name)
+        to = house.user(name)
         got, text = P.outcome(P.submit(to), to)
         want("postfix/" + service in text, text)
     to = "other@virtual.alpha"
@@ -255,7 +237,7 @@ def waits(house, text, octets):
     mark = house.log.mark()
     try:
         # smtpd does not need danevirked
-        sent = [(n, user(house, n)) for n in names]
+        sent = [(n, house.user(n)) for n in names]
         idents = [P.submit(to) for n, to in sent]
         for ident, (n, to) in zip(idents, sent):
             got, said = P.outcome(ident, to)
@@ -276,10 +258,6 @@ def waits(house, text, octets):
                                  for n in ("good", "clear")), 2)
     want(until(sent), "\n".join(house.log.since(mark)))
     P.command("postsuper", "-d", "ALL")
-
-
-def netstring(text):
-    return b"%d:%s," % (len(text), text.encode())
 
 
 for what, octets, text in (
@@ -306,7 +284,7 @@ def relayhost(house):
     P.start(more)
     for n, result in (("good", "delivered"), ("wrong", "deferred"),
                       ("down", "deferred")):
-        to = user(house, n)
+        to = house.user(n)
         got, text = P.outcome(P.submit(to), to)
         want(got == result and clear not in text, text)
     want(len(house.arrived("clear")) == before, house.arrived("clear"))
@@ -317,23 +295,13 @@ def relayhost(house):
 
 @case("the relay refuses another user: the message waits (P03)")
 def other_user(house):
-    conf = house.daemon.conf
-    with open(conf) as f:
-        text = f.read()
-    house.daemon.stop(signal.SIGKILL)
-    with open(conf, "w") as f:
-        f.write(text.replace('"postfix"', '"nobody"'))
-    house.daemon.start()
     try:
-        P.start()
-        to = user(house, "good")
-        got, said = P.outcome(P.submit(to), to)
-        want(got == "deferred", said)
+        with house.refusing("postfix"):
+            P.start()
+            to = house.user("good")
+            got, said = P.outcome(P.submit(to), to)
+            want(got == "deferred", said)
     finally:
-        house.daemon.stop(signal.SIGKILL)
-        with open(conf, "w") as f:
-            f.write(text)
-        house.daemon.start()
         P.command("postsuper", "-d", "ALL")
         P.start()
 
@@ -343,7 +311,7 @@ def control(house):
     before = len(house.arrived("stripped"))
     s = house.world.scenarios["stripped"].hosts["mx1"].addresses[0]
     P.start("transport_maps =\ndefault_transport = smtp:[%s]:25" % s)
-    to = user(house, "stripped")
+    to = house.user("stripped")
     got, text = P.outcome(P.submit(to), to)
     want(got == "delivered" and len(house.arrived("stripped")) == before + 1,
          text)

@@ -6,7 +6,6 @@
 """
 
 import contextlib
-import itertools
 import os
 import re
 import signal
@@ -15,7 +14,7 @@ import subprocess
 import sys
 
 import common
-from common import EXAMPLES, MAP, FakeMap, until
+from common import EXAMPLES, KINDS, MAP, FakeMap, netstring, until
 import mta
 import opensmtpd
 import suite
@@ -51,7 +50,6 @@ MAILER(`smtp')dnl
 %(example)s
 """
 EXAMPLE = "include(`%s/sendmail/danevirke.m4')dnl" % EXAMPLES
-NUMBERS = itertools.count(1)
 S = None
 
 
@@ -123,31 +121,17 @@ class Sendmail:
             m and m.group(1), "bounced"), text
 
 
-def user(house, name):
-    return "user%d@%s" % (next(NUMBERS), house.domain(name))
-
-
 def kind(house, name):
-    to = user(house, name)
-    result, text = S.outcome(S.submit(to), to)
-    house.judge(name, result, text, house.arrived(name), house.leaks())
+    house.one(S, name)
 
 
-for name in ("good", "second", "wrong", "stripped", "bogus", "plain", "clear",
-             "nullmx", "nosuch", "loop", "down", "reject", "later",
-             "literal"):
+for name in KINDS:
     add("one message: " + name, kind, name)
 
 
 @case("one message to domains of many kinds (S06)")
 def many(house):
-    before = len(house.arrived("good2"))
-    to = [user(house, n) for n in ("good", "good2", "wrong", "nullmx")]
-    ident = S.submit(*to)
-    got = [S.outcome(ident, x)[0] for x in to]
-    want(got == ["delivered", "delivered", "deferred", "bounced"], got)
-    rows = house.arrived("good2")[before:]
-    want([r["rcpts"] for r in rows] == [[to[1]]], rows)
+    house.many(S)
 
 
 @case("its own domains stay its own, senders take no address, and the "
@@ -159,11 +143,11 @@ def own(house):
     S.start()
     for to, mailer in (("nobody@lab.alpha", "local, user nobody"),
                        ("nobody@localhost", "local, user nobody"),
-                       (user(house, "good2"), r"smtp, host \[127.0.0.9\]"),
-                       (user(house, "good"), r"danevirke, host \[127.64")):
+                       (house.user("good2"), r"smtp, host \[127.0.0.9\]"),
+                       (house.user("good"), r"danevirke, host \[127.64")):
         said = S.command("-bv", to)
         want(re.search("deliverable: mailer " + mailer, said), said)
-    to = user(house, "good")
+    to = house.user("good")
     ident = S.submit(to, sender="me@" + house.domain("stranger"))
     want(S.outcome(ident, to)[0] == "delivered", S.outcome(ident, to))
     for n in ("stranger", "good2"):
@@ -176,7 +160,7 @@ def own(house):
 @case("a message that is returned goes the same way")
 def bounce(house):
     before = len(house.arrived("good2"))
-    S.submit(user(house, "nullmx"), sender=user(house, "good2"))
+    S.submit(house.user("nullmx"), sender=house.user("good2"))
     want(until(lambda: len(house.arrived("good2")) == before + 1))
     row = house.arrived("good2")[-1]
     want(row["tls"] and not row["from"], row)
@@ -193,14 +177,14 @@ def waits(house, octets):
     names = ("good", "clear", "stripped", "literal")
     before = {n: len(house.arrived(n)) for n in names}
     S.start("define(`confDELIVERY_MODE', `queueonly')dnl")
-    to = {n: user(house, n) for n in names}
+    to = {n: house.user(n) for n in names}
     idents = {n: S.submit(to[n]) for n in names}
     house.daemon.stop(signal.SIGKILL)
     fake = octets is not None and FakeMap(MAP, octets)
     try:
         for n in names:
             try:
-                S.submit(user(house, n))
+                S.submit(house.user(n))
                 want(False, "RCPT was accepted")
             except smtplib.SMTPResponseException as e:
                 want(e.smtp_code == 451 and NONE in e.smtp_error, e)
@@ -222,10 +206,6 @@ def waits(house, octets):
     S.start()
 
 
-def netstring(text):
-    return b"%d:%s," % (len(text), text.encode())
-
-
 for what, octets in (
         ("not there", None), ("TEMP", netstring("TEMP so it is")),
         ("PERM", netstring("PERM no")), ("NOTFOUND", netstring("NOTFOUND ")),
@@ -242,7 +222,7 @@ def smart(house):
     S.start("define(`SMART_HOST', `smtp:[%s]')dnl" % clear)
     for n, result in (("good", "delivered"), ("wrong", "deferred"),
                       ("literal", "delivered")):
-        to = user(house, n)
+        to = house.user(n)
         got, text = S.outcome(S.submit(to), to)
         want(got == result and "[%s]" % clear not in text, text)
     want(len(house.arrived("clear")) == before, house.arrived("clear"))
@@ -251,29 +231,17 @@ def smart(house):
 
 @case("the relay refuses another user: the message waits (P03)")
 def other_user(house):
-    conf = house.daemon.conf
-    with open(conf) as f:
-        text = f.read()
-    house.daemon.stop(signal.SIGKILL)
-    with open(conf, "w") as f:
-        f.write(text.replace('"root"', '"nobody"'))
-    house.daemon.start()
-    try:
-        to = user(house, "good")
+    with house.refusing("root"):
+        to = house.user("good")
         got, said = S.outcome(S.submit(to), to)
         want(got == "deferred", said)
-    finally:
-        house.daemon.stop(signal.SIGKILL)
-        with open(conf, "w") as f:
-            f.write(text)
-        house.daemon.start()
 
 
 @case("control: without the example mail leaks, and this would be seen")
 def control(house):
     address = house.world.scenarios["stripped"].hosts["mx1"].addresses[0]
     S.start("define(`SMART_HOST', `smtp:[%s]')dnl" % address, example="dnl")
-    to = user(house, "stripped")
+    to = house.user("stripped")
     got, text = S.outcome(S.submit(to), to)
     want(got == "delivered" and house.leaks(), text)
 
