@@ -334,8 +334,8 @@ def zone_of(s, fqdn):
 
 def render(s):
     """Fills zone.records; hosts must have addresses and certificates."""
-    def add(owner, kind, text):
-        zone_of(s, owner).records.append((owner, kind, text))
+    def add(owner, *row):
+        zone_of(s, owner).records.append((owner, *row))
 
     for h in s.hosts.values():
         if "hidden" in h.flags:
@@ -356,7 +356,8 @@ def render(s):
             continue
         add(s.name(owner), kind, " ".join(words))
     if s.policy:
-        add("_mta-sts.%s." % s.domain(), "TXT", '"v=STSv1; id=1;"')
+        add("_mta-sts.%s." % s.domain(), "TXT", '"v=STSv1; id=1;"',
+            0)      # the daemon's resolver may keep it, too
         for kind, address in POLICY_HOST.items():
             add("mta-sts.%s." % s.domain(), kind, address)
     for owner, u, sel, m, what, keys in s.tlsa:

@@ -121,8 +121,9 @@ class File:
         self.late = []                  # appended after signing
         self.withheld = {}              # owner -> what only the front has
 
-    def add(self, owner, kind, text):
-        self.lines.append("%s %s IN %s %s" % (owner, self.ttl, kind, text))
+    def add(self, owner, kind, text, ttl=None):
+        self.lines.append("%s %s IN %s %s" % (
+            owner, self.ttl if ttl is None else ttl, kind, text))
 
     def delegate(self, child, servers):
         """NS and DS for a child File; servers are absolute names."""

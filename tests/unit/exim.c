@@ -1206,7 +1206,9 @@ test_no_leak(void **state)
 				     (unsigned char **)(uintptr_t)argv),
 		    OK);
 	after = mallinfo2();
-	assert_true(after.uordblks < before.uordblks + 100000);
+	/* valgrind counts in another way, and looks for leaks itself */
+	if (getenv("SLOW") == NULL)
+		assert_true(after.uordblks < before.uordblks + 100000);
 }
 
 int
