@@ -9,6 +9,7 @@
  *	doctor.c	  doctor_*()		doctor: see doctor.h
  *	switch.c	  switch_*()		setup: see switch.h
  *	module.c	  cli_*()		the module, asked
+ *	tlsrpt.c	  tlsrpt_*()		report: see tlsrpt.h
  *	library.c	  library_*()		libunbound, as the module has it
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
@@ -73,6 +74,7 @@ int cmd_check(struct cli *);
 int cmd_conf(struct cli *);
 int cmd_doctor(struct cli *);
 int cmd_explain(struct cli *);
+int cmd_report(struct cli *);
 int cmd_rollover(struct cli *);
 int cmd_route(struct cli *);
 int cmd_setup(struct cli *);
@@ -81,8 +83,8 @@ int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
-    usage_doctor[], usage_setup[], usage_explain[], usage_rollover[],
-    usage_route[], usage_tlsa[], usage_verify[];
+    usage_doctor[], usage_setup[], usage_explain[], usage_report[],
+    usage_rollover[], usage_route[], usage_tlsa[], usage_verify[];
 
 /* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);
@@ -219,6 +221,8 @@ struct blob {
 /* The whole file ("-": standard input), at most 16 MiB, or -1: reported.
  * Always a NUL behind it.  blob_free() wipes. */
 int blob_read(struct cli *, const char *path, struct blob *);
+/* The same, but nothing is reported: NULL, or why not. */
+const char *blob_load(const char *path, struct blob *);
 /* 0, or -1: out of memory. */
 int blob_copy(const uint8_t *, size_t, struct blob *to);
 void blob_free(struct blob *);

@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	    usage_doctor, NULL, false },
 	{ "explain", "the rules that ids such as M04 stand for", cmd_explain,
 	    usage_explain, NULL, false },
+	{ "report", "what reports about TLS to your domain say", cmd_report,
+	    usage_report, NULL, false },
 	{ "rollover", "may a new certificate be installed now?", cmd_rollover,
 	    usage_rollover, "install", false },
 	{ "route", "how mail to a domain is routed and protected", cmd_route,

@@ -50,49 +50,59 @@ blob_grow(struct blob *b, size_t *size)
 	return 0;
 }
 
-int
-blob_read(struct cli *c, const char *path, struct blob *b)
+/* All of it, at most FILE_MAX octets; NULL, or why not. */
+static const char *
+blob_fill(int fd, struct blob *b)
 {
-	bool in = strcmp(path, "-") == 0;
 	size_t size = 32 * 1024;
-	const char *what = NULL;
-	ssize_t n = 0;
-	int fd;
+	ssize_t n;
 
-	memset(b, 0, sizeof *b);
-	fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
-		cli_error(c, "%s: %s", path, strerror(errno));
-		return -1;
-	}
 	for (;;) {
 		if ((b->data == NULL || b->len == size) &&
-		    blob_grow(b, &size) != 0) {
-			what = "out of memory";
-			break;
-		}
+		    blob_grow(b, &size) != 0)
+			return "out of memory";
 		n = read(fd, b->data + b->len, size - b->len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			break;
+			return n < 0 ? strerror(errno) : NULL;
 		b->len += (size_t)n;
-		if (b->len > FILE_MAX) {
-			what = "longer than 16 MiB: want certificates or keys";
-			break;
-		}
+		if (b->len > FILE_MAX)
+			return "longer than 16 MiB";
 	}
-	if (n < 0)
-		what = strerror(errno);
+}
+
+const char *
+blob_load(const char *path, struct blob *b)
+{
+	bool in = strcmp(path, "-") == 0;
+	const char *why;
+	int fd;
+
+	memset(b, 0, sizeof *b);
+	fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return strerror(errno);
+	why = blob_fill(fd, b);
 	if (!in)
 		close(fd);
-	if (what != NULL) {
-		cli_error(c, "%s: %s", in ? "standard input" : path, what);
+	if (why != NULL)
 		blob_free(b);
-		return -1;
-	}
-	b->data[b->len] = '\0';
-	return 0;
+	else
+		b->data[b->len] = '\0';
+	return why;
+}
+
+int
+blob_read(struct cli *c, const char *path, struct blob *b)
+{
+	const char *why = blob_load(path, b);
+
+	if (why == NULL)
+		return 0;
+	cli_error(
+	    c, "%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, why);
+	return -1;
 }
 
 /* The library wants whole quanta and unused bits that are zero (RFC 7468 3);
