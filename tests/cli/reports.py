@@ -11,6 +11,9 @@ import quopri
 
 from tool import has, run, same, write
 
+EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                       "../../examples/receiving/README")
+
 FAILURES = [
     {"result-type": "certificate-expired", "sending-mta-ip": "2001:db8::12",
      "receiving-mx-hostname": "mx1.mail.example.org",
@@ -270,3 +273,15 @@ def test_no_module():
              env={"PATH": os.environ["PATH"]}).code, 1)
     same(run("report", name, "--all").code, 2)
     same(run("report", name, "--all").out, "")
+
+
+def test_example():
+    """report prints what examples/receiving/README shows"""
+    r = report(policy(5326, [
+        {"result-type": "certificate-expired", "failed-session-count": 303,
+         "receiving-mx-hostname": "mx.example.org",
+         "receiving-ip": "192.0.2.25"}], "tlsa"))
+    lines = good(run("report", stdin=text(r))).splitlines()
+    del lines[1]                        # contact and id
+    with open(EXAMPLE, encoding="utf-8") as f:
+        has(" ".join(f.read().split()), " ".join(" ".join(lines).split()))

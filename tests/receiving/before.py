@@ -127,6 +127,15 @@ def test_sign_zone():
                (DOMAIN, NS, " ".join(words[words.index("DS") + 1:])))
 
 
+def test_asks_for_reports():
+    """the zone asks for reports about TLS, as RFC 8460 3 has it"""
+    said, = re.findall(r"^_smtp\._tls\.%s\.\s.*\sTXT\s+(.*)$" %
+                       re.escape(DOMAIN), SITE.read(SITE.signed), re.M)
+    assert re.fullmatch(r'"v=TLSRPTv1; rua=mailto:[a-z-]+@example\.net"',
+                        said), said
+    has(example("README"), said)
+
+
 def test_sign_zone_fails():
     """sign-zone leaves the served zone when the new one is broken"""
     good, zone = SITE.read(SITE.signed), SITE.read(SITE.zone)
