@@ -129,7 +129,7 @@ def test_sign_zone():
 
 def test_asks_for_reports():
     """the zone asks for reports about TLS, as RFC 8460 3 has it"""
-    said, = re.findall(r"^_smtp\._tls\.%s\.\s.*\sTXT\s+(.*)$" %
+    said, = re.findall(r"^_smtp\._tls\.%s\.\s.*\sIN\s+TXT\s+(.*)$" %
                        re.escape(DOMAIN), SITE.read(SITE.signed), re.M)
     assert re.fullmatch(r'"v=TLSRPTv1; rua=mailto:[a-z-]+@example\.net"',
                         said), said
