@@ -119,6 +119,8 @@ failures_join(const struct tlsrpt_policy *p, struct failures *out)
 {
 	size_t i, n = 0;
 
+	if (p->n == 0)
+		return 0; /* qsort(3) takes no null pointer */
 	qsort(p->failure, p->n, sizeof *p->failure, by_kind);
 	for (i = 0; i < p->n; i++) {
 		const struct tlsrpt_failure *f = &p->failure[i];
@@ -170,7 +172,8 @@ rows_print(const struct tlsrpt *r)
 		most = r->policy[i].n > most ? r->policy[i].n : most;
 	if ((f = calloc(most, sizeof *f)) == NULL)
 		return -1;
-	qsort(r->policy, r->n, sizeof *r->policy, by_failed);
+	if (r->n > 0)
+		qsort(r->policy, r->n, sizeof *r->policy, by_failed);
 	for (i = 0; i < r->n; i++)
 		rows += failures_join(&r->policy[i], f);
 	left = rows <= ROWS ? rows : ROWS - 1;
