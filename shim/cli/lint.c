@@ -251,7 +251,10 @@ lint_answer(struct report *r, const struct lint_limits *limits)
 	if (a->n_hosts == 0) {
 		lint_add(r, SEV_PROBLEM, "D06", NULL, NULL,
 		    "senders with DNSSEC delay all mail until the zone is "
-		    "right: are its signatures fresh, does the DS record fit?",
+		    "right: do its name servers answer, over UDP and TCP, from "
+		    "the address that was asked (NSD with several: "
+		    "ip-address), are its signatures fresh, does the DS record "
+		    "fit?",
 		    "%s", a->reason);
 		return;
 	}

@@ -15,6 +15,11 @@
 static const char
     advice_lame[] = "have it serve the zone, or take it out of the NS records "
 		    "of the zone and of its parent",
+    advice_mute[] =
+	"ask it from another machine, over UDP and TCP: does it listen on this "
+	"address, does it answer from it (NSD with several addresses: "
+	"ip-address), does a firewall pass port 53 of both?  One that is gone "
+	"has to leave the NS records of the zone and of its parent",
     advice_answer[] = "senders that happen to ask it delay mail or lose DANE: "
 		      "repair or replace it",
     advice_signature[] = "senders that happen to ask it take this for an "
@@ -130,7 +135,7 @@ reply_mute(struct server *s)
 	    error == EADDRNOTAVAIL)
 		s->job->no_network++;
 	else if (s->job->heard > 0)
-		reply_say(s, advice_lame, "does not answer for %s%s%s",
+		reply_say(s, advice_mute, "does not answer for %s%s%s",
 		    g->zone->text, error != 0 ? ": " : "",
 		    error != 0 ? strerror(error) : "");
 	return true;

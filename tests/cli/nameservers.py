@@ -87,7 +87,10 @@ def test_lame():
 
 def test_silent():
     """a server that answers nothing, or is not there, is named (L14)"""
-    faulty("silent", "drop", "does not answer for silent.alpha")
+    c = faulty("silent", "drop", "does not answer for silent.alpha")
+    advice, = {f["advice"] for f in c["findings"] if f["row"] == "L14"}
+    for part in ("UDP and TCP", "ip-address", "firewall"):
+        has(advice, part)
     faulty("nobody", "dead", "does not answer for nobody.alpha: Connection "
            "refused")
 

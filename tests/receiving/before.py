@@ -8,6 +8,8 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
+import time
 
 from site_files import (DOMAIN, EXAMPLE, HOST, NS, SCRIPTS,  # noqa: E402
                         example)
@@ -98,12 +100,28 @@ def test_make_certificate_fails():
     same(sorted(os.listdir(SITE.path("etc"))), before)
 
 
+def command(word):
+    """The lines of the README's code that have this word."""
+    lines, take = [], False
+    for line in example("README").splitlines():
+        if line.startswith("       ") and (take or word in line):
+            take = line.endswith("\\")
+            lines.append(line)
+    assert lines, word
+    return "\n".join(lines)
+
+
+def parent_record():
+    return SITE.run("", shell=command("ldns-key2ds").replace(
+        "/etc/nsd/keys", SITE.path("etc/keys"))).out.strip()
+
+
 def test_sign_zone():
     """sign-zone makes a key, a valid zone, and the parent's DS record"""
     SITE.zone_text(*SITE.tlsa(ttl=2), ttl=3600)
     r = SITE.run("sign-zone")
-    same(r.code, 0, r.err)
-    ds = r.out.strip()
+    same((r.code, r.out, r.err), (0, "", ""))
+    ds = parent_record()
     assert re.fullmatch(r"%s\.\s+(\d+\s+)?IN\s+DS\s+\d+ 13 2 [0-9a-f]{64}" %
                         re.escape(DOMAIN), ds), ds
     key, = glob.glob(SITE.path("etc/keys/*.private"))
@@ -116,7 +134,7 @@ def test_sign_zone():
                              SITE.read(SITE.signed)).group(1))
     first = serial()
     again = SITE.run("sign-zone")
-    same((again.code, again.out.strip()), (0, ds))
+    same((again.code, parent_record()), (0, ds))
     assert serial() >= first > 1500000000
     words = ds.split()
     SITE.write("scenarios.conf", "# made by tests/receiving/run\n"
@@ -125,6 +143,26 @@ def test_sign_zone():
                "\trr recv NS ns1.%s.\n\trr ns1.recv A %s\n"
                "\trr recv DS %s\n\texpect opportunistic-tls@mx1\n" %
                (DOMAIN, NS, " ".join(words[words.index("DS") + 1:])))
+
+
+def test_sign_zone_daily():
+    """cron has nothing to mail while all is well, and the reasons otherwise"""
+    os.makedirs(SITE.path("cron.daily"))
+    subprocess.run(command("/etc/cron.daily/").replace(
+        "/usr/local/sbin", EXAMPLE).replace("/etc/cron.daily",
+                                            SITE.path("cron.daily")),
+                   shell=True, check=True)
+    shell = "run-parts " + SITE.path("cron.daily")
+    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    SITE.configure(ZONE_RELOAD="echo ok; echo ok >&2")
+    r = SITE.run("", shell=shell, env=path)
+    same((r.code, r.out, r.err), (0, "", ""))
+    SITE.configure(ZONE_RELOAD="echo it said so; exit 3")
+    r = SITE.run("", shell=shell, env=path)
+    same(r.code, 1)
+    has(r.err, "it said so")
+    has(r.err, "failed")
+    SITE.configure()
 
 
 def test_asks_for_reports():
@@ -195,6 +233,88 @@ def test_smtpd():
     r = subprocess.run([SMTPD, "-n", "-f", file], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
     assert r.returncode != 0
+
+
+def test_packages():
+    """the README names the package of each program that it uses"""
+    named = command("apt-get install").split()
+    for program in ("certtool", "drill", "exim4", "ldns-key2ds", "nsd-control",
+                    "ldns-signzone", "nsd-checkzone", "openssl"):
+        path = os.path.realpath(shutil.which(program))
+        owner = subprocess.run(["dpkg", "-S", path], text=True, check=True,
+                               stdout=subprocess.PIPE).stdout.split(":")[0]
+        has(named, owner)
+    has(named, "cron")
+    for text in ("exim4-config", "127.0.0.1 ; ::1", "bind9-dnsutils"):
+        has(example("README"), text)
+
+
+class Debian:
+    """Exim as Debian configures it, with files of its own."""
+
+    def __init__(self, kind, listen, aliases):
+        self.dir = tempfile.mkdtemp(dir=SITE.dir)
+        os.chmod(self.dir, 0o755)
+        shutil.copytree("/etc/exim4", self.dir + "/etc")
+        for d in ("var", "spool", "log", "mail"):
+            os.mkdir(self.dir + "/" + d)
+            shutil.chown(self.dir + "/" + d, "Debian-exim", "mail")
+            os.chmod(self.dir + "/" + d, 0o2775)
+        SITE.write(self.dir + "/aliases", aliases)
+        SITE.write(self.dir + "/etc/update-exim4.conf.conf", """
+dc_eximconfig_configtype='%s'
+dc_other_hostnames='%s'
+dc_local_interfaces='%s'
+dc_use_split_config='false'
+CFILEMODE='644'
+dc_localdelivery='mail_spool'
+""" % (kind, DOMAIN, listen))
+        self.run("update-exim4.conf")
+
+    def run(self, script):
+        binds = "".join("mount --bind %s/%s %s\n" % (self.dir, d, at) for d, at
+                        in (("etc", "/etc/exim4"), ("var", "/var/lib/exim4"),
+                            ("spool", "/var/spool/exim4"), ("mail", "/var/mail"),
+                            ("log", "/var/log/exim4"),
+                            ("aliases", "/etc/aliases")))
+        r = SITE.run("", shell="exec unshare -m sh -euc '%s%s'" % (
+            binds, script.replace("'", "'\\''")))
+        same((r.code, r.err), (0, ""), r.out)
+        return r.out
+
+    def mail(self):
+        return {name: SITE.read(self.dir + "/mail/" + name)
+                for name in os.listdir(self.dir + "/mail")}
+
+
+def test_listens():
+    """Debian's Exim listens on the loopback alone until the README's step"""
+    for kind, listen, said in (
+            ("local", "127.0.0.1 ; ::1", "<; 127.0.0.1 ; ::1"),
+            ("internet", "", "<; ::0 ; 0.0.0.0")):
+        box = Debian(kind, listen, "")
+        same(box.run("exim4 -bP local_interfaces").strip(),
+             "local_interfaces = " + said)
+        shutil.rmtree(box.dir)
+
+
+def test_mail_to_root():
+    """mail to root reaches nobody without an alias, and with it who is named"""
+    same(example("README").count("       root: "), 1)
+    trial = ". %s; %s" % (SITE.conf, command("sendmail root"))
+    SITE.configure(MAILTO="root")
+    for aliases, reader in (("", "mail"), ("root: daemon\n", "daemon")):
+        box = Debian("internet", "", aliases)
+        box.run(trial)
+        for _ in range(100):
+            if reader in box.mail():
+                break
+            time.sleep(0.1)
+        same(list(box.mail()), [reader])
+        has(box.mail()[reader], "Subject: trial\n")
+        has(box.mail()[reader], HOST)
+        shutil.rmtree(box.dir)
+    SITE.configure()
 
 
 def test_missing_conf():

@@ -25,10 +25,11 @@ import mta  # noqa: E402
 import opensmtpd  # noqa: E402
 import tool  # noqa: E402
 import world  # noqa: E402
-from site_files import ADDRESS, DOMAIN, HOST, NS, Site, example  # noqa: E402
+from site_files import (ADDRESS, DOMAIN, FIRST, HOST, NS, OUTSIDE,  # noqa: E402
+                        Site, example)
 from tool import has, same  # noqa: E402
 
-SITE = SENDER = None
+SITE = SENDER = NSD = None
 RUNNING = []
 CONF = os.environ["DV_LAB_CONF"]
 INSTALL, PUBLISH, UNTESTED, WAIT = range(4)
@@ -85,24 +86,57 @@ def listens(address, port):
 
 # ------------------------------------------------------------- the servers
 
-def start_nsd():
+def machine():
+    """One with two addresses, beside this one; how to run a command there."""
+    p = subprocess.Popen(["unshare", "-n", "cat"], stdin=subprocess.PIPE)
+    RUNNING.append(p)
+
+    def apart():
+        """it has a network of its own"""
+        return os.readlink("/proc/%d/ns/net" % p.pid) != os.readlink(
+            "/proc/self/ns/net")
+    until(apart)
+    there = ["nsenter", "-n", "-t", str(p.pid)]
+    for where, cmd in (([], "link add ns type veth peer name ns netns %d"
+                        % p.pid),
+                       (there, "link set lo up"),
+                       (there, "addr add %s/24 dev ns" % FIRST),
+                       (there, "addr add %s/24 dev ns" % NS),
+                       (there, "link set ns up"),
+                       ([], "addr add %s/24 dev ns" % OUTSIDE),
+                       ([], "link set ns up"),
+                       # all of 198.18.0.0/15 is local in the lab
+                       ([], "route add 198.18.53.0/24 dev ns table local")):
+        subprocess.run(where + ["ip"] + cmd.split(), check=True)
+    return there
+
+
+def start_nsd(there, edit=lambda text: text):
     d = SITE.path("nsd")
     os.makedirs(d, exist_ok=True)
     zone = example("nsd.conf.part").replace(
         "/etc/nsd/example.org.zone.signed", SITE.signed).replace(
-        "example.org", DOMAIN).replace("/run/nsd/nsd.ctl", d + "/ctl")
+        "example.org", DOMAIN).replace("/run/nsd/nsd.ctl", d + "/ctl").replace(
+        "192.0.2.53", NS)
     has(zone, SITE.signed)
     has(zone, d + "/ctl")
-    SITE.write("nsd.conf", 'server:\n ip-address: %s\n server-count: 1\n'
+    has(zone, NS)
+    SITE.write("nsd.conf", 'server:\n server-count: 1\n'
                ' username: ""\n database: ""\n zonesdir: ""\n'
                ' zonelistfile: "%s/list"\n xfrdfile: "%s/xfrd"\n'
                ' xfrdir: "%s"\n pidfile: ""\n%s'
-               % (NS, d, d, d, zone))
-    p = subprocess.Popen(["nsd", "-d", "-c", SITE.path("nsd.conf")],
+               % (d, d, d, edit(zone)))
+    p = subprocess.Popen(there + ["nsd", "-d", "-c", SITE.path("nsd.conf")],
                          stdin=subprocess.DEVNULL)
     RUNNING.append(p)
     until(listens(NS, 53))
     return p
+
+
+def stop_nsd():
+    NSD.terminate()
+    NSD.wait(10)
+    RUNNING.remove(NSD)
 
 
 def start_receiver():
@@ -232,6 +266,25 @@ def install(want, *args):
         assert re.fullmatch(r"(mx\.pem(\.next|\.next\.old|\.previous)?|"
                             r"zone|keys|receiving\.conf)", name), name
     return r
+
+
+def test_two_addresses():
+    """NSD without ip-address: answers from the wrong one: check says where to
+    look, drill says nothing (D06)"""
+    global NSD
+    there = machine()
+    NSD = start_nsd(there, lambda text: re.sub(r"\tip-address: .*\n", "", text))
+    has(subprocess.run(["drill", "@" + NS, DOMAIN, "MX"], text=True,
+                       stdout=subprocess.PIPE).stdout, "rcode: NOERROR")
+    r = danevirke("check", "--dns-only", DOMAIN)
+    assert r.returncode != 0, r.stdout
+    has(r.stdout, "MX lookup failed: no answer")
+    has(r.stdout, "from the address that was asked (NSD with several: "
+        "ip-address)")
+    stop_nsd()
+    NSD = start_nsd(there)
+    r = danevirke("check", "--dns-only", DOMAIN)
+    same(r.returncode, 0, r.stdout + r.stderr)
 
 
 def test_delegation():
@@ -581,9 +634,7 @@ def test_opensmtpd():
 def test_name_server_down():
     """with the name server down nothing is installed, and there is a mail
     (D03)"""
-    NSD.terminate()
-    NSD.wait(10)
-    RUNNING.remove(NSD)
+    stop_nsd()
     d = lineage(renewed("acme.pem", SITE.pem))
     install(UNTESTED, d + "/fullchain.pem", d + "/privkey.pem")
     assert os.path.exists(SITE.pem + ".next")
@@ -594,7 +645,7 @@ def test_name_server_down():
 # ---------------------------------------------------------------------- run
 
 def main():
-    global SITE, SENDER, NSD
+    global SITE, SENDER
     a = argparse.ArgumentParser()
     a.add_argument("--build", required=True)
     a.add_argument("--site", required=True)
@@ -608,7 +659,6 @@ def main():
     SITE.configure(**SITE.settings)
     SENDER = exim.Driver(world.attach())
     try:
-        NSD = start_nsd()
         SENDER.setup()
         start_receiver()
         tool.run_all(sys.modules["__main__"])

@@ -10,7 +10,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.realpath(HERE + "/../../examples/receiving")
 DOMAIN = "recv.parent.alpha"
 HOST = "mx." + DOMAIN
-ADDRESS, NS = "198.18.200.25", "127.53.4.1"
+ADDRESS = "198.18.200.25"
+# the name server is a machine of its own, with two addresses
+FIRST, NS, OUTSIDE = "198.18.53.1", "198.18.53.2", "198.18.53.9"
 SCRIPTS = ("make-certificate", "install-certificate", "sign-zone",
            "danevirke-check", "certbot-deploy-hook", "acme.sh-hook")
 
