@@ -626,8 +626,9 @@ struct danevirke_api {
 	    const struct danevirke_host *host, int tls, int verified);
 
 	/* What stands beside it, into buf: " (audit)", " (audit: would be
-	 * deferred)", " (exception: why)" or "".  host may be NULL: the domain
-	 * as a whole. */
+	 * deferred)" or "", and behind that " (exception: why)" if there is
+	 * one; 250 octets hold all.  host may be NULL: the domain as a
+	 * whole. */
 	void (*log_beside)(const struct danevirke_answer *a,
 	    const struct danevirke_host *host, int tls, int verified, char *buf,
 	    size_t len);

@@ -38,12 +38,15 @@ void
 log_beside(const struct danevirke_answer *a, const struct danevirke_host *h,
     int tls, int verified, char *buf, size_t len)
 {
-	*buf = '\0';
+	const char *audit = "";
+
 	if (a->level == DANEVIRKE_LEVEL_AUDIT)
-		snprintf(buf, len,
-		    would_defer(a, h, tls, verified) ?
-			" (audit: would be deferred)" :
-			" (audit)");
-	else if (a->exception != NULL) /* P01 */
-		snprintf(buf, len, " (exception: %s)", a->exception);
+		audit = would_defer(a, h, tls, verified) ?
+		    " (audit: would be deferred)" :
+		    " (audit)";
+	if (a->exception != NULL) /* P01 */
+		snprintf(
+		    buf, len, "%s (exception: %s)", audit, a->exception);
+	else
+		snprintf(buf, len, "%s", audit);
 }

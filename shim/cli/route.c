@@ -243,7 +243,7 @@ static void
 route_host(struct cli *c, const struct danevirke_answer *a,
     const struct danevirke_host *h)
 {
-	char beside[256];
+	char beside[300];
 	size_t i;
 
 	c->dv->log_beside(a, h, 1, 1, beside, sizeof beside);

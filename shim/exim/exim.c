@@ -89,11 +89,12 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	*yield = (uschar *)(uintptr_t) "";
 	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
 		return exim_give(yield, FAIL, "451 4.4.3 %s", why);
-	if (a->level == DANEVIRKE_LEVEL_OFF) /* P02 */
-		return FORCED;
-	if (a->level == DANEVIRKE_LEVEL_AUDIT && a->would == DANEVIRKE_DEFER) {
-		hop_verdict(
-		    &h, a, NULL, false, false, "opportunistic-tls", a->reason);
+	if (a->level == DANEVIRKE_LEVEL_OFF ||
+	    (a->level == DANEVIRKE_LEVEL_AUDIT &&
+		a->would == DANEVIRKE_DEFER)) { /* P02 */
+		if (a->level != DANEVIRKE_LEVEL_OFF || a->exception != NULL)
+			hop_verdict(&h, a, NULL, false, false,
+			    "opportunistic-tls", a->reason);
 		return FORCED;
 	}
 	/* S06: cutthrough and held callouts send RCPT for a second domain over

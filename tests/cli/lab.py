@@ -375,7 +375,8 @@ PLUGIN = {
     "plain-clear": (0, r":25: clear: "),
     "plain-starttls-454": (0, r":25: clear: "),
     "t02-next-wrong-certificate": (0, r" via mx2\.\S+:25: dane: "),
-    "p01-audit": (0, r":25: opportunistic-tls \(audit: would be deferred\): "),
+    "p01-audit": (0, r":25: opportunistic-tls \(audit: would be deferred\) "
+                 r"\(exception: rollover, ticket 13\): "),
     "p04-names-the-cause": (1, r":25: deferred: no TLSA record matches"),
     "t02-no-starttls": (1, r":25: deferred: \S+: no TLS, "),
     "d03-mx-servfail": (1, r"^\S+: deferred: MX lookup failed"),

@@ -608,6 +608,18 @@ test_beside(void **state)
 	log_clear();
 	PASSES("audit.example", MX1, "", "!");
 	SEEN(": clear (audit: would be deferred): ");
+	/* an exception says why, whatever its level */
+	routed("both.example");
+	session("both.example");
+	PASSES("both.example", MX1, CIPHER, "leaf");
+	SEEN(": dane (audit) (exception: ticket 13): ");
+	assert_int_equal(
+	    CALL(danevirke_route, "default", "both-wait.example", ""), FORCED);
+	SEEN("both-wait.example: opportunistic-tls "
+	     "(audit: would be deferred) (exception: ticket 13): ");
+	assert_int_equal(
+	    CALL(danevirke_route, "default", "both-off.example", ""), FORCED);
+	SEEN("both-off.example: opportunistic-tls (exception: ticket 13): ");
 }
 
 /* hosts_require_tls fails open, so "*" unless clear text is allowed. */
