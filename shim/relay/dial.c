@@ -261,8 +261,8 @@ dial_on_attempt(void *arg, const struct starttls_result *r)
 		dial_go_on(d);
 		return;
 	}
-	verdict_success(
-	    d->hub, d->answer, h, r, &v, d->in_clear ? d->tls_why : NULL);
+	verdict_success(d->hub, d->answer, h, r, &v,
+	    d->in_clear ? d->tls_why : NULL, result.verdict);
 	result.stream = r->stream;
 	extensions_parse(&result.ext, r->ehlo, r->n_ehlo);
 	result.host = h->name;
@@ -440,10 +440,6 @@ dial_on_answer(void *arg, const struct danevirke_answer *a,
 	}
 	switch (a->outcome) {
 	case DANEVIRKE_ROUTE:
-		if (a->level == DANEVIRKE_LEVEL_AUDIT &&
-		    a->would == DANEVIRKE_DEFER)
-			verdict_domain(
-			    d->hub, d->answer, "opportunistic-tls"); /* P02 */
 		if (dial_order(d)) {
 			dial_go_on(d);
 			return;

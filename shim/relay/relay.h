@@ -161,10 +161,12 @@ void verdict_host(const struct hub *, const struct danevirke_answer *,
 void verdict_domain(
     const struct hub *, const struct danevirke_answer *, const char *verdict);
 /* A session that may be used is logged and counted.  tls_why: why it is in the
- * clear, if TLS failed there before; else NULL. */
+ * clear, if TLS failed there before; else NULL.  say: the verdict alone. */
+#define DIALED_VERDICT 300
 void verdict_success(struct hub *, const struct danevirke_answer *,
     const struct danevirke_host *, const struct starttls_result *,
-    const struct danevirke_verdict *, const char *tls_why);
+    const struct danevirke_verdict *, const char *tls_why,
+    char say[DIALED_VERDICT]);
 
 /* ------------------------------------------------------------------ dial */
 
@@ -174,6 +176,7 @@ struct dialed {
 	struct stream *stream; /* NULL: refusal */
 	struct extensions ext;
 	const char *host; /* its name */
+	char verdict[DIALED_VERDICT]; /* the log's, with what is beside it */
 	uint64_t expires; /* of the answer it was judged by, hub_now() */
 	struct refusal refusal;
 };

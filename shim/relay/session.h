@@ -69,6 +69,7 @@ struct session {
 	struct stream *upstream; /* NULL: none; MAIL makes one */
 	struct extensions ext;
 	char host[DOMAIN_LEN];
+	char verdict[DIALED_VERDICT]; /* of its session */
 	uint64_t expires; /* the answer's */
 	bool fresh;       /* made for the MAIL under way */
 	bool used;        /* it has answered a command */

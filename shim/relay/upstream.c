@@ -264,6 +264,24 @@ upstream_on_rcpt(struct session *s, int kind)
 	return true;
 }
 
+/* A message was taken: the client logs this line, so it has the verdict, in
+ * front of what a stranger says (P07). */
+static void
+upstream_name_verdict(struct session *s)
+{
+	char text[REPLY_LINE];
+	size_t n;
+
+	reply_text(&s->reply, text, sizeof text);
+	n = strspn(text, "0123456789."); /* RFC 2034 */
+	if (n < 5 || (text[n] != ' ' && text[n] != '\0'))
+		n = 0;
+	talk_line(s, "%d %.*s%s%s: %s: %s", s->reply.code, (int)n, text,
+	    n > 0 ? " " : "", s->verdict, s->host,
+	    text + n + strspn(text + n, " "));
+	reply_reset(&s->reply);
+}
+
 static void
 upstream_on_dot(struct session *s, int kind)
 {
@@ -277,6 +295,8 @@ upstream_on_dot(struct session *s, int kind)
 	s->hub->count[kind == 2 ? COUNT_TAKEN :
 		kind == 4       ? COUNT_LATER :
 				  COUNT_REFUSED]++;
+	if (kind == 2)
+		upstream_name_verdict(s);
 	upstream_hand_back(s);
 }
 
@@ -446,6 +466,7 @@ upstream_on_dialed(void *arg, const struct dialed *r)
 		stream_set(s->upstream, &upstream_ops, s);
 		s->ext = r->ext;
 		snprintf(s->host, sizeof s->host, "%s", r->host);
+		memcpy(s->verdict, r->verdict, sizeof s->verdict);
 		s->expires = r->expires;
 		s->fresh = s->mail != NULL;
 		s->used = false;

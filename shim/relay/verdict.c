@@ -50,10 +50,14 @@ verdict_count(struct hub *hub, const char *verdict)
 void
 verdict_success(struct hub *hub, const struct danevirke_answer *a,
     const struct danevirke_host *h, const struct starttls_result *r,
-    const struct danevirke_verdict *v, const char *tls_why)
+    const struct danevirke_verdict *v, const char *tls_why,
+    char say[DIALED_VERDICT])
 {
+	/* P02: the domain would have been deferred before any host was asked */
+	bool whole = a->level == DANEVIRKE_LEVEL_AUDIT &&
+	    a->would == DANEVIRKE_DEFER;
 	const struct danevirke_tlsa *t;
-	char text[VERDICT_LEN], with[160] = "";
+	char text[VERDICT_LEN], with[160] = "", beside[DIALED_VERDICT - 30];
 	const char *verdict;
 
 	verdict = hub->dv->log_word(a, h, r->tls, v->verified);
@@ -66,10 +70,13 @@ verdict_success(struct hub *hub, const struct danevirke_answer *a,
 	} else if (r->tls)
 		snprintf(with, sizeof with, " (%s, %s)", r->tls_version,
 		    r->tls_cipher);
-	snprintf(text, sizeof text, "%.300s%s%.300s%s%.160s%s", v->text,
-	    v->text[0] != '\0' ? ", " : "", h->reason,
+	snprintf(text, sizeof text, "%.300s%s%.300s%s%.300s%s%.160s%s", v->text,
+	    v->text[0] != '\0' ? ", " : "", h->reason, whole ? "; " : "",
+	    whole ? a->reason : "",
 	    tls_why != NULL ? "; TLS failed: " : "",
 	    tls_why != NULL ? tls_why : "", with);
 	verdict_host(hub, a, h, r->tls, v->verified, verdict, text);
 	verdict_count(hub, verdict);
+	hub->dv->log_beside(a, h, r->tls, v->verified, beside, sizeof beside);
+	snprintf(say, DIALED_VERDICT, "%s%s", verdict, beside);
 }

@@ -730,6 +730,16 @@ def words_reply(w):
                r"\[starttls-not-supported\]$", sent.log), sent)
 
 
+@case("the delivery line's message has our verdict, once (P07)")
+def paired(w):
+    sent = post(Box(w).start(), "user@good.alpha", "other@good.alpha")
+    ids = re.findall(r" (\S+) (?:=>|->) \S+@good\.alpha .* CV=no ", sent.log)
+    want(len(ids) == 2 and ids[0] == ids[1], sent)
+    want(re.findall(r" (\S+) danevirke: (.*?), 1 usable", sent.log) == [
+        (ids[0], "good.alpha via mx1.good.alpha:25: dane: matched DANE-EE SPKI"
+                 " SHA2-256 at depth 0")], sent)
+
+
 # ----------------------------------------------------- M02: order of the hosts
 
 def order(w, *settings):

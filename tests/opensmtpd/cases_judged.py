@@ -154,9 +154,13 @@ def refuses_us():
         has(c.cmd("MAIL FROM:<>"), r"451 4\.4\.2 .*554")
 
 
+AUDITED = r" \(audit: would be deferred\) \(exception: looking first\)"
+
+
 @test
 def audit():
-    """audit judges, logs and delivers (P02)"""
+    """audit judges, logs and delivers, and the log says why it is audit (P01
+    P02)"""
     for ident, word in (("audited", "opportunistic-tls"),
                         ("auditedclear", "clear")):
         mark = LOG.mark()
@@ -164,15 +168,15 @@ def audit():
             c.ehlo()
             c.message()
         until(lambda: records(ident))
-        LOG.wait(mark, r"%s via \S+: %s \(audit: would be deferred\): " % (
-            re.escape(domain(ident)), word))
+        LOG.wait(mark, r"%s via \S+: %s%s: " % (
+            re.escape(domain(ident)), word, AUDITED))
 
 
 @test
 def nothing_blocked():
     """off and audit use what a bogus answer said; where nothing was said the
     delay is DNS's, not DANE's, whose word stays 4.7.5 (P02)"""
-    for ident, beside in (("auditedbogus", r" \(audit: would be deferred\)"),
+    for ident, beside in (("auditedbogus", AUDITED),
                           ("offbogus", r" \(exception: not here\)")):
         mark = LOG.mark()
         with client(ident) as c:
@@ -181,9 +185,13 @@ def nothing_blocked():
         until(lambda: records(ident))
         LOG.wait(mark, r"%s via \S+: opportunistic-tls%s: " % (
             re.escape(domain(ident)), beside))
+        lines = [x for x in LOG.since(mark) if "opportunistic-tls" in x]
+        same(len(lines), 1)  # which says what was wrong
+        if "audit" in beside:
+            has(lines[0], "lookup failed: ")
     for ident, beside in (
-            ("auditedempty", r" \(audit: would be deferred\)"),
-            ("auditedhost", r" \(audit: would be deferred\)"),
+            ("auditedempty", AUDITED),
+            ("auditedhost", AUDITED),
             ("offempty", r" \(exception: not here\)")):
         mark = LOG.mark()
         with client(ident) as c:

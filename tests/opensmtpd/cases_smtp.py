@@ -8,7 +8,7 @@ import threading
 import time
 
 import play
-from play import (Closed, Die, Upstream, client, has, same, status,
+from play import (Closed, Die, Upstream, client, domain, has, same, status,
                   test, until)
 
 
@@ -31,7 +31,7 @@ def transparent():
             time.sleep(0.05)
         c.quiet(0.1)
         c.sock.sendall(b"\n")
-        has(c.reply(), "^250 2.0.0 taken")
+        same(c.reply(), "250 2.0.0 dane: mx1.tls.alpha: taken")
         same(u.messages, [body])
         c.cmd("MAIL FROM:<a@b> BODY=8BITMIME SIZE=4711", 250)
         same(u.said[-1], "MAIL FROM:<a@b> BODY=8BITMIME SIZE=4711")
@@ -50,6 +50,24 @@ def empty_message():
         c.ehlo()
         c.message(b"")
         same(u.messages, [b""])
+
+
+@test
+def verdict_reply():
+    """the client's log has our verdict, whatever the server says (P07)"""
+    for ident, reply, said in (
+            ("tls", "250 dane: ok", "250 dane: %s: dane: ok"),
+            ("tls", "250", "250 dane: %s: "),
+            ("tls", "250 2.6.0", "250 2.6.0 dane: %s: "),
+            ("tls", "250-2.0.0 a\r\n250 2.0.0 b", "250 2.0.0 dane: %s: b"),
+            ("tls", "250 2.0.0 " + 470 * "x", "250 2.0.0 dane: %s: xxx"),
+            ("raw", "250 2.0.0 dane: ok", "250 2.0.0 clear: %s: dane: ok")):
+        with Upstream(ident, on={"dot": reply}) as u, \
+                client(ident) as c:
+            c.ehlo()
+            heard = c.message()
+            has(heard, "^" + re.escape(said % ("mx1." + domain(ident))))
+            assert len(heard) <= 480 and "\n" not in heard, heard
 
 
 @test
