@@ -45,8 +45,7 @@ log_beside(const struct danevirke_answer *a, const struct danevirke_host *h,
 		    " (audit: would be deferred)" :
 		    " (audit)";
 	if (a->exception != NULL) /* P01 */
-		snprintf(
-		    buf, len, "%s (exception: %s)", audit, a->exception);
+		snprintf(buf, len, "%s (exception: %s)", audit, a->exception);
 	else
 		snprintf(buf, len, "%s", audit);
 }

@@ -175,7 +175,7 @@ void verdict_success(struct hub *, const struct danevirke_answer *,
 struct dialed {
 	struct stream *stream; /* NULL: refusal */
 	struct extensions ext;
-	const char *host; /* its name */
+	const char *host;             /* its name */
 	char verdict[DIALED_VERDICT]; /* the log's, with what is beside it */
 	uint64_t expires; /* of the answer it was judged by, hub_now() */
 	struct refusal refusal;

@@ -70,9 +70,9 @@ struct session {
 	struct extensions ext;
 	char host[DOMAIN_LEN];
 	char verdict[DIALED_VERDICT]; /* of its session */
-	uint64_t expires; /* the answer's */
-	bool fresh;       /* made for the MAIL under way */
-	bool used;        /* it has answered a command */
+	uint64_t expires;             /* the answer's */
+	bool fresh;                   /* made for the MAIL under way */
+	bool used;                    /* it has answered a command */
 
 	/* the command under way */
 	enum verb verb;

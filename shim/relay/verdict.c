@@ -72,8 +72,7 @@ verdict_success(struct hub *hub, const struct danevirke_answer *a,
 		    r->tls_cipher);
 	snprintf(text, sizeof text, "%.300s%s%.300s%s%.300s%s%.160s%s", v->text,
 	    v->text[0] != '\0' ? ", " : "", h->reason, whole ? "; " : "",
-	    whole ? a->reason : "",
-	    tls_why != NULL ? "; TLS failed: " : "",
+	    whole ? a->reason : "", tls_why != NULL ? "; TLS failed: " : "",
 	    tls_why != NULL ? tls_why : "", with);
 	verdict_host(hub, a, h, r->tls, v->verified, verdict, text);
 	verdict_count(hub, verdict);
