@@ -189,6 +189,8 @@ class House:
                 re.escape(s.domain().strip("[]")), kind)).search
             want(any(map(verdict, self.log.since())), "no verdict\n" + text)
             want(bool(rows[0]["tls"]) == (kind != "clear"), rows)
+            # P07: the server's own line has our verdict
+            want(suite.found(r"\b%s: \S+: taken" % kind, text), text)
         for pattern in s.patterns(s.log, ""):
             want(suite.found(pattern, text), "no /%s/:\n%s" % (pattern, text))
         want(not leaks, "LEAKED %s" % leaks)
