@@ -179,10 +179,22 @@ conf_finish(struct conf_walk *w, const config_t *cfg)
 }
 
 static void
+conf_syntax(struct conf_walk *w, const config_t *cfg)
+{
+	const char *what = config_error_text(cfg);
+	unsigned line = (unsigned)config_error_line(cfg);
+
+	if (what == NULL)
+		what = "syntax error";
+	if (strstr(what, "duplicate") == NULL || !conf_text_twice(w, line))
+		conf_text_error(
+		    w, line, what, "name = value; as danevirke.conf(5) shows");
+}
+
+static void
 conf_read(struct conf_walk *w)
 {
 	config_t cfg;
-	char what[128];
 
 	conf_text_check(w);
 	if (w->errors > 0)
@@ -191,13 +203,8 @@ conf_read(struct conf_walk *w)
 	if (config_read_string(&cfg, w->text) == CONFIG_TRUE) {
 		setting_group(w, config_root_setting(&cfg), root_keys, w->conf);
 		conf_finish(w, &cfg);
-	} else {
-		snprintf(what, sizeof what, "%s",
-		    config_error_text(&cfg) == NULL ? "syntax error" :
-						      config_error_text(&cfg));
-		conf_text_error(w, (unsigned)config_error_line(&cfg), what,
-		    "name = value; as danevirke.conf(5) shows");
-	}
+	} else
+		conf_syntax(w, &cfg);
 	config_destroy(&cfg);
 }
 

@@ -39,6 +39,43 @@ text_opaque(const char *p)
 	return *p == '\0' ? p : p + 1;
 }
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* The length of the name or word at p, 0 if there is none */
+static size_t
+text_word(const char *p)
+{
+	return *p == '-' || *p == '_' || (*p >= '0' && *p <= '9') ?
+	    0 :
+	    strspn(p, LETTERS DIGITS "-_*");
+}
+
+/* The end of what begins at p: a comment, string, number or word, or else one
+ * octet. */
+static const char *
+text_token(const char *p)
+{
+	const char *end = text_opaque(p);
+
+	if (end != p)
+		return end;
+	if (*p < '0' || *p > '9')
+		return p + (text_word(p) > 0 ? text_word(p) : 1);
+	end += strspn(end, LETTERS DIGITS);
+	return *end == '.' ? end + 1 + strspn(end + 1, LETTERS DIGITS) : end;
+}
+
+static unsigned
+text_lines(const char *p, const char *end)
+{
+	unsigned n = 0;
+
+	for (; p < end; p++)
+		n += *p == '\n';
+	return n;
+}
+
 /* libconfig 1.5 reads 4294967297 as 1. */
 static void
 text_number(struct conf_walk *w, const char *p, size_t n, unsigned line)
@@ -65,8 +102,6 @@ text_number(struct conf_walk *w, const char *p, size_t n, unsigned line)
 void
 conf_text_check(struct conf_walk *w)
 {
-	static const char alnum[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	const char *p, *end;
 	unsigned line = 1;
 
@@ -80,25 +115,91 @@ conf_text_check(struct conf_walk *w)
 	}
 	line = 1;
 	for (p = w->text; *p != '\0'; p = end) {
-		if ((end = text_opaque(p)) != p) {
-			/* the rest of the file would silently be missing */
-			if (*end == '\0' && p[1] == '*' && *p == '/' &&
-			    (end - p < 4 || end[-1] != '/' || end[-2] != '*'))
-				conf_text_error(
-				    w, line, "comment without an end", "*/");
-		} else if (*p >= '0' && *p <= '9') {
-			end = p + strspn(p, alnum);
-			if (*end == '.')
-				end += 1 + strspn(end + 1, alnum);
+		end = text_token(p);
+		/* the rest of the file would silently be missing */
+		if (*p == '/' && p[1] == '*' && *end == '\0' &&
+		    (end - p < 4 || end[-1] != '/' || end[-2] != '*'))
+			conf_text_error(
+			    w, line, "comment without an end", "*/");
+		else if (*p >= '0' && *p <= '9')
 			text_number(w, p, (size_t)(end - p), line);
-		} else if ((*p >= 'a' && *p <= 'z') || *p == '*' ||
-		    (*p >= 'A' && *p <= 'Z'))
-			while (*end == '-' || *end == '_' || *end == '*' ||
-			    (*end != '\0' && strchr(alnum, *end) != NULL))
-				end++;
-		else
-			end++;
-		for (const char *q = p; q < end; q++)
-			line += *q == '\n';
+		line += text_lines(p, end);
 	}
+}
+
+/* The name of a setting, and the groups and lists that are open there */
+struct text_at {
+	const char *p; /* behind it */
+	unsigned line;
+	char path[256];         /* as setting_error() has it */
+	size_t depth, outer[8]; /* the length of what is open, in path */
+	unsigned commas[8];
+};
+
+/* Is what stands before p a setting's name? */
+static bool
+text_named(const char *p)
+{
+	for (const char *end;; p = end) {
+		end = p + strspn(p, " \t\r\n\f\v");
+		if (end == p && (*p == '"' || (end = text_opaque(p)) == p))
+			return *p == '=' || *p == ':';
+	}
+}
+
+/* One token; true: it is the name of a setting.  Deeper than any setting is:
+ * the end. */
+static bool
+text_step(struct text_at *t)
+{
+	const char *p = t->p, *end = text_token(p);
+	size_t n = t->outer[t->depth], len = sizeof t->path - n;
+	bool name = text_word(p) > 0 && text_named(end);
+
+	t->p = end;
+	t->line += text_lines(p, end);
+	if (strchr("{([", *p) != NULL) {
+		if (strlen(t->path) == n) /* an element has no name */
+			snprintf(t->path + n, len, "[%u]", t->commas[t->depth]);
+		if (++t->depth == sizeof t->outer / sizeof *t->outer)
+			t->p += strlen(t->p);
+		else {
+			t->outer[t->depth] = strlen(t->path);
+			t->commas[t->depth] = 0;
+		}
+	} else if (strchr("})]", *p) != NULL && t->depth > 0)
+		t->path[t->outer[--t->depth]] = '\0';
+	else if (*p == ',')
+		t->commas[t->depth]++;
+	else if (name)
+		snprintf(t->path + n, len, "%s%.*s", n > 0 ? "." : "",
+		    (int)(end - p), p);
+	return name;
+}
+
+/* On this line libconfig saw a name for the second time.  It does not say
+ * which: the first on the line that also stands further up. */
+bool
+conf_text_twice(struct conf_walk *w, unsigned line)
+{
+	struct text_at t = { .p = w->text, .line = 1 }, first;
+	char what[1024];
+	unsigned names = 0;
+
+	while (*t.p != '\0' && t.line <= line && names < 64) {
+		if (!text_step(&t) || t.line < line)
+			continue;
+		names++;
+		first = (struct text_at){ .p = w->text, .line = 1 };
+		while (!text_step(&first) || strcmp(first.path, t.path) != 0)
+			;
+		if (first.p == t.p)
+			continue;
+		snprintf(what, sizeof what,
+		    "%s: duplicate setting name, first at %.600s:%u", t.path,
+		    w->path, first.line);
+		conf_text_error(w, line, what, "each setting only once");
+		return true;
+	}
+	return false;
 }

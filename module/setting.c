@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "setting.h"
+#include "text.h"
 
 /* ----------------------------------------------------------------- errors */
 
@@ -46,12 +47,37 @@ setting_path(const config_setting_t *s, char *buf, size_t len)
 		    config_setting_name(s));
 }
 
+/* As danevirke.conf has it: what cannot be printed is escaped, or a mistake of
+ * this kind would not be seen. */
+static void
+setting_quote(const char *v, char *buf, size_t len)
+{
+	static const char plain[] = "\n\r\t\f\"\\", letters[] = "nrtf\"\\";
+	size_t n = strlen(v), k, at;
+	const char *p, *end;
+
+	if (n > 80) /* never half a character */
+		for (n = 77; n > 73 && (v[n] & 0xc0) == 0x80; n--)
+			;
+	at = (size_t)snprintf(buf, len, "\"");
+	for (end = v + n; v < end; v += k == 0 ? 1 : k) {
+		k = utf8_printable(v);
+		if ((p = strchr(plain, *v)) != NULL)
+			snprintf(
+			    buf + at, len - at, "\\%c", letters[p - plain]);
+		else if (k == 0)
+			snprintf(buf + at, len - at, "\\x%02x",
+			    (unsigned)(unsigned char)*v);
+		else
+			snprintf(buf + at, len - at, "%.*s", (int)k, v);
+		at += strlen(buf + at);
+	}
+	snprintf(buf + at, len - at, "\"%s", *end != '\0' ? "..." : "");
+}
+
 static void
 setting_found(const config_setting_t *s, char *buf, size_t len)
 {
-	const char *v;
-	size_t n;
-
 	switch (config_setting_type(s)) {
 	case CONFIG_TYPE_INT:
 		snprintf(buf, len, "%d", config_setting_get_int(s));
@@ -67,17 +93,7 @@ setting_found(const config_setting_t *s, char *buf, size_t len)
 		    config_setting_get_bool(s) ? "true" : "false");
 		break;
 	case CONFIG_TYPE_STRING:
-		v = config_setting_get_string(s);
-		n = strlen(v);
-		if (!value_utf8(v)) {
-			snprintf(buf, len, "text that is not printable UTF-8");
-			break;
-		}
-		if (n > 80) /* never half a character */
-			for (n = 77; n > 0 && (v[n] & 0xc0) == 0x80; n--)
-				;
-		snprintf(buf, len, "\"%.*s\"%s", (int)n, v,
-		    v[n] != '\0' ? "..." : "");
+		setting_quote(config_setting_get_string(s), buf, len);
 		break;
 	case CONFIG_TYPE_ARRAY:
 		snprintf(buf, len, "an array");
@@ -131,7 +147,7 @@ setting_error(struct conf_walk *w, const config_setting_t *s, const char *sub,
     const char *found, const char *fmt, ...)
 {
 	struct danevirke_error e;
-	char path[256], value[128], want[1024];
+	char path[256], value[336], want[1024];
 	va_list ap;
 
 	setting_path(s, path, sizeof path);

@@ -94,5 +94,7 @@ void conf_text_error(
     struct conf_walk *, unsigned line, const char *what, const char *want);
 /* What libconfig would do and we do not want, in w->text. */
 void conf_text_check(struct conf_walk *);
+/* Reports the name that this line gives for the second time; false: none. */
+bool conf_text_twice(struct conf_walk *, unsigned line);
 
 #endif

@@ -416,6 +416,14 @@ static const struct {
 	{ "R; };\nprofiles: { a: { tls_priority = \"NORMAL:+WONDER\"; }; };",
 	    ":2: profiles.a.tls_priority: \"NORMAL:+WONDER\": want a "
 	    "GnuTLS priority string: not understood from \"+WONDER\" on\n" },
+	/* what is seen is what is there */
+	{ "R; };\nprofiles: { default: { level = \"audit\n\"; }; };",
+	    ":2: profiles.default.level: \"audit\\n\": want one of \"off\", "
+	    "\"audit\", \"dane\", \"dane-only\"\n" },
+	{ "R; };\nlog: { level = \"\\\\ \\\"\\t\\x01\377\302\205\303\274\"; };",
+	    ":2: log.level: \"\\\\ \\\"\\t\\x01\\xff\\xc2\\x85\303\274\": "
+	    "want one of \"error\", \"warning\", \"notice\", \"info\", "
+	    "\"debug\"\n" },
 	/* destinations: P01 */
 	{ "R; };\ndestinations = (\n{ level = \"off\"; },\n"
 	  "{ domain = \"a.example\"; },\n"
@@ -442,8 +450,8 @@ static const struct {
 	    "\"YYYY-MM-DD\", the last day\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  " reason = \"a\\nb\"; until = 2027; } );",
-	    ":2: destinations[0].reason: text that is not printable UTF-8: "
-	    "want one line of text, at most 200 octets\n"
+	    ":2: destinations[0].reason: \"a\\nb\": want one line of text, at "
+	    "most 200 octets\n"
 	    ":2: destinations[0].until: 2027: want a date, \"YYYY-MM-DD\", the "
 	    "last day\n" },
 	/* relay */
@@ -492,9 +500,6 @@ static const struct {
 	/* not libconfig */
 	{ "R; };\n\nlog: {\nlevel = \"info\"\nfacility = ;\n};",
 	    ":5: syntax error: want name = value; as danevirke.conf(5) shows\n" },
-	{ "R; };\nlog: { };\nlog: { };",
-	    ":3: duplicate setting name: want name = value; as "
-	    "danevirke.conf(5) shows\n" },
 	{ "R; };\n/* never closed\nlog: { level = \"loud\"; };",
 	    ":2: comment without an end: want */\n" },
 	{ "R; }; /*/", ":1: comment without an end: want */\n" },
@@ -536,6 +541,65 @@ test_wrong(void **state) /* STYLE 13: all errors of a file */
 		assert_memory_equal(f->err.text + strlen(f->conf), f->log,
 		    strcspn(f->log, "\n"));
 	}
+}
+
+/* A name that is given twice: which, its line, and that of the first */
+static const struct {
+	const char *text, *name;
+	unsigned line, first;
+} twice_table[] = {
+	{ "log: { };\nlog: { };", "log", 2, 1 },
+	{ "log : { };\n\nlog /* : */ # =\n = { };", "log", 3, 1 },
+	{ "log: {\nlevel = \"info\"; };\nprofiles: { a: {\nlevel = \"off\"; }; "
+	  "b: { level = \"log = {\"; level\n= \"dane\"; }; };",
+	    "profiles.b.level", 4, 4 },
+	{ "profiles: {\ndefault: { digests = [ \"sha2-256\" ]; };\n"
+	  "# default: { }\ndefault: { }; };",
+	    "profiles.default", 4, 2 },
+	{ "destinations = (\n{ domain = \"a.b\"; level = \"off\"; },\n"
+	  "{ level = \"off\"; domain = \"c.d\"; level = \"off\"; } );",
+	    "destinations[1].level", 3, 3 },
+	{ "x = ((1, (2)), { y = true; });\nz = 1, z = 2;", "z", 2, 2 },
+	{ "resolver: { zones = ( );\nlimits: { }; zones = ( ); };",
+	    "resolver.zones", 2, 1 },
+};
+
+static void
+test_twice(void **state)
+{
+	struct fixture *f = *state;
+	char want[1024];
+
+	for (size_t i = 0; i < N(twice_table); i++) {
+		assert_null(load(f, twice_table[i].text));
+		snprintf(want, sizeof want,
+		    "%s:%u: %s: duplicate setting name, first at %s:%u: want "
+		    "each setting only once",
+		    f->conf, twice_table[i].line, twice_table[i].name, f->conf,
+		    twice_table[i].first);
+		assert_string_equal(f->err.text, want);
+	}
+}
+
+/* Too many on its line, or too deep: without the name, and no less refused. */
+static void
+test_twice_bounds(void **state)
+{
+	struct fixture *f = *state;
+	char text[4096];
+	size_t n = 0;
+
+	for (int i = 0; i < 65; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "n%d=1;", i);
+	snprintf(text + n, sizeof text - n, "a=1;a=1;");
+	assert_null(load(f, text));
+	assert_string_equal(f->log,
+	    ":1: duplicate setting name: want name = value; as "
+	    "danevirke.conf(5) shows\n");
+	assert_null(load(f, "a=((((((((1))))))));b=1;b=1;"));
+	assert_string_equal(f->log,
+	    ":1: duplicate setting name: want name = value; as "
+	    "danevirke.conf(5) shows\n");
 }
 
 /* No log, no err: still refused, and nothing is written to. */
@@ -1223,6 +1287,9 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_wrong, "each error of a file is told, with its line"),
+		TEST(test_twice,
+		    "a setting that stands twice is named, with both places"),
+		TEST(test_twice_bounds, "the search for both has an end"),
 		TEST(test_silent, "an error is one without a log, too"),
 		TEST(
 		    test_defaults, "a file that says nothing has the defaults"),
