@@ -2,6 +2,7 @@
 """danevirke verify, and what holds for every subcommand."""
 
 import os
+import re
 import subprocess
 
 import pki
@@ -414,6 +415,34 @@ def test_conf():
         "/anchor", "/empty")))
     write("empty", b"")
     same(r.code, 1)
+
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+
+
+def snippets():
+    """Settings in README, as blocks of lines."""
+    with open(SOURCE + "/README", encoding="utf-8") as f:
+        blocks = re.findall(r"(?:^    .*\n)+", f.read(), re.M)
+    return [x for x in blocks if re.match(r"    \w+(:| =) ?[({]", x)]
+
+
+def test_conf_installed():
+    """the installed danevirke.conf is good, and takes what README has"""
+    with open(SOURCE + "/module/danevirke.conf", encoding="utf-8") as f:
+        text = f.read()
+    parts = snippets()
+    used, n = re.subn(r"^#(?=[a-z\t)])", "", text, flags=re.M)
+    assert n >= 6 and len(parts) >= 3, (n, parts)
+    ours = 'trust_anchor = "%s"; ' % tool.path("anchor")
+    for conf in (text, used, *(text + x for x in parts), text + "".join(parts)):
+        conf, n = re.subn(r"^( *resolver: \{) ", r"\1 " + ours, conf,
+                          flags=re.M)
+        if n == 0:
+            conf += "resolver: { %s};\n" % ours
+        r = run("conf", write("installed.conf", conf))
+        same(r.code, 0, conf + r.err)
 
 
 def test_conf_algorithm():
