@@ -159,7 +159,7 @@ def full(path):
 
 
 FAILED = "danevirked_ask router: "
-ODD = r"defer \(-1\).*: danevirked: "
+ODD = r"defer( \(-1\))?.*: danevirked: "
 for what, how, text in (
         ("not there", nothing, FAILED + "failed to connect .*No such file"),
         ("nobody listens", stale, FAILED + "failed to connect .*refused"),
