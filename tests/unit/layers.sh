@@ -10,9 +10,8 @@ n=0
 
 # "a.o b.o": a uses what b defines; a name of its own folder before others'
 calls() {
-	for o in $(find module shim -name '*.o'); do
-		$NM -g "$o" | sed "s|^|$o |; s|/\.libs||"
-	done | awk '
+	find module shim -name '*.o' -exec $NM -Ag {} + |
+	    sed 's|:| |; s|/\.libs||' | awk '
 	function folder(file) { sub("/[^/]*$", "", file); return file }
 	$(NF - 1) ~ /^[Uwv]$/ { use[$1, $NF] = folder($1); next }
 	{ here[folder($1), $NF] = there[$NF] = $1 }
