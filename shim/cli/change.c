@@ -213,6 +213,9 @@ state_forget(const char *server)
 		}
 	snprintf(path, sizeof path, STATE "/%s", server);
 	rmdir(path);
+	/* unless there is another one's */
+	rmdir(STATE);
+	rmdir(STATEDIR);
 }
 
 /* Passwords may be among what is kept. */

@@ -12,7 +12,6 @@
 #include "doctor.h"
 
 #define SECONDS 10
-#define START "systemctl enable --now danevirked"
 
 /* A connection to the map; -1: errno. */
 static int
@@ -90,6 +89,7 @@ daemon_way(struct doctor *d, const char *path, const char *domain)
 static bool
 daemon_runs(struct doctor *d, const char *path)
 {
+	char run[SERVICE_LEN];
 	int fd = daemon_connect(path);
 
 	if (fd >= 0) {
@@ -99,7 +99,8 @@ daemon_runs(struct doctor *d, const char *path)
 	}
 	doctor_say(d, SEV_PROBLEM, "danevirked does not answer at %s: %s", path,
 	    strerror(errno));
-	doctor_write(d, "run", START);
+	doctor_write(
+	    d, "run", "%s", program_service("danevirked", SERVICE_START, run));
 	return false;
 }
 

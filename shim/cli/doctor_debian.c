@@ -61,7 +61,7 @@ static void
 debian_fresh(struct doctor *d, const struct debian *deb, const char *file)
 {
 	struct timespec newest;
-	char path[512] = "";
+	char path[512] = "", run[SERVICE_LEN];
 	struct stat st;
 
 	if (stat(file, &st) != 0)
@@ -76,7 +76,8 @@ debian_fresh(struct doctor *d, const struct debian *deb, const char *file)
 	    "%s was changed after update-exim4.conf has run: Exim goes by "
 	    "what it was before",
 	    path);
-	doctor_write(d, "run", "update-exim4.conf && systemctl restart exim4");
+	doctor_write(d, "run", "update-exim4.conf && %s",
+	    program_service("exim4", SERVICE_RESTART, run));
 }
 
 /* Files of ours that nobody reads. */

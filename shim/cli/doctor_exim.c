@@ -254,36 +254,45 @@ exim_first(const struct exim *x, const struct driver *theirs)
 	return theirs;
 }
 
-/* Where Debian's configuration is split, each file has its place. */
+/* What Debian's configuration wants besides. */
 static void
-exim_missing_split(struct exim *x)
+exim_made(struct exim *x)
 {
-	doctor_write(x->d, "run",
-	    "cp " EXAMPLESDIR "/exim/debian/main/02_danevirke " DEBIAN_ETC
-	    "/conf.d/main/\n"
-	    "cp " EXAMPLESDIR "/exim/debian/router/190_danevirke " DEBIAN_ETC
-	    "/conf.d/router/\n"
-	    "cp " EXAMPLESDIR "/exim/debian/transport/40_danevirke " DEBIAN_ETC
-	    "/conf.d/transport/\n"
-	    "update-exim4.conf && systemctl restart exim4");
+	char run[SERVICE_LEN];
+
+	if (!x->deb.made)
+		return;
+	doctor_say(x->d, SEV_NOTE,
+	    "danevirke setup exim shows such lines as a diff, and writes them "
+	    "with --apply");
+	doctor_write(x->d, "after such lines run", "update-exim4.conf && %s",
+	    program_service("exim4", SERVICE_RESTART, run));
 }
 
-/* One that cannot use exim.so sends by danevirked(8). */
+/* Nothing of ours is there: the lines.  One that cannot use exim.so sends by
+ * danevirked(8). */
 static void
-exim_missing_relay(struct exim *x, const struct driver *theirs)
+exim_missing(struct exim *x, const struct driver *theirs)
 {
 	static const struct {
 		const char *part, *split, *begin;
 	} t[] = {
-		{ "routers", "router/190_danevirked", NULL },
-		{ "transports", "transport/40_danevirked", "transports" },
-		{ "retry", "retry/29_danevirked", "retry" },
+		{ "routers", "router/190_danevirke", NULL },
+		{ "transports", "transport/40_danevirke", "transports" },
+		{ "retry", "retry/29_danevirke", "retry" },
 	};
+	bool hop = strcmp(driver_get(theirs, "driver"), "manualroute") == 0,
+	     relayed = !x->able && !hop;
 	char where[512];
 	size_t i;
 
-	for (i = 0; i < sizeof t / sizeof *t; i++) {
-		if (i > 0)
+	for (i = 0; i < (relayed ? 3 : 2); i++) {
+		if (i == 0)
+			doctor_say(x->d, SEV_PROBLEM,
+			    "no router of Danevirke: mail to other hosts goes "
+			    "by %s without it",
+			    theirs->name);
+		else
 			doctor_say(x->d, SEV_PROBLEM, "nor its %s", t[i].part);
 		if (x->deb.made && x->deb.split)
 			snprintf(where, sizeof where,
@@ -296,55 +305,18 @@ exim_missing_relay(struct exim *x, const struct driver *theirs)
 			snprintf(where, sizeof where, "%s, just above \"%s:\"",
 			    debian_place(&x->deb, t[i].part),
 			    exim_first(x, theirs)->name);
-		doctor_write(x->d, where, ".include " EXIMDIR "/danevirked-%s",
+		doctor_write(x->d, where,
+		    "%s.include " EXIMDIR "/danevirke%s-%s",
+		    i == 0 && hop && !x->deb.made ?
+			"DANEVIRKE_RELAY_HOST = mail.provider.example\n"
+			"DANEVIRKE_RELAY_PORT = 587\n" :
+			"",
+		    relayed ? "d" :
+			hop ? "-smarthost" :
+			      "",
 		    t[i].part);
 	}
-}
-
-static void
-exim_setup(struct exim *x)
-{
-	if (x->able && x->deb.made)
-		doctor_say(x->d, SEV_NOTE,
-		    "danevirke setup exim shows such lines as a diff, and "
-		    "writes them with --apply");
-}
-
-/* Nothing of ours is there: the lines. */
-static void
-exim_missing(struct exim *x, const struct driver *theirs)
-{
-	bool hop = strcmp(driver_get(theirs, "driver"), "manualroute") == 0;
-	const char *kind = hop ? "-smarthost" : "",
-		   *file = debian_place(&x->deb, "router");
-	char where[512];
-
-	doctor_say(x->d, SEV_PROBLEM,
-	    "no router of Danevirke: mail to other hosts goes by %s without it",
-	    theirs->name);
-	if (!x->able && !hop) {
-		exim_missing_relay(x, theirs);
-		return;
-	}
-	if (x->deb.made && x->deb.split) {
-		exim_missing_split(x);
-		exim_setup(x);
-		return;
-	}
-	snprintf(where, sizeof where, "%s, just above \"%s:\"", file,
-	    exim_first(x, theirs)->name);
-	doctor_write(x->d, where, "%s.include " EXIMDIR "/danevirke%s-routers",
-	    hop ? "DANEVIRKE_RELAY_HOST = mail.provider.example\n"
-		  "DANEVIRKE_RELAY_PORT = 587\n" :
-		  "",
-	    kind);
-	doctor_say(x->d, SEV_PROBLEM, "no transport of Danevirke");
-	snprintf(where, sizeof where, "%s, just below \"begin transports\"%s",
-	    file,
-	    x->deb.made ? ", then run update-exim4.conf and restart Exim" : "");
-	doctor_write(
-	    x->d, where, ".include " EXIMDIR "/danevirke%s-transports", kind);
-	exim_setup(x);
+	exim_made(x);
 }
 
 static void

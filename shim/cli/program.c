@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -137,4 +138,24 @@ program_find(const char *const paths[])
 		if (access(*paths, X_OK) == 0)
 			return *paths;
 	return NULL;
+}
+
+const char *
+program_service(
+    const char *service, enum service_how how, char run[SERVICE_LEN])
+{
+	const char *verb = how == SERVICE_START ? "start" : "restart";
+	char script[SERVICE_LEN];
+
+	snprintf(script, sizeof script, "/etc/init.d/%s", service);
+	/* sd_booted(3) */
+	if (access("/run/systemd/system", F_OK) == 0)
+		snprintf(run, SERVICE_LEN, "systemctl %s %s",
+		    how == SERVICE_START ? "enable --now" : verb, service);
+	else if (access(script, X_OK) == 0)
+		snprintf(run, SERVICE_LEN, "service %s %s", service, verb);
+	else
+		snprintf(run, SERVICE_LEN, "what %ss %s on this machine", verb,
+		    service);
+	return run;
 }

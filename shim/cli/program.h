@@ -15,4 +15,10 @@ int program_run(const char *const argv[], unsigned seconds, struct program *);
 /* The first of these that can be run, or NULL. */
 const char *program_find(const char *const paths[]);
 
+enum service_how { SERVICE_RESTART, SERVICE_START };
+#define SERVICE_LEN 128
+/* What starts it on this machine, now and at each start, for people. */
+const char *
+program_service(const char *service, enum service_how, char run[SERVICE_LEN]);
+
 #endif

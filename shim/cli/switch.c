@@ -33,14 +33,12 @@ static const struct switch_server {
 	int option;
 	int (*find)(struct switching *);
 	int (*try)(struct switching *);
-	const char *restart;
+	const char *service;
 	const char *const paths[4];
 } servers[] = {
-	{ "exim", O_EXIM, switch_exim, switch_exim_try,
-	    "systemctl restart exim4",
+	{ "exim", O_EXIM, switch_exim, switch_exim_try, "exim4",
 	    { "/usr/sbin/exim4", "/usr/sbin/exim", NULL } },
-	{ "opensmtpd", O_SMTPD, switch_smtpd, switch_smtpd_try,
-	    "systemctl restart opensmtpd",
+	{ "opensmtpd", O_SMTPD, switch_smtpd, switch_smtpd_try, "opensmtpd",
 	    { "/usr/sbin/smtpd", "/usr/local/sbin/smtpd", NULL } },
 };
 #define N_SERVERS (sizeof servers / sizeof *servers)
@@ -57,6 +55,7 @@ static int
 switch_apply(struct switching *s, const struct switch_server *server)
 {
 	struct cli *c = s->c;
+	char run[SERVICE_LEN];
 
 	if (change_made(server->name))
 		return cli_error(c,
@@ -65,7 +64,8 @@ switch_apply(struct switching *s, const struct switch_server *server)
 	if (change_apply(c, &s->changes) != 0)
 		return EXIT_UNTESTED;
 	if (server->try(s) == 0) {
-		out_print("done; now run: %s\n", server->restart);
+		out_print("done; now run: %s\n",
+		    program_service(server->service, SERVICE_RESTART, run));
 		return EXIT_GOOD;
 	}
 	if (change_undo(c, server->name) == 0 && server->try(s) == 0)
@@ -76,9 +76,12 @@ switch_apply(struct switching *s, const struct switch_server *server)
 static int
 switch_undo(struct switching *s, const struct switch_server *server)
 {
+	char run[SERVICE_LEN];
+
 	if (change_undo(s->c, server->name) != 0 || server->try(s) != 0)
 		return EXIT_UNTESTED;
-	out_print("taken back; now run: %s\n", server->restart);
+	out_print("taken back; now run: %s\n",
+	    program_service(server->service, SERVICE_RESTART, run));
 	return EXIT_GOOD;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "doctor.h"
 #include "switch.h"
@@ -120,16 +121,43 @@ switch_conffile(struct switching *s, const char *path, char *text)
 	return change_add(s->c, &s->changes, path, text);
 }
 
-/* A file of ours, into its place, where none may be. */
-static int
-switch_place(struct switching *s, const char *name)
-{
-	char from[512], to[512], *text;
+/* The three ways to send, and the lines of each. */
+enum switch_way { WAY_DIRECT, WAY_HOP, WAY_RELAYED };
+#define INCLUDE(file) ".include " EXIMDIR "/" file "\n"
+static const struct switch_line ways[][4] = {
+	{ { "dnslookup_relay_to_domains:", INCLUDE("danevirke-routers"),
+	      false },
+	    { "begin transports", INCLUDE("danevirke-transports"), true },
+	    { NULL, NULL, false } },
+	{ { "smarthost:", INCLUDE("danevirke-smarthost-routers"), false },
+	    { "begin transports", INCLUDE("danevirke-smarthost-transports"),
+		true },
+	    { NULL, NULL, false } },
+	{ { "dnslookup_relay_to_domains:", INCLUDE("danevirked-routers"),
+	      false },
+	    { "begin transports", INCLUDE("danevirked-transports"), true },
+	    { "begin retry", INCLUDE("danevirked-retry"), true },
+	    { NULL, NULL, false } },
+};
+/* Where a split configuration has them. */
+static const char *const places[] = { "router/190_danevirke",
+	"transport/40_danevirke", "retry/29_danevirke" };
 
-	snprintf(from, sizeof from, EXAMPLESDIR "/exim/debian/%s", name);
-	snprintf(to, sizeof to, DEBIAN_ETC "/conf.d/%s", name);
-	if ((text = change_read(from)) == NULL)
-		return cli_error(s->c, "%s: %s", from, strerror(errno));
+/* A file of ours, where none may be.  It is right for the kinds, too, that
+ * dpkg-reconfigure can make of this one. */
+static int
+switch_place(struct switching *s, enum switch_way way, size_t i)
+{
+	bool relayed = way == WAY_RELAYED;
+	char to[512], *text;
+
+	snprintf(to, sizeof to, DEBIAN_ETC "/conf.d/%s", places[i]);
+	if (asprintf(&text, ".ifdef DCconfig_internet\n%s.endif\n%s%s%s",
+		ways[relayed ? way : WAY_DIRECT][i].text,
+		relayed ? "" : ".ifdef DCconfig_smarthost DCconfig_satellite\n",
+		relayed ? "" : ways[WAY_HOP][i].text,
+		relayed ? "" : ".endif\n") < 0)
+		text = NULL;
 	if (change_add(s->c, &s->changes, to, text) != 0)
 		return EXIT_UNTESTED;
 	return s->changes.list[s->changes.n - 1].old == NULL ?
@@ -138,15 +166,13 @@ switch_place(struct switching *s, const char *name)
 }
 
 static int
-switch_split(struct switching *s, bool passwords)
+switch_split(struct switching *s, enum switch_way way, bool passwords)
 {
-	static const char *const name[] = { "main/02_danevirke",
-		"router/190_danevirke", "transport/40_danevirke" };
 	char *text;
 	size_t i;
 
-	for (i = 0; i < 3; i++)
-		if (switch_place(s, name[i]) != 0)
+	for (i = 0; ways[way][i].mark != NULL; i++)
+		if (switch_place(s, way, i) != 0)
 			return EXIT_UNTESTED;
 	if (!passwords)
 		return 0;
@@ -156,34 +182,15 @@ switch_split(struct switching *s, bool passwords)
 }
 
 static int
-switch_unsplit(struct switching *s, bool hop, bool passwords)
+switch_unsplit(struct switching *s, enum switch_way way, bool passwords)
 {
-	char *text = change_read(TEMPLATE), *main_text;
-	const struct switch_line
-	    router = { hop ? "smarthost:" : "dnslookup_relay_to_domains:",
-		    hop ? ".include " EXIMDIR "/danevirke-smarthost-routers\n" :
-			  ".include " EXIMDIR "/danevirke-routers\n",
-		    false },
-	    transport = { "begin transports",
-		    hop ? ".include " EXIMDIR
-			  "/danevirke-smarthost-transports\n" :
-			  ".include " EXIMDIR "/danevirke-transports\n",
-		    true };
-	struct switch_line macros = { "begin acl", NULL, false };
+	char *text = change_read(TEMPLATE);
+	size_t i;
 
-	main_text = change_read(EXAMPLESDIR "/exim/debian/main/02_danevirke");
-	if (main_text == NULL || text == NULL) {
-		free(text);
-		free(main_text);
-		return cli_error(s->c, "%s: %s",
-		    text == NULL ? TEMPLATE :
-				   EXAMPLESDIR "/exim/debian/main/02_danevirke",
-		    strerror(errno));
-	}
-	macros.text = main_text;
-	text = switch_insert(
-	    switch_insert(switch_insert(text, &macros), &router), &transport);
-	free(main_text);
+	if (text == NULL)
+		return cli_error(s->c, TEMPLATE ": %s", strerror(errno));
+	for (i = 0; ways[way][i].mark != NULL; i++)
+		text = switch_insert(text, &ways[way][i]);
 	if (passwords)
 		text = switch_passwords(text);
 	if (text == NULL)
@@ -206,17 +213,17 @@ switch_ask(struct switching *s, const char *a, const char *b)
 	return NULL;
 }
 
-/* Debian's, able, and without us. */
+/* Debian's, and without us; able: exim.so is for this Exim. */
 static int
-switch_known(struct switching *s, struct debian *deb)
+switch_known(struct switching *s, struct debian *deb, bool *able)
 {
 	struct doctor d = { .c = s->c };
 	char *text, file[256];
-	bool able, there;
+	bool there;
 
 	if ((text = switch_ask(s, "-bV", NULL)) == NULL)
 		return EXIT_UNTESTED;
-	able = bv_supports(text, "GnuTLS") && bv_supports(text, "Event") &&
+	*able = bv_supports(text, "GnuTLS") && bv_supports(text, "Event") &&
 	    bv_supports(text, "Expand_dlfunc");
 	there = bv_file(text, file);
 	free(text);
@@ -224,9 +231,6 @@ switch_known(struct switching *s, struct debian *deb)
 		file[0] = '\0';
 	debian_look(&d, deb, file);
 	doctor_free(&d);
-	if (!able)
-		return cli_error(s->c,
-		    "this Exim cannot use exim.so: want exim4-daemon-heavy");
 	if (!deb->made)
 		return cli_error(s->c,
 		    "%s is not what update-exim4.conf makes: refused; " BY_HAND,
@@ -241,25 +245,51 @@ switch_known(struct switching *s, struct debian *deb)
 		       0;
 }
 
-int
-switch_exim(struct switching *s)
+/* 0, or EXIT_UNTESTED: there is none, and that was said. */
+static int
+switch_way(struct switching *s, const struct debian *deb, bool able,
+    enum switch_way *way)
 {
-	bool hop, by_name, passwords;
-	struct debian deb;
-	char name[256];
+	bool hop = strcmp(deb->type, "smarthost") == 0 ||
+	    strcmp(deb->type, "satellite") == 0;
 
-	if (switch_known(s, &deb) != 0)
-		return EXIT_UNTESTED;
-	hop = strcmp(deb.type, "smarthost") == 0 ||
-	    strcmp(deb.type, "satellite") == 0;
-	if (!hop && strcmp(deb.type, "internet") != 0)
+	*way = hop ? WAY_HOP : WAY_DIRECT;
+	if (!hop && strcmp(deb->type, "internet") != 0)
 		return cli_error(s->c,
 		    "the kind \"%s\" sends no mail: dpkg-reconfigure "
 		    "exim4-config first",
-		    deb.type);
-	passwords = hop && debian_passwords(&by_name, name);
-	return deb.split ? switch_split(s, passwords) :
-			   switch_unsplit(s, hop, passwords);
+		    deb->type);
+	if (access(EXIMDIR, F_OK) != 0)
+		return cli_error(s->c,
+		    EXIMDIR " is not there: want the package danevirke-exim");
+	if (able)
+		return 0;
+	if (hop)
+		return cli_error(s->c,
+		    "this Exim cannot use exim.so, and danevirked is not for "
+		    "smarthosts: want exim4-daemon-heavy");
+	if (access(SBINDIR "/danevirked", X_OK) != 0)
+		return cli_error(s->c,
+		    "this Exim cannot use exim.so: want exim4-daemon-heavy, or "
+		    "danevirked");
+	*way = WAY_RELAYED;
+	return 0;
+}
+
+int
+switch_exim(struct switching *s)
+{
+	bool able, by_name, passwords;
+	enum switch_way way;
+	struct debian deb;
+	char name[256];
+
+	if (switch_known(s, &deb, &able) != 0 ||
+	    switch_way(s, &deb, able, &way) != 0)
+		return EXIT_UNTESTED;
+	passwords = way == WAY_HOP && debian_passwords(&by_name, name);
+	return deb.split ? switch_split(s, way, passwords) :
+			   switch_unsplit(s, way, passwords);
 }
 
 int

@@ -3,7 +3,6 @@
 tests/cli/run starts it.  What it has done doctor finds good, and what it has
 taken back is what was there before."""
 
-import glob
 import os
 import subprocess
 import sys
@@ -23,9 +22,6 @@ SMARTHOST = host("good") + "::25"
 def prepare():
     doctor.prepare()
     os.makedirs(os.path.dirname(os.path.dirname(STATE)), exist_ok=True)
-    for path in glob.glob(PREFIX + "/share/**/exim/debian/*/*",
-                          recursive=True):
-        Exim.places(path)
 
 
 def setup(box, *args, code=0):
@@ -58,7 +54,7 @@ def there_and_back(kind, split, **how):
     has(diff, "+++ /etc/exim4/")
     has(diff, "danevirke")
     same(state(box), before, "without --apply something was changed")
-    has(setup(box, "--apply").stdout, "now run: systemctl restart exim4")
+    has(setup(box, "--apply").stdout, "now run: service exim4 restart")
     box.doctor("--offline").good()
     d = box.doctor("--domain", GOOD)
     way(d, GOOD, "danevirke_smtp" if kind == "internet" else
@@ -66,7 +62,7 @@ def there_and_back(kind, split, **how):
     has(setup(box, "--apply", code=2).stderr, "already")
     has(setup(box, "--undo").stdout, "taken back")
     same(state(box), before, "--undo")
-    assert not os.path.exists(STATE + "/exim"), "copies are left"
+    assert not os.path.exists(os.path.dirname(STATE)), "copies are left"
     has(setup(box, "--undo", code=2).stderr, "nothing to undo")
     return diff
 
@@ -93,12 +89,41 @@ def test_password():
         assert "hunter2x" not in diff, "a password was printed"
 
 
+def test_light():
+    """an Exim that cannot use exim.so: by danevirked, there and back"""
+    path = doctor.conf("light.conf", doctor.DAEMON)
+    for split in (True, False):
+        box = Exim(split=split, ours=False).update()
+        before = state(box)
+        light = "--exim", doctor.LIGHT
+        setup(box, "--apply", *light)
+        d = box.doctor("--offline", *light, config=path).good()
+        d.find("note", "router danevirked_route and transport danevirked_smtp")
+        setup(box, "--undo")
+        same(state(box), before)
+    box = Exim("smarthost", ours=False, smarthost=SMARTHOST).update()
+    has(setup(box, *light, code=2).stderr, "danevirked is not for smarthosts")
+
+
+def test_other_kind():
+    """split: what it has written is right for another kind, too"""
+    box = Exim(ours=False).update()
+    setup(box, "--apply")
+    edit(box.etc + "/update-exim4.conf.conf", "^dc_.*type=.*|^dc_smart.*",
+         lambda m: "dc_smarthost='%s'" % SMARTHOST if "smart" in m.group()
+         else "dc_eximconfig_configtype='satellite'")
+    way(box.update().doctor("--domain", GOOD).good(), GOOD,
+        "danevirke_smarthost", "dane")
+    setup(box, "--undo")
+
+
 def test_refused():
     """what it does not recognise it refuses, and changes nothing"""
     for what, split, change in (
             ("template", False, lambda b: edit(
                 b.template, "^dnslookup_relay_to_domains:$", "other:")),
-            ("two", False, lambda b: append(b.template, "\nbegin acl\n")),
+            ("two", False, lambda b: append(
+                b.template, "\nbegin transports\n")),
             ("place", True, lambda b: append(
                 b.etc + "/conf.d/router/190_danevirke", "# mine\n"))):
         box = Exim(split=split, ours=False).update()
@@ -132,7 +157,7 @@ def test_changed_since():
     """--undo takes nothing back that somebody has changed since"""
     box = Exim(ours=False).update()
     setup(box, "--apply")
-    path = box.etc + "/conf.d/main/02_danevirke"
+    path = box.etc + "/conf.d/router/190_danevirke"
     append(path, "# mine\n")
     before = state(box)
     has(setup(box, "--undo", code=2).stderr, "changed since")

@@ -44,69 +44,70 @@ SECRET = "secret^;x:y"          # what has a meaning to Exim
 NEEDED = "/usr/sbin/update-exim4.conf"
 
 
-def unsplit(conf, kind, lab, auth):
-    """Ours where danevirke-exim(7) has it, in the one file of Debian's."""
-    hop = "-smarthost" if kind != "internet" else ""
-    above = "smarthost" if hop else "dnslookup_relay_to_domains"
-    with open(CONFDIR + "/exim4.conf.template") as f:
+def edit(path, *changes):
+    """Replaces each regular expression, which must be there."""
+    with open(path) as f:
         text = f.read()
-
-    def example(name):
-        with open("%s/debian/%s" % (EXAMPLES, name)) as f:
-            return f.read()
-    for pattern, new in (
-            ("begin acl", example("main/02_danevirke") + "begin acl"),
-            (above + ":", ".include %s/danevirke%s-routers\n%s:" % (
-                EXAMPLES, hop, above)),
-            ("begin transports", "begin transports\n.include "
-             "%s/danevirke%s-transports\n%s" % (EXAMPLES, hop, SHORT))):
-        text, n = re.subn("^%s$" % pattern, lambda m, new=new: new, text,
-                          flags=re.M)
-        want(n == 1, pattern)
-    if auth:
-        text = text.replace("{$host}nwild", "{DANEVIRKE_RELAY_HOST}nwild")
-        text = re.sub("^  public_name = (PLAIN|LOGIN|CRAM-MD5)$", r"\g<0>\n"
-                      "  client_condition = DANEVIRKE_RELAY_JUDGED", text,
-                      flags=re.M)
-    with open(conf + "/exim4.conf.template", "w") as f:
-        f.write(lab + text)
+    for pattern, new in changes:
+        text, n = re.subn(pattern, new, text, flags=re.M)
+        want(n, pattern)
+    with open(path, "w") as f:
+        f.write(text)
 
 
-def generated(box, kind, smarthost="", password=None, macros="", split=True,
-              client=None, auth=True, relay=""):
-    """What update-exim4.conf makes of Debian's files and ours.  password, for
-    passwd.danevirke; client: a line of passwd.client; auth: authenticators
-    are as danevirke-exim(7) wants them; relay: dc_relay_domains."""
+def ours(conf, kind, split):
+    """Ours where danevirke-exim(7) has it."""
+    hop = "-smarthost" if kind != "internet" else ""
+    line = ".include %s/danevirke%s-%%s\n" % (EXAMPLES, hop)
+    if split:
+        for place, part in (("router/190", "routers"),
+                            ("transport/40", "transports")):
+            with open("%s/conf.d/%s_danevirke" % (conf, place), "w") as f:
+                f.write(line % part)
+        return
+    above = "smarthost" if hop else "dnslookup_relay_to_domains"
+    edit(conf + "/exim4.conf.template",
+         ("^%s:$" % above, line % "routers" + above + ":"),
+         ("^begin transports$", "begin transports\n" + line % "transports"
+          + SHORT))
+
+
+AUTH = ((r"\{\$host\}nwild", "{DANEVIRKE_RELAY_HOST}nwild"),
+        ("^  public_name = (PLAIN|LOGIN|CRAM-MD5)$", r"\g<0>\n"
+         "  client_condition = DANEVIRKE_RELAY_JUDGED"))
+
+
+def generated(box, kind, smarthost="", client=None, macros="", split=True,
+              auth=True, relay=""):
+    """What update-exim4.conf makes of Debian's files and ours.  client: the
+    password for the smarthost, in passwd.client; auth: authenticators are as
+    danevirke-exim(7) wants them; relay: dc_relay_domains."""
     conf = box.dir + "/debian"
     shutil.copytree(CONFDIR + "/conf.d", conf + "/conf.d")
-    for section in os.listdir(EXAMPLES + "/debian"):
-        if section == "auth" and not auth:
-            continue
-        for name in os.listdir("%s/debian/%s" % (EXAMPLES, section)):
-            shutil.copy("%s/debian/%s/%s" % (EXAMPLES, section, name),
-                        "%s/conf.d/%s/" % (conf, section))
+    shutil.copy(CONFDIR + "/exim4.conf.template", conf)
+    ours(conf, kind, split)
+    if auth:
+        edit(conf + ("/conf.d/auth/30_exim4-config_examples" if split else
+                     "/exim4.conf.template"), *AUTH)
     lab = LAB % {"dir": box.dir, "helo": box.helo, "lib": exim.PREFIX
                  + "/lib/danevirke/exim.so"} + macros + "\n"
     with open(conf + "/conf.d/main/000_lab", "w") as f:
         f.write(lab)
-    unsplit(conf, kind, lab, auth)
+    edit(conf + "/exim4.conf.template", (r"\A", lambda m: lab))
     with open(conf + "/conf.d/transport/41_lab", "w") as f:
         f.write(SHORT)          # goes on where ours ends
     with open(conf + "/update-exim4.conf.conf", "w") as f:
         f.write(DEBCONF % (kind, relay, smarthost,
                            "true" if split else "false"))
-    for name, line in (("danevirke", password), ("client", client)):
-        if line is not None:
-            with open("%s/exim4/passwd.%s" % (box.dir, name), "w") as f:
-                f.write(line + "\n")
+    if client is not None:
+        with open(box.dir + "/exim4/passwd.client", "w") as f:
+            f.write("%s:user:%s\n" % (smarthost.partition(":")[0], client))
     subprocess.run([NEEDED, "-d", conf, "-o", box.dir + "/generated"],
                    check=True, stdout=subprocess.PIPE,
                    stderr=subprocess.STDOUT)
     with open(box.dir + "/generated") as f:
         text = f.read()
-    text = text.replace("/usr/share/danevirke/exim", EXAMPLES)
-    text = text.replace(conf, CONFDIR)
-    box.text = box.include(text)
+    box.text = box.include(text.replace(conf, CONFDIR))
     return box.start()
 
 
@@ -160,10 +161,8 @@ def smarthost_of(w, name):
 def smarthost(w, name, arrives, password=True, macros="", kind="smarthost",
               says=None):
     """Everything goes by way of this scenario's relay host."""
-    if password:
-        macros += "DANEVIRKE_RELAY_AUTH = *\n"
     box = generated(Box(w), kind, smarthost_of(w, name),
-                    "user:" + SECRET if password else None, macros)
+                    SECRET if password else None, macros)
     sent = box.send(name)
     want(not box.leaks(), "LEAKED\n%s" % sent)
     want((sent.result(name) == "delivered") == arrives, sent)
@@ -201,13 +200,13 @@ add("Debian, satellite: mail arrives by DANE (B01)", smarthost, "smart-open",
 def judged(w, name, condition):
     """client_condition alone: nothing before it refuses the host."""
     box = generated(Box(w), "smarthost", smarthost_of(w, name),
-                    "user:" + SECRET, "DANEVIRKE_RELAY_AUTH = *\n")
+                    SECRET, "AUTH_CLIENT_ALLOW_NOTLS_PASSWORDS = 1\n")
     for option in ("event_action", "hosts_require_tls"):
         box.edit(r"^(danevirke_smarthost|DANEVIRKE_RELAY_NAME)(:\n  driver = "
                  r"smtp\n(?:.*\n)*?)  %s = (?:.*\\\n)+.*\n" % option,
                  r"\1\2", 1)
     if not condition:
-        box.edit(r"^  client_condition = .*\n", "", 1)
+        box.edit(r"^  client_condition = .*\n", "")
     sent = box.start().send(name)
     want(sent.kept(name) and not box.sessions(envelope=True), sent)
     want(bool(box.sessions(password=True)) != condition, sent)
@@ -275,9 +274,7 @@ def signs(w, split):
 def by_name(w, split):
     """The entry of passwd.client, by the smarthost's name."""
     box = Box(w)
-    host = smarthost_of(w, "smart")
-    generated(box, "smarthost", host, split=split,
-              client="%s:user:%s" % (host.partition(":")[0], SECRET))
+    generated(box, "smarthost", smarthost_of(w, "smart"), SECRET, split=split)
     sent = box.send("smart")
     want(sent.result("smart") == "delivered", sent)
     want(found(": dane: ", sent.log), sent)
@@ -288,9 +285,8 @@ def by_name(w, split):
 def without_auth(w, split, macros, arrives):
     """Debian's authenticators do not find it: nothing goes without it."""
     box = Box(w)
-    host = smarthost_of(w, "smart")
-    generated(box, "smarthost", host, split=split, auth=False, macros=macros,
-              client="%s:user:%s" % (host.partition(":")[0], SECRET))
+    generated(box, "smarthost", smarthost_of(w, "smart"), SECRET, macros,
+              split, auth=False)
     sent = box.send("smart")
     want(not box.sessions(password=True), sent)
     want(sent.result("smart") == ("delivered" if arrives else "deferred"), sent)

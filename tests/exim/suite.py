@@ -164,7 +164,7 @@ class Box(exim.Driver):
     def include(text):
         def put(match):
             with open(match.group(1)) as f:
-                return f.read()
+                return Box.include(f.read())
         return re.sub(r"^\.include (\S+)$", put, text, flags=re.M)
 
     def edit(self, pattern, new, count=None):

@@ -22,8 +22,7 @@ from world import PREFIX
 EXIM = "/usr/sbin/exim4"
 USER = "Debian-exim"
 CONFIG = "/etc/exim4/exim4.conf"
-EXAMPLES = os.path.realpath(os.path.dirname(os.path.abspath(__file__))
-                            + "/../../examples/exim")
+EXAMPLES = PREFIX + "/share/danevirke/exim"
 TIMEOUT = 60                    # seconds for one message
 
 MAIN = """

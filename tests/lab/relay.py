@@ -18,7 +18,6 @@ import opensmtpd
 import scenario
 
 LIGHT = "/var/cache/danevirke-exim/usr/sbin/exim4"
-EXAMPLES = exim.EXAMPLES + "/relay"
 
 MACROS = """
 LAB_PROFILE = ${lookup{$domain}lsearch{%(dir)s/profile}{$value}{default}}
@@ -68,7 +67,7 @@ class Driver(exim.Driver):
         self.daemons = []
 
     def config(self):
-        given = {"user": exim.USER, "dir": self.dir, "examples": EXAMPLES}
+        given = {"user": exim.USER, "dir": self.dir, "examples": exim.EXAMPLES}
         return "\n".join([exim.MAIN % given, MACROS % given,
                           "begin routers", ROUTERS % given,
                           "begin transports", TRANSPORTS % given,

@@ -20,7 +20,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import common
-from common import EXAMPLES, MAP, FakeMap, until
+from common import MAP, FakeMap, until
 import exim
 import mta
 import relay
@@ -55,7 +55,7 @@ class Box(suite.Box):
 
     def config(self):
         given = {"user": exim.USER, "dir": self.dir,
-                 "examples": EXAMPLES + "/exim/relay"}
+                 "examples": exim.EXAMPLES}
         return "\n".join([
             exim.MAIN % given, "domainlist local_domains = lab.alpha",
             "DANEVIRKED_SOCKET = " + self.socket,
