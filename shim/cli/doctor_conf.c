@@ -225,10 +225,16 @@ doctor_range(struct doctor *d)
 	int fd, rc;
 
 	for (i = 0; i < 2; i++) {
+		sin.sin_port = 0;
 		sin.sin_addr.s_addr = htonl(end[i]);
-		if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		if ((fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
 			return;
+		/* the address, and a way to it */
 		rc = bind(fd, (struct sockaddr *)&sin, sizeof sin);
+		if (rc == 0) {
+			sin.sin_port = htons(9);
+			rc = connect(fd, (struct sockaddr *)&sin, sizeof sin);
+		}
 		close(fd);
 		if (rc == 0)
 			continue;

@@ -165,6 +165,7 @@ def test_split():
     """Debian, split, internet site: no problem, and a sentence"""
     d = Exim().update().doctor("--domain", GOOD).good()
     way(d, GOOD, "danevirke_smtp", "dane")
+    d.find("note", "with GnuTLS, with ${dlfunc}")
     d.find("note", "Debian's configuration: internet, split")
     d.find("note", "DNS carries DNSSEC")
 
@@ -313,6 +314,16 @@ def test_before():
     f = d.find("problem", "router dnslookup_relay_to_domains stands before",
                "danevirke-routers")
     has(f["where"], 'just above "dnslookup_relay_to_domains:"')
+
+
+def test_before_smarthost():
+    """so does the router of a smarthost, of a satellite (P08)"""
+    for kind in ("smarthost", "satellite"):
+        d = unsplit("real_local", kind=kind, smarthost="192.0.2.1").doctor(
+            "--offline")
+        f = d.find("problem", "router smarthost stands before",
+                   "danevirke-smarthost-routers")
+        has(f["where"], 'just above "smarthost:"')
 
 
 def test_before_nobody():
@@ -545,12 +556,12 @@ match from local for any action "outbound"
 """
 
 
-def smtpd(text, *args):
+def smtpd(text, *args, before=()):
     path = write("smtpd%d.conf" % next(NUMBERS), text % {"conf": CONF})
     os.chmod(path, 0o600)
     p = subprocess.run(
-        [TOOL, "doctor", "--json", "--smtpd", opensmtpd.SMTPD, "--smtpd-conf",
-         path, *args, "opensmtpd"], stdin=subprocess.DEVNULL,
+        [*before, TOOL, "doctor", "--json", "--smtpd", opensmtpd.SMTPD,
+         "--smtpd-conf", path, *args, "opensmtpd"], stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=60, cwd="/", env={})
     return Doctor(p)
 
@@ -568,8 +579,17 @@ def test_smtpd():
     """OpenSMTPD: no problem, and a sentence"""
     d = smtpd(SMTPD, "--domain", GOOD).good()
     way(d, GOOD, "outbound", "dane")
-    d.find("note", "is OpenSMTPD 6.8")
+    d.find("note", "%s is OpenSMTPD " % opensmtpd.SMTPD)
     d.find("note", "the loopback interface has relay.aliases")
+
+
+def test_smtpd_no_network():
+    """no loopback addresses, and a DNS that does not answer"""
+    d = smtpd(SMTPD, "--domain", GOOD, before=("unshare", "-n"))
+    d.find("problem", "the loopback interface does not have 127.",
+           "ip link set lo up")
+    assert any(p.startswith("DNS: ") for p in d.problems()), d.out
+    way(d, GOOD, "outbound", "deferred")
 
 
 def test_smtpd_missing():
