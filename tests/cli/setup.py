@@ -12,7 +12,8 @@ import doctor  # noqa: E402
 import opensmtpd  # noqa: E402
 import tool  # noqa: E402
 from check import CONF, host  # noqa: E402
-from doctor import GOOD, PREFIX, TOOL, Exim, append, edit, way  # noqa: E402
+from doctor import EXAMPLES, GOOD, PREFIX, TOOL, Exim, append  # noqa: E402
+from doctor import edit, way  # noqa: E402
 from tool import has, same, write  # noqa: E402
 
 STATE = PREFIX + "/var/lib/danevirke/setup"
@@ -115,6 +116,21 @@ def test_other_kind():
     way(box.update().doctor("--domain", GOOD).good(), GOOD,
         "danevirke_smarthost", "dane")
     setup(box, "--undo")
+
+
+def test_uninstall():
+    """make uninstall leaves no server that does not start"""
+    box = Exim(split=False, ours=False).update()
+    setup(box, "--apply")
+    make = "make", "-s", "-C", os.path.dirname(tool.TOOL)
+    p = box.command(*make, "uninstall")
+    assert p.returncode, p.stdout
+    has(p.stdout, "/etc/exim4/exim4.conf.template:.include " + EXAMPLES)
+    has(p.stderr, "danevirke setup --undo")
+    assert os.path.exists(TOOL), "it has begun"
+    setup(box, "--undo")
+    p = box.command(*make, "uninstall-unused")
+    same(p.returncode, 0, p.stdout)
 
 
 def test_refused():
