@@ -8,8 +8,8 @@ import time
 import daemon
 import play
 from daemon import Daemon, once
-from play import (LOG, Upstream, client, domain, has, processes, records, same,
-                  test, until)
+from play import (LOG, Upstream, client, domain, has, kill_under_fire,
+                  processes, records, same, test, until)
 
 MAP = "/mnt/t/d/map"            # /run is not the lab's
 MORE = 'danevirked: { socket = "%s"; };\n' % MAP
@@ -60,18 +60,7 @@ def kinds():
 def killed():
     """the relay killed in mid-message: a close, and no message"""
     d = run()
-    with Upstream("tls") as u:
-        with client("tls", table=d) as c:
-            c.ehlo()
-            c.begin()
-            c.sock.sendall(b"half\r\n")
-            time.sleep(0.2)
-            os.kill(d.relay(), signal.SIGKILL)
-            same(c.sock.recv(100), b"")
-        with client("tls", table=d) as c:
-            c.ehlo()
-            c.message(b"whole\r\n")
-        same(u.messages, [b"whole\r\n"])
+    kill_under_fire(d, d.relay())
     same(d.end(), 0)
 
 
@@ -145,21 +134,11 @@ def gives_up():
 def parent_killed():
     """the daemon killed in mid-message: its relay goes, and the next
     daemon serves"""
-    d = run()
-    with Upstream("tls") as u:
-        with client("tls", table=d) as c:
-            c.ehlo()
-            c.begin()
-            c.sock.sendall(b"half\r\n")
-            time.sleep(0.2)
-            os.kill(d.process.pid, signal.SIGKILL)
-            same(c.sock.recv(100), b"")
+    def again(d):
         d.stop()
-        d = run()
-        with client("tls", table=d) as c:
-            c.ehlo()
-            c.message(b"whole\r\n")
-        same(u.messages, [b"whole\r\n"])
+        return run()
+    d = run()
+    d = kill_under_fire(d, d.process.pid, again)
     has(once(b"danevirke example.org\n", where=MAP).decode(),
         r"^OK \[127\.64\.\d+\.\d+\]:10025\n")
     same(d.end(), 0)

@@ -10,8 +10,8 @@ import subprocess
 import time
 
 import play
-from play import (LOG, UID, Table, Upstream, client, has, processes,
-                  records, same, status, test, until)
+from play import (LOG, UID, Table, Upstream, client, has, kill_under_fire,
+                  processes, records, same, status, test, until)
 
 
 @test
@@ -172,18 +172,7 @@ def killed():
     message, and another child serves at once"""
     table = Table()
     try:
-        with Upstream("tls") as u:
-            with client("tls", table=table) as c:
-                c.ehlo()
-                c.begin()
-                c.sock.sendall(b"half\r\n")
-                time.sleep(0.2)
-                os.kill(table.relay(), signal.SIGKILL)
-                same(c.sock.recv(100), b"")
-            with client("tls", table=table) as c:
-                c.ehlo()
-                c.message(b"whole\r\n")
-            same(u.messages, [b"whole\r\n"])
+        kill_under_fire(table, table.relay())
     finally:
         table.stop()
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -277,6 +278,25 @@ def domain(ident):
 
 def client(ident, **more):
     return Client(domain(ident), **more)
+
+
+def kill_under_fire(table, pid, again=lambda table: table):
+    """That process ends in mid-message: a close, and no message; then the
+    table, or the one that again() makes, serves.  That one."""
+    with Upstream("tls") as u:
+        with client("tls", table=table) as c:
+            c.ehlo()
+            c.begin()
+            c.sock.sendall(b"half\r\n")
+            time.sleep(0.2)
+            os.kill(pid, signal.SIGKILL)
+            same(c.sock.recv(100), b"")
+        table = again(table)
+        with client("tls", table=table) as c:
+            c.ehlo()
+            c.message(b"whole\r\n")
+        same(u.messages, [b"whole\r\n"])
+    return table
 
 
 def records(ident, what="message"):
