@@ -169,6 +169,23 @@ def test_not_taken():
     assert not os.path.exists(STATE + "/exim")
 
 
+def test_full():
+    """where no copy can be kept nothing is changed"""
+    box = Exim(split=False, ours=False).update()
+    before = state(box)
+    at = os.path.dirname(STATE)
+    os.makedirs(at)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", at],
+                   check=True)
+    try:
+        has(setup(box, "--apply", code=2).stderr, "nothing was changed")
+        same(state(box), before)
+        same(os.listdir(at), [], "what is left")
+    finally:
+        subprocess.run(["umount", at], check=True)
+        os.rmdir(at)
+
+
 def test_changed_since():
     """--undo takes nothing back that somebody has changed since"""
     box = Exim(ours=False).update()
