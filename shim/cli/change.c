@@ -222,14 +222,14 @@ state_forget(const char *server)
 static int
 state_directory(const char *server)
 {
-	static const char *const above[] = { STATEDIR, STATE };
 	char path[512];
-	size_t i;
 
-	for (i = 0; i < 2; i++)
-		if (mkdir(above[i], 0755) != 0 && errno != EEXIST)
-			return -1;
 	snprintf(path, sizeof path, STATE "/%s", server);
+	for (char *p = path; (p = strchr(p + 1, '/')) != NULL; *p = '/') {
+		*p = '\0';
+		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+			return -1;
+	}
 	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -1;
 }
 

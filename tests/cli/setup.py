@@ -22,7 +22,6 @@ SMARTHOST = host("good") + "::25"
 
 def prepare():
     doctor.prepare()
-    os.makedirs(os.path.dirname(os.path.dirname(STATE)), exist_ok=True)
 
 
 def setup(box, *args, code=0):
