@@ -350,6 +350,10 @@ struct danevirke_answer {
 	size_t n_mta_sts_mx;
 	const char *mta_sts_reason;
 	enum danevirke_mta_sts mta_sts;
+	/* Whom report() tells of sessions: the TLSRPT record of the domain (RFC
+	 * 8460 3) and the path of the collector's socket.  NULL: nobody */
+	const char *tlsrpt_record;
+	const char *tlsrpt_socket;
 };
 
 /* Flags of a question. */
@@ -417,6 +421,16 @@ struct danevirke_verdict {
 	char text[512];               /* one line for the log */
 };
 #define DANEVIRKE_VERDICT_MIN offsetof(struct danevirke_verdict, index)
+
+/* What became of a session, for report().  Text is UTF-8. */
+struct danevirke_session {
+	size_t size;                  /* sizeof s */
+	enum danevirke_result result; /* NONE: TLS, and as the host demands */
+	const char *from;             /* own address; NULL: not connected */
+	const char *address;          /* of the host; NULL: not connected */
+	const char *helo;             /* its greeting's name; NULL: unknown */
+	const char *text;             /* one line, if it failed; or NULL */
+};
 
 /* How the host process is told.  Levels as in syslog(3): 3 error ... 7. */
 typedef void danevirke_log(void *arg, int level, const char *text);
@@ -507,6 +521,7 @@ struct danevirke_profile {
 	enum danevirke_level level;
 	const char *tls_priority; /* as in struct danevirke_answer */
 	uint8_t mta_sts;          /* 1: MTA-STS policies are asked for */
+	const char *tlsrpt;       /* who takes reports, a path; NULL: nobody */
 };
 
 /* Runs exactly once, from the loop, never inside start().  The answer belongs
@@ -632,6 +647,14 @@ struct danevirke_api {
 	void (*log_beside)(const struct danevirke_answer *a,
 	    const struct danevirke_host *host, int tls, int verified, char *buf,
 	    size_t len);
+
+	/* Tells the collector of a session (RFC 8460), once for each; host NULL:
+	 * of the domain, to which there could be none.  Never blocks, and needs
+	 * no engine: one datagram is sent or lost.  0: it was sent, or none is
+	 * owed. */
+	int (*report)(const struct danevirke_answer *a,
+	    const struct danevirke_host *host,
+	    const struct danevirke_session *s);
 };
 
 extern const struct danevirke_api danevirke_v1;

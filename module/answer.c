@@ -129,6 +129,8 @@ static const struct field answer_fields[] = {
 	TEXT(MUST, answer, reason),
 	TEXT(MAY, answer, tls_priority),
 	TEXT(MAY, answer, mta_sts_reason),
+	TEXT(MAY, answer, tlsrpt_record),
+	TEXT(MAY, answer, tlsrpt_socket),
 	MANY(MUST, answer, mta_sts_mx, n_mta_sts_mx, sizeof(char *),
 	    .fields = name_fields),
 	MANY(MUST, answer, hosts, n_hosts, sizeof(void *),

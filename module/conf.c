@@ -82,6 +82,7 @@ static const struct key root_keys[] = {
 	    .set = set_group,
 	    .at = AT(sts),
 	    .keys = conf_sts_keys },
+	{ .name = "tlsrpt", .set = set_group, .keys = conf_tlsrpt_keys },
 	{ .name = "profiles", .set = set_profiles },
 	{ .name = "destinations", .set = set_destinations },
 	{ .name = "relay", .set = set_group, .keys = conf_relay_keys },
@@ -176,6 +177,7 @@ conf_finish(struct conf_walk *w, const config_t *cfg)
 	    conf_profile(c, t->relay_profile) == NULL)
 		setting_wrong(w, s, "the name of a profile of this file");
 	conf_sts_finish(w, cfg);
+	conf_tlsrpt_finish(w, cfg);
 }
 
 static void

@@ -105,6 +105,9 @@ static const struct key profile_keys[] = {
 	{ .name = "mta_sts",
 	    .set = set_on,
 	    .at = offsetof(struct conf_profile, pub.mta_sts) },
+	{ .name = "tlsrpt",
+	    .set = set_bool,
+	    .at = offsetof(struct conf_profile, tlsrpt) },
 	{ 0 },
 };
 

@@ -572,4 +572,5 @@ const struct danevirke_api danevirke_v1 = {
 	.may_use = dv_may_use,
 	.log_word = log_word,
 	.log_beside = log_beside,
+	.report = tlsrpt_report,
 };

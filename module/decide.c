@@ -591,5 +591,8 @@ policy_decide(struct arena *a, const struct facts *f)
 		out->exception = f->exception->reason != NULL ?
 		    f->exception->reason :
 		    "no reason given";
+	out->tlsrpt_record = tlsrpt_record(a, f->tlsrpt);
+	if (out->tlsrpt_record != NULL)
+		out->tlsrpt_socket = f->profile->pub.tlsrpt;
 	return listed_head(a, f, out) && decide_all(a, f, out) ? out : NULL;
 }

@@ -96,6 +96,7 @@ struct conf_profile {
 					 * AUTHENTICATE (dane): M04 */
 	uint8_t digests[MAX_DIGESTS];      /* matching types, strongest first */
 	size_t n_digests;
+	bool tlsrpt; /* pub.tlsrpt says to whom */
 };
 
 /* mta_sts: who knows policies.  Of an address or a path one is given. */
@@ -143,6 +144,7 @@ struct conf {
 	unsigned timeout;       /* seconds for one question, 1 - 300 */
 	unsigned query_timeout; /* seconds for one lookup */
 	struct conf_sts sts;
+	char *tlsrpt; /* the collector's socket; NULL: nobody */
 	struct conf_limits limits;
 	struct conf_profile *profiles; /* always holds "default" */
 	size_t n_profiles;
@@ -179,6 +181,7 @@ enum {
 	TYPE_CNAME = 5,
 	TYPE_SOA = 6,
 	TYPE_MX = 15,
+	TYPE_TXT = 16,
 	TYPE_AAAA = 28,
 	TYPE_DNAME = 39,
 	TYPE_RRSIG = 46,
@@ -328,6 +331,16 @@ bool socketmap_take(
     struct arena *, const char *data, size_t len, struct sts_result *out);
 #define SOCKETMAP_MAX (SOCKETMAP_REPLY + 8) /* with its frame */
 
+/* ---------------------------------------------------------------- tlsrpt */
+
+#define TLSRPT_RECORD 2048 /* octets of a TXT record */
+/* Can reports be sent at all? */
+bool tlsrpt_built(void);
+/* The one TLSRPT record of this lookup, or NULL.  Pure. */
+const char *tlsrpt_record(struct arena *, const struct dns_result *);
+int tlsrpt_report(const struct danevirke_answer *,
+    const struct danevirke_host *, const struct danevirke_session *);
+
 /* ---------------------------------------------------------------- policy */
 
 /* Facts gathered about one host.  Pointers are NULL until asked and answered;
@@ -360,8 +373,9 @@ struct facts {
 	size_t n_hosts;
 	bool test;   /* DANEVIRKE_TEST: neither M10 nor H03 apply */
 	bool sts_on; /* H02: a policy may have a say */
-	const struct sts_result *sts; /* NULL: unanswered */
-	const char *failed;           /* not NULL: defer, with this reason */
+	const struct sts_result *sts;    /* NULL: unanswered */
+	const struct dns_result *tlsrpt; /* NULL: not there in time (K01) */
+	const char *failed;              /* not NULL: defer, with this reason */
 };
 
 /* From facts->mx (answered) makes facts->hosts, sorted by preference and tie.

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "module.h"
+#include "packet.h"
 
 struct lookup {
 	struct route *route;
@@ -34,8 +35,9 @@ struct route {
 	struct facts facts;
 	struct lookup *lookups; /* all there ever were */
 	size_t pending;
-	struct sts_query *sts; /* NULL: not under way */
-	struct event *timer;   /* time limit; start; finish */
+	struct sts_query *sts;    /* NULL: not under way */
+	struct dns_query *tlsrpt; /* likewise; nobody waits for it (K01) */
+	struct event *timer;      /* time limit; start; finish */
 	bool expired, nomem;
 	bool stored, missing; /* nobody may be asked; not all is there */
 	uint64_t until;       /* when the first of the results ends (D15) */
@@ -136,6 +138,8 @@ query_free(struct route *q)
 		if (l->dns != NULL)
 			dns_cancel(l->dns);
 	sts_cancel(q->sts);
+	if (q->tlsrpt != NULL)
+		dns_cancel(q->tlsrpt);
 	if (q->timer != NULL)
 		event_free(q->timer);
 	arena_free(&q->arena);
@@ -233,6 +237,33 @@ sts_expire(struct route *q, const char *late)
 		return; /* unanswered is as good as ERROR */
 	sts_fail(&q->arena, late, r);
 	q->facts.sts = r;
+}
+
+static void
+on_tlsrpt(void *arg, const struct dns_result *r)
+{
+	struct route *q = arg;
+
+	q->tlsrpt = NULL;
+	q->facts.tlsrpt = r;
+}
+
+/* K01: beside all others.  What fails, or is not there when they are, is no
+ * record. */
+static void
+tlsrpt_go(struct route *q)
+{
+	struct danevirke_error err;
+	struct wire w;
+	char *name;
+
+	if (q->facts.profile->pub.tlsrpt == NULL ||
+	    q->facts.level == DANEVIRKE_LEVEL_OFF)
+		return;
+	name = arena_printf(&q->arena, "_smtp._tls.%s", q->facts.domain);
+	if (name != NULL && wire_parse(name, &w))
+		q->tlsrpt = (q->stored ? dns_stored : dns_start)(
+		    q->dns, &q->arena, name, TYPE_TXT, on_tlsrpt, q, &err);
 }
 
 static void lookup_done(void *, const struct dns_result *);
@@ -403,6 +434,7 @@ on_start(evutil_socket_t fd, short what, void *arg)
 	else if (q->facts.kind == DANEVIRKE_RELAY || q->facts.literal)
 		hosts_go(q);
 	else {
+		tlsrpt_go(q);
 		lookup_start(q, NULL, &mx);
 		if (q->pending == 0) /* failed at once: D06 */
 			hosts_go(q);

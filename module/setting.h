@@ -81,10 +81,11 @@ setter set_number, set_bool, set_word, set_name, set_user, set_group;
 /* ----------------------------------------------------------------- groups */
 
 extern const struct key conf_resolver_keys[], conf_relay_keys[],
-    conf_daemon_keys[], conf_sts_keys[];
+    conf_daemon_keys[], conf_sts_keys[], conf_tlsrpt_keys[];
 setter set_profiles, set_destinations;
 
 void conf_sts_finish(struct conf_walk *, const config_t *);
+void conf_tlsrpt_finish(struct conf_walk *, const config_t *);
 
 /* The resolver's settings, for others.  False: out of memory. */
 bool conf_resolver_show(struct conf_walk *);

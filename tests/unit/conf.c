@@ -152,7 +152,7 @@ static const struct {
 	/* unknown, in every group */
 	{ "R; };\nresolvr: { };",
 	    ":2: resolvr: unknown setting: want one of resolver, exim, mta_sts, "
-	    "profiles, destinations, relay, danevirked, log\n" },
+	    "tlsrpt, profiles, destinations, relay, danevirked, log\n" },
 	{ "R;\ntimout = 5; };",
 	    ":2: resolver.timout: unknown setting: want one of trust_anchor, "
 	    "forward, zones, root_hints, allow_addresses, self, timeout, "
@@ -164,7 +164,7 @@ static const struct {
 	    "addresses, aliases, records\n" },
 	{ "R; };\nprofiles: { a: { tls = \"x\"; }; };",
 	    ":2: profiles.a.tls: unknown setting: want one of level, "
-	    "insecure_mx, tls_priority, digests, mta_sts\n" },
+	    "insecure_mx, tls_priority, digests, mta_sts, tlsrpt\n" },
 	{ "R; };\ndestinations = ( { domain = \"a.example\"; level = \"off\";"
 	  "\nuntill = \"2027-01-31\"; } );",
 	    ":3: destinations[0].untill: unknown setting: want one of domain, "
@@ -886,6 +886,42 @@ test_mta_sts(void **state)
 	conf_free(c);
 }
 
+/* Which of the two holds is this build's. */
+static void
+test_tlsrpt(void **state)
+{
+	static const char set[] =
+	    "tlsrpt: { socket = \"/run/c.sock\"; }; profiles: { default: { "
+	    "tlsrpt = true; }; a: { level = \"audit\"; }; b: { tlsrpt = false; "
+	    "}; };";
+	struct fixture *f = *state;
+	struct conf *c = with_anchor(f, set);
+
+	if (!tlsrpt_built()) {
+		assert_null(c);
+		assert_non_null(strstr(f->log,
+		    ":1: tlsrpt: a group: want none: this danevirke.so is built "
+		    "without libtlsrpt\n"));
+		assert_non_null(
+		    strstr(f->log, "profiles.default.tlsrpt: true"));
+		assert_null(with_anchor(f, "tlsrpt: { };"));
+		return;
+	}
+	assert_non_null(c);
+	assert_string_equal(conf_profile(c, NULL)->pub.tlsrpt, "/run/c.sock");
+	assert_string_equal(conf_profile(c, "a")->pub.tlsrpt, "/run/c.sock");
+	assert_null(conf_profile(c, "b")->pub.tlsrpt);
+	conf_free(c);
+	assert_null(with_anchor(f, "profiles: { a: { tlsrpt = true; }; };"));
+	assert_non_null(strstr(f->log,
+	    "profiles.a.tlsrpt: true: want false, or tlsrpt.socket, who takes "
+	    "reports\n"));
+	assert_null(with_anchor(f, "tlsrpt: { socket = \"c.sock\"; };"));
+	assert_non_null(strstr(f->log,
+	    "tlsrpt.socket: \"c.sock\": want an absolute path of at most 107 "
+	    "octets\n"));
+}
+
 /* What others are told of the resolver is what the module uses. */
 static void
 test_resolver_shown(void **state)
@@ -1299,6 +1335,8 @@ main(void)
 		    "resolver: is read as written (D01 D14 M10 M11 M12)"),
 		TEST(test_profiles,
 		    "a profile is as default where it says nothing (A01)"),
+		TEST(test_tlsrpt,
+		    "tlsrpt needs a collector, and a module that can report"),
 		TEST(test_mta_sts,
 		    "mta_sts: is read as written, and off by default (H02)"),
 		TEST(test_resolver_shown,

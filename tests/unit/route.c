@@ -13,6 +13,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #undef fail
@@ -51,7 +52,7 @@ static struct fake {
 	const char *slow;   /* and these after two seconds */
 	const char *stored; /* NULL, or all but keys holding this */
 	int code;           /* of done()'s error */
-	bool mx_insecure;
+	bool mx_insecure, txt_fails;
 	unsigned done;
 	const struct danevirke_answer *answer;
 	struct event_base *base;
@@ -83,6 +84,7 @@ result_for(struct arena *a, const char *key)
 	};
 	static const uint8_t addr[] = { 192, 0, 2, 1 };
 	static const uint8_t tlsa[35] = { 3, 1, 1 };
+	static const uint8_t txt[] = "\x1cv=TLSRPTv1; rua=mailto:a@b.c";
 	struct dns_result *r = arena_alloc(a, sizeof *r);
 	struct dns_rr *rr = arena_array(a, 2, sizeof *rr);
 	const char **name = arena_alloc(a, sizeof *name);
@@ -98,6 +100,11 @@ result_for(struct arena *a, const char *key)
 			r->state = DANEVIRKE_INSECURE;
 		rr[r->n_rr++] = (struct dns_rr){ mx, sizeof mx };
 		rr[r->n_rr++] = (struct dns_rr){ mx2, sizeof mx2 };
+	} else if (strstr(key, "/16") != NULL) {
+		r->ttl = 1;
+		rr[r->n_rr++] = (struct dns_rr){ txt, sizeof txt - 1 };
+		if (fake.txt_fails)
+			r->state = DANEVIRKE_ERROR;
 	} else if (strstr(key, "/52") != NULL && fake.no_tlsa)
 		return r;
 	else if (strstr(key, "/52") != NULL)
@@ -281,6 +288,18 @@ go(const char *name, enum danevirke_kind kind)
 	return r;
 }
 
+static struct route *
+go_stored(void)
+{
+	struct danevirke_question q = {
+		.size = sizeof q, .name = "d", .flags = DANEVIRKE_STORED
+	};
+	struct danevirke_error err;
+
+	return route_start(&fake.conf, (struct dns *)(void *)&fake, fake.base,
+	    &q, NULL, NULL, on_answer, &fake, &err);
+}
+
 static void
 test_order(void **state)
 {
@@ -303,6 +322,72 @@ test_order(void **state)
 		tlsa += strstr(fake.q[i].key, "/52") != NULL;
 	assert_int_equal(tlsa, 0);
 	assert_int_equal(fake.cancelled, 0);
+}
+
+static void
+test_tlsrpt(void **state)
+{
+	(void)state;
+	fake.profile.pub.tlsrpt = "/run/c.sock";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.n, 1 + 1 + 4 + 2);
+	assert_string_equal(fake.q[0].key, "_smtp._tls.d/16");
+	assert_string_equal(
+	    fake.answer->tlsrpt_record, "v=TLSRPTv1; rua=mailto:a@b.c");
+	assert_string_equal(fake.answer->tlsrpt_socket, "/run/c.sock");
+	assert_true(fake.answer->ttl >= 57); /* not that of the record */
+}
+
+/* Silent, or an error, or that it cannot be asked: all is as without it. */
+static void
+test_tlsrpt_fails(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (i > 0)
+			setup(state);
+		fake.profile.pub.tlsrpt = "/run/c.sock";
+		fake.conf.timeout = 5;
+		fake.silent = i == 0 ? "/16" : NULL;
+		fake.slow = i == 1 ? "/16" : NULL;
+		fake.txt_fails = i == 2;
+		fake.stored = i == 3 ? "/16" : NULL;
+		alarm(2);
+		assert_non_null(
+		    i == 3 ? go_stored() : go("d", DANEVIRKE_DOMAIN));
+		while (fake.done == 0)
+			event_base_loop(fake.base, EVLOOP_ONCE);
+		alarm(0);
+		assert_non_null(fake.answer);
+		assert_null(fake.answer->tlsrpt_record);
+		assert_null(fake.answer->tlsrpt_socket);
+		assert_int_equal(
+		    fake.answer->hosts[0]->action, DANEVIRKE_AUTHENTICATE);
+		assert_int_equal(fake.cancelled, i < 2);
+		if (i < 3)
+			teardown(state);
+	}
+}
+
+static void
+test_tlsrpt_off(void **state)
+{
+	(void)state;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.n, 1 + 4 + 2);
+	assert_null(fake.answer->tlsrpt_record);
+	free((void *)(uintptr_t)fake.answer);
+	fake.answer = NULL;
+	fake.profile.pub.tlsrpt = "/run/c.sock";
+	fake.profile.pub.level = DANEVIRKE_LEVEL_OFF;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_string_equal(fake.q[1 + 4 + 2].key, "d/15");
+	assert_null(fake.answer->tlsrpt_record);
 }
 
 /* D15: a TTL runs while other lookups are waited for. */
@@ -691,6 +776,12 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_order,
 		    "all addresses are asked for before any TLSA (B03)"),
+		T(test_tlsrpt,
+		    "the TLSRPT record is asked for beside the MX (K01)"),
+		T(test_tlsrpt_fails,
+		    "without a TLSRPT record all is the same, not later (K01)"),
+		T(test_tlsrpt_off,
+		    "no TLSRPT record is asked for unless it is on (K01)"),
 		T(test_slow, "a TTL runs while others are waited for (D15)"),
 		T(test_one_host_stalls,
 		    "one host's silence leaves the other (D08)"),
