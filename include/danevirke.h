@@ -77,6 +77,17 @@
  * proven that it is what its name says, but DNSSEC does not vouch for the MX
  * record that named it (RFC 7672 2.2.1), so it is no DANE for the domain.
  *
+ * Reports (RFC 8460), where the profile has them and the module can send them:
+ * once for each session, when it is known what became of it,
+ *
+ *	struct danevirke_session s = { .size = sizeof s, .result = v.result,
+ *	    .from = own, .address = addr->text, .helo = name,
+ *	    .text = v.text };
+ *	dv->report(a, host, &s);
+ *
+ * result is STARTTLS_NOT_SUPPORTED where there was no TLS, also where none was
+ * demanded.  What report() returns is of no concern to the mail.
+ *
  * Levels off and audit block nothing: every host with an address there is
  * OPPORTUNISTIC, and what a bogus answer said is used as if it were insecure.
  * So DEFER means no more there than that DNS said nothing that mail could be

@@ -31,6 +31,7 @@
  *	match.c			    match_record()	does a record name it?
  *	spki.c			      cert_parts()	certificate -> raw SPKI
  *	word.c		danevirke_v1.log_word	what every log says of a host
+ *	tlsrpt.c	danevirke_v1.report	what became of a session
  *
  * policy, decide, tlsa, socketmap, listed, word, and verify with all below it
  * are pure: no DNS, clock, file or engine.

@@ -135,6 +135,9 @@ dial_host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 		    d->hub->dv->result_name(result));
 	d->hub->count[COUNT_DEFERRED]++;
 	verdict_host(d->hub, d->answer, h, false, false, "deferred", line);
+	verdict_failure(d->hub, d->answer, h,
+	    h->action == DANEVIRKE_HOST_DEFER ? NULL : dial_addr(d), result,
+	    text);
 	if (d->rank >= DIAL_DANE)
 		return;
 	d->rank = dane ? DIAL_DANE : DIAL_OTHER;
@@ -261,7 +264,7 @@ dial_on_attempt(void *arg, const struct starttls_result *r)
 		dial_go_on(d);
 		return;
 	}
-	verdict_success(d->hub, d->answer, h, r, &v,
+	verdict_success(d->hub, d->answer, h, dial_addr(d), r, &v,
 	    d->in_clear ? d->tls_why : NULL, result.verdict);
 	result.stream = r->stream;
 	extensions_parse(&result.ext, r->ehlo, r->n_ehlo);
@@ -470,6 +473,8 @@ dial_on_answer(void *arg, const struct danevirke_answer *a,
 	} else {
 		d->hub->count[COUNT_DEFERRED]++;
 		verdict_domain(d->hub, d->answer, "deferred");
+		verdict_failure(
+		    d->hub, d->answer, NULL, NULL, a->result, a->reason);
 	}
 	dial_give_up(d);
 }

@@ -160,13 +160,19 @@ void verdict_host(const struct hub *, const struct danevirke_answer *,
 /* "DOMAIN: VERDICT: reason" */
 void verdict_domain(
     const struct hub *, const struct danevirke_answer *, const char *verdict);
-/* A session that may be used is logged and counted.  tls_why: why it is in the
- * clear, if TLS failed there before; else NULL.  say: the verdict alone. */
+/* A session that may be used is logged, counted and reported.  tls_why: why it
+ * is in the clear, if TLS failed there before; else NULL.  say: the verdict
+ * alone. */
 #define DIALED_VERDICT 300
 void verdict_success(struct hub *, const struct danevirke_answer *,
-    const struct danevirke_host *, const struct starttls_result *,
-    const struct danevirke_verdict *, const char *tls_why,
-    char say[DIALED_VERDICT]);
+    const struct danevirke_host *, const struct danevirke_addr *,
+    const struct starttls_result *, const struct danevirke_verdict *,
+    const char *tls_why, char say[DIALED_VERDICT]);
+/* One that may not, and why (K02); host, address: NULL if it did not come to
+ * them. */
+void verdict_failure(const struct hub *, const struct danevirke_answer *,
+    const struct danevirke_host *, const struct danevirke_addr *,
+    enum danevirke_result, const char *text);
 
 /* ------------------------------------------------------------------ dial */
 

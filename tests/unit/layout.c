@@ -19,7 +19,7 @@
 #ifdef SHORTER
 #define LAST may_use
 #else
-#define LAST log_beside
+#define LAST report
 #endif
 #define HOSTS 3
 #define RECORDS 3
