@@ -80,13 +80,16 @@
  * Reports (RFC 8460), where the profile has them and the module can send them:
  * once for each session, when it is known what became of it,
  *
- *	struct danevirke_session s = { .size = sizeof s, .result = v.result,
- *	    .from = own, .address = addr->text, .helo = name,
- *	    .text = v.text };
+ *	struct danevirke_session s = { .size = sizeof s, .tls = 1,
+ *	    .result = v.result, .from = own, .address = addr->text,
+ *	    .helo = name, .text = v.text };
  *	dv->report(a, host, &s);
  *
- * result is STARTTLS_NOT_SUPPORTED where there was no TLS, also where none was
- * demanded.  What report() returns is of no concern to the mail.
+ * result is that of verify() also where the session is used all the same, as
+ * at level audit; NONE where nothing was to be verified.  A session without TLS
+ * is a failure, whatever was demanded.  Where the outcome is DEFER there is one
+ * report for all hosts: host NULL, result a->result.  What report() returns is
+ * of no concern to the mail.
  *
  * Levels off and audit block nothing: every host with an address there is
  * OPPORTUNISTIC, and what a bogus answer said is used as if it were insecure.
@@ -436,12 +439,14 @@ struct danevirke_verdict {
 /* What became of a session, for report().  Text is UTF-8. */
 struct danevirke_session {
 	size_t size;                  /* sizeof s */
-	enum danevirke_result result; /* NONE: TLS, and as the host demands */
+	enum danevirke_result result; /* NONE: nothing failed */
+	int tls;                      /* 1: the session has it */
 	const char *from;             /* own address; NULL: not connected */
 	const char *address;          /* of the host; NULL: not connected */
 	const char *helo;             /* its greeting's name; NULL: unknown */
 	const char *text;             /* one line, if it failed; or NULL */
 };
+#define DANEVIRKE_SESSION_MIN sizeof(struct danevirke_session)
 
 /* How the host process is told.  Levels as in syslog(3): 3 error ... 7. */
 typedef void danevirke_log(void *arg, int level, const char *text);

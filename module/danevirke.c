@@ -420,6 +420,19 @@ dv_verify(const struct danevirke_host *host,
 	return code;
 }
 
+static int
+dv_report(const struct danevirke_answer *a, const struct danevirke_host *host,
+    const struct danevirke_session *session)
+{
+	struct danevirke_session s;
+
+	if (a == NULL ||
+	    arg_take(&s, sizeof s, session, DANEVIRKE_SESSION_MIN, "session",
+		NULL) != DANEVIRKE_OK)
+		return DANEVIRKE_EINVAL;
+	return tlsrpt_report(a, host, &s);
+}
+
 static void
 dv_release(const struct danevirke_answer *a)
 {
@@ -572,5 +585,5 @@ const struct danevirke_api danevirke_v1 = {
 	.may_use = dv_may_use,
 	.log_word = log_word,
 	.log_beside = log_beside,
-	.report = tlsrpt_report,
+	.report = dv_report,
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "module.h"
+#include "text.h"
 
 /* ----------------------------------------------------------------- record */
 
@@ -130,8 +131,8 @@ report_failure(enum danevirke_result r)
 	return of[r];
 }
 
-/* The policy that decided of this host (K02): DANE where it applies, or where
- * nobody can tell whether it does. */
+/* The policy that was applied to this host (K02), which is one: DANE where it
+ * applies or nobody can tell whether it does, and else MTA-STS (H01). */
 static tlsrpt_policy_type_t
 report_type(const struct danevirke_answer *a, const struct danevirke_host *h)
 {
@@ -154,7 +155,7 @@ report_tlsa(struct tlsrpt_dr_t *dr, const struct danevirke_tlsa *t)
 {
 	char *text = malloc(16 + 2 * t->len);
 	size_t i;
-	int n, rc = -1;
+	int n, rc;
 
 	if (text == NULL)
 		return -1;
@@ -167,10 +168,9 @@ report_tlsa(struct tlsrpt_dr_t *dr, const struct danevirke_tlsa *t)
 }
 
 static int
-report_policy(struct tlsrpt_dr_t *dr, const struct danevirke_answer *a,
-    const struct danevirke_host *h)
+report_policy(struct tlsrpt_dr_t *dr, tlsrpt_policy_type_t type,
+    const struct danevirke_answer *a, const struct danevirke_host *h)
 {
-	tlsrpt_policy_type_t type = report_type(a, h);
 	const char *domain = a->domain;
 	size_t i;
 	int rc;
@@ -188,22 +188,103 @@ report_policy(struct tlsrpt_dr_t *dr, const struct danevirke_answer *a,
 	return rc;
 }
 
+/* Words of the peer's are among them: one line of UTF-8, or NULL. */
+static const char *
+report_line(char *line, size_t len, const char *text)
+{
+	char *p;
+	size_t n;
+
+	snprintf(line, len, "%s", text != NULL ? text : "");
+	for (p = line; *p != '\0'; p += n)
+		if ((n = utf8_printable(p)) == 0) {
+			*p = '?';
+			n = 1;
+		}
+	return *line != '\0' ? line : NULL;
+}
+
+static int
+report_fail(struct tlsrpt_dr_t *dr, const struct danevirke_host *h,
+    const struct danevirke_session *s, enum danevirke_result result,
+    const char *why)
+{
+	char helo[256], text[600];
+
+	return tlsrpt_add_delivery_request_failure(dr, report_failure(result),
+	    s->from, h != NULL ? h->name : NULL,
+	    report_line(helo, sizeof helo, s->helo), s->address, NULL,
+	    report_line(text, sizeof text, why));
+}
+
+static int
+report_session(struct tlsrpt_dr_t *dr, const struct danevirke_answer *a,
+    const struct danevirke_host *h, const struct danevirke_session *s)
+{
+	enum danevirke_result result = s->result;
+	const char *text = s->text;
+	int rc = report_policy(dr, report_type(a, h), a, h);
+
+	if (result == DANEVIRKE_RESULT_NONE && h != NULL) {
+		if (!s->tls)
+			result = DANEVIRKE_STARTTLS_NOT_SUPPORTED;
+		else if (h->would == DANEVIRKE_HOST_DEFER) { /* P02 */
+			result = h->result;
+			text = h->reason;
+		}
+	}
+	if (rc == 0 && result != DANEVIRKE_RESULT_NONE)
+		rc = report_fail(dr, h, s, result, text);
+	if (rc == 0)
+		rc = tlsrpt_finish_policy(dr,
+		    result != DANEVIRKE_RESULT_NONE ? TLSRPT_FINAL_FAILURE :
+						      TLSRPT_FINAL_SUCCESS);
+	return rc;
+}
+
+/* Of the hosts none of which may be used, those to which MTA-STS was applied
+ * are one policy, and each of the others has its own TLSA records. */
+static int
+report_hosts(struct tlsrpt_dr_t *dr, const struct danevirke_answer *a,
+    tlsrpt_policy_type_t type, size_t *n)
+{
+	static const struct danevirke_session none;
+	const struct danevirke_host *h;
+	bool begun = false;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < a->n_hosts; i++) {
+		h = a->hosts[i];
+		if (h->result == DANEVIRKE_RESULT_NONE ||
+		    report_type(a, h) != type)
+			continue;
+		if (!begun)
+			rc = report_policy(dr, type, a, h);
+		begun = type == TLSRPT_POLICY_STS;
+		if (rc == 0)
+			rc = report_fail(dr, h, &none, h->result, h->reason);
+		if (rc == 0 && !begun)
+			rc = tlsrpt_finish_policy(dr, TLSRPT_FINAL_FAILURE);
+		(*n)++;
+	}
+	if (rc == 0 && begun)
+		rc = tlsrpt_finish_policy(dr, TLSRPT_FINAL_FAILURE);
+	return rc;
+}
+
 static int
 report_fill(struct tlsrpt_dr_t *dr, const struct danevirke_answer *a,
     const struct danevirke_host *h, const struct danevirke_session *s)
 {
-	bool failed = s->result != DANEVIRKE_RESULT_NONE;
-	int rc = report_policy(dr, a, h);
+	size_t n = 0;
+	int rc = 0;
 
-	if (rc == 0 && failed)
-		rc = tlsrpt_add_delivery_request_failure(dr,
-		    report_failure(s->result), s->from,
-		    h != NULL ? h->name : NULL, s->helo, s->address, NULL,
-		    s->text);
-	if (rc == 0)
-		rc = tlsrpt_finish_policy(
-		    dr, failed ? TLSRPT_FINAL_FAILURE : TLSRPT_FINAL_SUCCESS);
-	return rc;
+	if (h == NULL)
+		rc = report_hosts(dr, a, TLSRPT_POLICY_TLSA, &n);
+	if (h == NULL && rc == 0)
+		rc = report_hosts(dr, a, TLSRPT_POLICY_STS, &n);
+	return rc == 0 && n == 0 ? report_session(dr, a, h, s) : rc;
 }
 
 int
@@ -214,10 +295,10 @@ tlsrpt_report(const struct danevirke_answer *a, const struct danevirke_host *h,
 	struct tlsrpt_dr_t *dr = NULL;
 	int rc;
 
-	if (a == NULL || s == NULL || s->size < sizeof *s)
-		return DANEVIRKE_EINVAL;
 	if (a->tlsrpt_record == NULL || a->tlsrpt_socket == NULL) /* K01 */
 		return DANEVIRKE_OK;
+	if (h == NULL && s->result == DANEVIRKE_RESULT_NONE)
+		return DANEVIRKE_OK; /* not for want of TLS */
 	if (tlsrpt_open(&con, a->tlsrpt_socket) != 0)
 		return DANEVIRKE_ENOMEM;
 	rc = tlsrpt_init_delivery_request(

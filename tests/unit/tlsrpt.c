@@ -145,6 +145,7 @@ session(enum danevirke_result result)
 	return (
 	    struct danevirke_session){ .size = sizeof(struct danevirke_session),
 		.result = result,
+		.tls = 1,
 		.from = "198.51.100.1",
 		.address = "192.0.2.25",
 		.helo = "mx\".example",
@@ -241,6 +242,66 @@ test_types(void **state)
 	    "\"failure-details\":[{\"c\":305,\"f\": \"why\"}]"));
 }
 
+/* Used all the same, it is a failure: RFC 8460 4.3.1, P02. */
+static void
+test_in_the_clear(void **state)
+{
+	struct danevirke_session s = session(DANEVIRKE_RESULT_NONE);
+	struct danevirke_answer a = answer();
+	struct danevirke_host h = host();
+
+	(void)state;
+	if (!tlsrpt_built())
+		skip();
+	s.tls = 0;
+	assert_non_null(strstr(sent(&a, &h, &s), "[{\"c\":201,"));
+	s.result = DANEVIRKE_VALIDATION_FAILURE;
+	s.helo = "mx\xff\x01";
+	assert_non_null(strstr(sent(&a, &h, &s), "[{\"c\":205,"));
+	assert_non_null(strstr(got, "\"h\": \"mx??\","));
+	s.tls = 1;
+	s.result = DANEVIRKE_RESULT_NONE;
+	h.would = DANEVIRKE_HOST_DEFER; /* level audit */
+	h.result = DANEVIRKE_DNSSEC_INVALID;
+	h.reason = "TLSA lookup failed";
+	assert_non_null(strstr(sent(&a, &h, &s), "[{\"c\":305,"));
+	assert_non_null(strstr(got, "\"f\": \"TLSA lookup failed\"}]"));
+}
+
+/* Three hosts, none of which may be used: two policies. */
+static void
+test_no_host(void **state)
+{
+	struct danevirke_host h[] = { host(), host(), host(), host() };
+	const struct danevirke_host *hosts[] = { &h[0], &h[1], &h[2], &h[3] };
+	struct danevirke_session s = session(DANEVIRKE_DNSSEC_INVALID);
+	struct danevirke_answer a = answer();
+	size_t i;
+
+	(void)state;
+	if (!tlsrpt_built())
+		skip();
+	for (i = 0; i < 4; i++) {
+		h[i].action = h[i].would = DANEVIRKE_HOST_DEFER;
+		h[i].reason = "because";
+	}
+	h[0].result = DANEVIRKE_STS_POLICY_FETCH_ERROR;
+	h[1].result = DANEVIRKE_DNSSEC_INVALID;
+	h[2].result = DANEVIRKE_RESULT_NONE; /* no address */
+	h[3].result = DANEVIRKE_STS_POLICY_FETCH_ERROR;
+	h[3].name = "mx4.example.org";
+	a.hosts = hosts;
+	a.n_hosts = 4;
+	assert_non_null(strstr(sent(&a, NULL, &s),
+	    "\"policies\":[{\"policy-type\":1,\"policy-domain\": "
+	    "\"mx.example.org\",\"failure-details\":[{\"c\":305,\"n\": "
+	    "\"mx.example.org\",\"f\": \"because\"}],\"t\":1,\"f\":1},"
+	    "{\"policy-type\":2,\"policy-domain\": \"example.org\","
+	    "\"failure-details\":[{\"c\":301,\"n\": \"mx.example.org\","
+	    "\"f\": \"because\"},{\"c\":301,\"n\": \"mx4.example.org\","
+	    "\"f\": \"because\"}],\"t\":2,\"f\":1}]}"));
+}
+
 static void
 test_not_owed(void **state)
 {
@@ -252,10 +313,17 @@ test_not_owed(void **state)
 	if (!tlsrpt_built())
 		skip();
 	assert_string_not_equal(sent(&a, &h, &s), "");
+	assert_string_equal(sent(&a, NULL, &s), ""); /* nothing failed */
 	a.tlsrpt_record = NULL;
 	assert_string_equal(sent(&a, &h, &s), "");
-	s.size--;
-	assert_int_equal(tlsrpt_report(&a, &h, &s), DANEVIRKE_EINVAL);
+	s.size -= 8;
+	assert_int_equal(danevirke_v1.report(&a, &h, &s), DANEVIRKE_EINVAL);
+	s.size = 0;
+	assert_int_equal(danevirke_v1.report(&a, &h, &s), DANEVIRKE_EINVAL);
+	assert_int_equal(danevirke_v1.report(&a, &h, NULL), DANEVIRKE_EINVAL);
+	s.size = sizeof s;
+	assert_int_equal(danevirke_v1.report(NULL, &h, &s), DANEVIRKE_EINVAL);
+	assert_int_equal(danevirke_v1.report(&a, &h, &s), DANEVIRKE_OK);
 }
 
 static void
@@ -302,7 +370,11 @@ main(void)
 		TEST(test_tlsa,
 		    "DANE: reported with base domain and records (K02)"),
 		TEST(test_types,
-		    "reported by the policy that decided of it (K02)"),
+		    "reported by the policy that was applied (K02)"),
+		TEST(test_in_the_clear,
+		    "used all the same, a session may have failed (K02)"),
+		TEST(test_no_host,
+		    "hosts that may not be used: by each policy (K02)"),
 		TEST(test_not_owed,
 		    "without a TLSRPT record nothing is sent (K01)"),
 		TEST(test_away,
