@@ -59,3 +59,19 @@ err:
 	errno = e;
 	return -1;
 }
+
+void
+connect_own(int fd, char *text, socklen_t len)
+{
+	struct sockaddr_storage ss;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&ss;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&ss;
+	socklen_t n = sizeof ss;
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) == -1 ||
+	    inet_ntop(ss.ss_family,
+		ss.ss_family == AF_INET6 ? (const void *)&six->sin6_addr :
+					   (const void *)&four->sin_addr,
+		text, len) == NULL)
+		*text = '\0';
+}

@@ -14,5 +14,7 @@ socklen_t connect_address(
  * address, used if its family is that of addr, or NULL.  -1: errno. */
 int connect_begin(
     const struct danevirke_addr *addr, uint16_t port, const char *source);
+/* Text of the own address, into at least INET6_ADDRSTRLEN; "": unknown. */
+void connect_own(int fd, char *text, socklen_t len);
 
 #endif

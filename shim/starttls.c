@@ -55,7 +55,7 @@ struct starttls {
 	struct danevirke_cert cert[PEER_CERTS];
 	struct danevirke_chain chain;
 	struct handshake refused;
-	char text[640];
+	char text[640], own[INET6_ADDRSTRLEN];
 };
 
 static const char *const state_names[] = { "connect", "banner", "EHLO",
@@ -130,6 +130,7 @@ starttls_end(struct starttls *s, enum danevirke_result result)
 		.tls_cipher = "",
 		.ehlo = (const char *const *)s->ehlo.line,
 		.n_ehlo = s->ehlo.n,
+		.own = *s->own != '\0' ? s->own : NULL,
 		.chain = &s->chain };
 	gnutls_session_t tls;
 
@@ -476,6 +477,7 @@ on_connect(int fd, short what, void *arg)
 		    starttls_state_name(s->state), strerror(e));
 		return;
 	}
+	connect_own(fd, s->own, sizeof s->own);
 	event_free(s->connecting);
 	s->connecting = NULL;
 	s->stream = stream_new(s->base, s->fd, &ops, s);

@@ -77,6 +77,7 @@ struct starttls_result {
 	 * one extension each, as sent.  With HELO, only [0]. */
 	const char *const *ehlo;
 	size_t n_ehlo;
+	const char *own; /* own address; NULL: not connected */
 	/* The chain as received, leaf first, also after a failed VERIFY. */
 	const struct danevirke_chain *chain;
 	/* READY: the session, handed over with its input empty; set new ops

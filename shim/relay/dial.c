@@ -24,6 +24,8 @@ enum dial_rank {
 	DIAL_SAID   /* a host's own answer to the message */
 };
 
+#define DIAL_NOT_SATISFIED "the session is not what this host demands"
+
 struct dial {
 	struct hub *hub;
 	char *domain, *helo, *source4, *source6;
@@ -135,9 +137,6 @@ dial_host_failed(struct dial *d, const struct danevirke_host *h, bool dane,
 		    d->hub->dv->result_name(result));
 	d->hub->count[COUNT_DEFERRED]++;
 	verdict_host(d->hub, d->answer, h, false, false, "deferred", line);
-	verdict_failure(d->hub, d->answer, h,
-	    h->action == DANEVIRKE_HOST_DEFER ? NULL : dial_addr(d), result,
-	    text);
 	if (d->rank >= DIAL_DANE)
 		return;
 	d->rank = dane ? DIAL_DANE : DIAL_OTHER;
@@ -169,6 +168,12 @@ dial_attempt_failed(struct dial *d, const struct danevirke_host *h,
 		    dial_addr(d)->text);
 	dial_addr_failed(d);
 	dial_host_failed(d, h, dane, enhanced, dane ? r->result : 0, text);
+	if (d->in_clear) /* one session for the report: that which had TLS */
+		verdict_failure(d->hub, d->answer, h, dial_addr(d), r,
+		    DANEVIRKE_VALIDATION_FAILURE, d->tls_why);
+	else
+		verdict_failure(
+		    d->hub, d->answer, h, dial_addr(d), r, r->result, r->text);
 }
 
 /* ------------------------------------------------------------ one attempt */
@@ -258,8 +263,9 @@ dial_on_attempt(void *arg, const struct starttls_result *r)
 		stream_free(r->stream);
 		dial_addr_failed(d);
 		dial_host_failed(d, h, true, "4.7.5",
-		    DANEVIRKE_VALIDATION_FAILURE,
-		    "the session is not what this host demands");
+		    DANEVIRKE_VALIDATION_FAILURE, DIAL_NOT_SATISFIED);
+		verdict_failure(d->hub, d->answer, h, dial_addr(d), r,
+		    DANEVIRKE_VALIDATION_FAILURE, DIAL_NOT_SATISFIED);
 		dial_to_next_addr(d);
 		dial_go_on(d);
 		return;
@@ -374,6 +380,7 @@ dial_host_deferred(struct dial *d, const struct danevirke_host *h)
 
 	dial_host_failed(
 	    d, h, dane, dane ? "4.7.5" : "4.4.3", h->result, h->reason);
+	verdict_failure(d->hub, d->answer, h, NULL, NULL, h->result, h->reason);
 }
 
 static void
@@ -474,7 +481,7 @@ dial_on_answer(void *arg, const struct danevirke_answer *a,
 		d->hub->count[COUNT_DEFERRED]++;
 		verdict_domain(d->hub, d->answer, "deferred");
 		verdict_failure(
-		    d->hub, d->answer, NULL, NULL, a->result, a->reason);
+		    d->hub, d->answer, NULL, NULL, NULL, a->result, a->reason);
 	}
 	dial_give_up(d);
 }

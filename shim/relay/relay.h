@@ -168,11 +168,11 @@ void verdict_success(struct hub *, const struct danevirke_answer *,
     const struct danevirke_host *, const struct danevirke_addr *,
     const struct starttls_result *, const struct danevirke_verdict *,
     const char *tls_why, char say[DIALED_VERDICT]);
-/* One that may not, and why (K02); host, address: NULL if it did not come to
- * them. */
+/* One that may not is reported, if it failed by its TLS (K02).  Host, address
+ * and result: NULL if it did not come to them. */
 void verdict_failure(const struct hub *, const struct danevirke_answer *,
     const struct danevirke_host *, const struct danevirke_addr *,
-    enum danevirke_result, const char *text);
+    const struct starttls_result *, enum danevirke_result, const char *text);
 
 /* ------------------------------------------------------------------ dial */
 

@@ -47,45 +47,39 @@ verdict_count(struct hub *hub, const char *verdict)
 			hub->count[words[i].count]++;
 }
 
-void
-verdict_failure(const struct hub *hub, const struct danevirke_answer *a,
+/* K02.  r: how far the session came, or NULL */
+static void
+verdict_report(const struct hub *hub, const struct danevirke_answer *a,
     const struct danevirke_host *h, const struct danevirke_addr *addr,
-    enum danevirke_result result, const char *text)
+    const struct starttls_result *r, enum danevirke_result result,
+    const char *text)
 {
 	struct danevirke_session s = { .size = sizeof s,
 		.result = result,
 		.address = addr != NULL ? addr->text : NULL,
 		.text = text };
+	char helo[256];
 
-	if (result != DANEVIRKE_RESULT_NONE)
-		hub->dv->report(a, h, &s);
-}
-
-/* K02: for the report the same session may have failed; and one of two with
- * the same host, when the first ended in its handshake, is that one. */
-static void
-verdict_report(const struct hub *hub, const struct danevirke_answer *a,
-    const struct danevirke_host *h, const struct danevirke_addr *addr,
-    const struct starttls_result *r, const struct danevirke_verdict *v,
-    const char *tls_why)
-{
-	struct danevirke_session s = { .size = sizeof s,
-		.address = addr->text };
-	char helo[256] = "";
-
-	if (!r->tls) {
-		s.result = tls_why != NULL ? DANEVIRKE_VALIDATION_FAILURE :
-					     DANEVIRKE_STARTTLS_NOT_SUPPORTED;
-		s.text = tls_why;
-	} else if (h->would == DANEVIRKE_AUTHENTICATE && v->verified != 1) {
-		s.result = v->result; /* P02 */
-		s.text = v->text;
+	if (r != NULL) {
+		s.tls = r->tls;
+		s.from = r->own;
 	}
-	if (r->n_ehlo > 0)
+	if (r != NULL && r->n_ehlo > 0) {
 		snprintf(helo, sizeof helo, "%.*s",
 		    (int)strcspn(r->ehlo[0], " "), r->ehlo[0]);
-	s.helo = helo[0] != '\0' ? helo : NULL;
+		s.helo = helo;
+	}
 	hub->dv->report(a, h, &s);
+}
+
+void
+verdict_failure(const struct hub *hub, const struct danevirke_answer *a,
+    const struct danevirke_host *h, const struct danevirke_addr *addr,
+    const struct starttls_result *r, enum danevirke_result result,
+    const char *text)
+{
+	if (result != DANEVIRKE_RESULT_NONE) /* else it is not TLS's trouble */
+		verdict_report(hub, a, h, addr, r, result, text);
 }
 
 void
@@ -119,5 +113,13 @@ verdict_success(struct hub *hub, const struct danevirke_answer *a,
 	verdict_count(hub, verdict);
 	hub->dv->log_beside(a, h, r->tls, v->verified, beside, sizeof beside);
 	snprintf(say, DIALED_VERDICT, "%s%s", verdict, beside);
-	verdict_report(hub, a, h, addr, r, v, tls_why);
+	/* of two sessions with a host, when the first ended in its handshake,
+	 * that one; and what was used all the same may have failed (P02) */
+	if (tls_why != NULL)
+		verdict_report(
+		    hub, a, h, addr, r, DANEVIRKE_VALIDATION_FAILURE, tls_why);
+	else
+		verdict_report(hub, a, h, addr, r,
+		    v->verified != 1 ? v->result : DANEVIRKE_RESULT_NONE,
+		    v->text);
 }

@@ -17,7 +17,8 @@ static struct {
 	unsigned n;
 	const struct danevirke_host *host;
 	enum danevirke_result result;
-	char address[64], helo[300], text[300];
+	int tls;
+	char from[64], address[64], helo[300], text[300];
 } seen;
 
 static int
@@ -29,6 +30,9 @@ fake_report(const struct danevirke_answer *a, const struct danevirke_host *h,
 	seen.n++;
 	seen.host = h;
 	seen.result = s->result;
+	seen.tls = s->tls;
+	snprintf(
+	    seen.from, sizeof seen.from, "%s", s->from != NULL ? s->from : "-");
 	snprintf(seen.address, sizeof seen.address, "%s",
 	    s->address != NULL ? s->address : "-");
 	snprintf(
@@ -68,23 +72,32 @@ static const struct danevirke_answer answer = { .domain = "example.org",
 static const struct danevirke_addr addr = { .text = "192.0.2.25" };
 static const char *const ehlo[] = { "mx.example.org greets you", "PIPELINING" };
 
+/* How far it came. */
+static struct starttls_result
+came(bool tls)
+{
+	return (struct starttls_result){ .tls = tls,
+		.tls_version = "TLS1.3",
+		.tls_cipher = "X",
+		.ehlo = ehlo,
+		.n_ehlo = 2,
+		.own = "198.51.100.1" };
+}
+
 static void
 success(bool tls, enum danevirke_action would, int verified, const char *why)
 {
 	static struct danevirke_host h;
 	char say[DIALED_VERDICT];
 	struct hub hub = { .dv = &api };
-	struct starttls_result r = { .tls = tls,
-		.tls_version = "TLS1.3",
-		.tls_cipher = "X",
-		.ehlo = ehlo,
-		.n_ehlo = 2 };
+	struct starttls_result r = came(tls);
 	struct danevirke_verdict v = { .size = sizeof v,
 		.verified = verified,
 		.index = -1,
-		.result = verified ? DANEVIRKE_RESULT_NONE :
-				     DANEVIRKE_CERTIFICATE_EXPIRED,
 		.text = "expired" };
+
+	if (would == DANEVIRKE_AUTHENTICATE && !verified)
+		v.result = DANEVIRKE_CERTIFICATE_EXPIRED;
 
 	h = (struct danevirke_host){ .name = "mx.example.org",
 		.reason = "because",
@@ -96,6 +109,8 @@ success(bool tls, enum danevirke_action would, int verified, const char *why)
 	assert_ptr_equal(seen.host, &h);
 	assert_string_equal(seen.address, "192.0.2.25");
 	assert_string_equal(seen.helo, "mx.example.org");
+	assert_string_equal(seen.from, "198.51.100.1");
+	assert_int_equal(seen.tls, tls);
 }
 
 static void
@@ -115,7 +130,7 @@ test_used_all_the_same(void **state)
 {
 	(void)state;
 	success(false, DANEVIRKE_OPPORTUNISTIC, 0, NULL);
-	assert_int_equal(seen.result, DANEVIRKE_STARTTLS_NOT_SUPPORTED);
+	assert_int_equal(seen.result, DANEVIRKE_RESULT_NONE);
 	success(false, DANEVIRKE_OPPORTUNISTIC, 0, "handshake failed");
 	assert_int_equal(seen.result, DANEVIRKE_VALIDATION_FAILURE);
 	assert_string_equal(seen.text, "handshake failed");
@@ -129,19 +144,23 @@ test_failure(void **state)
 {
 	struct danevirke_host h = { .name = "mx.example.org" };
 	struct hub hub = { .dv = &api };
+	struct starttls_result r = came(true);
 
 	(void)state;
 	memset(&seen, 0, sizeof seen);
 	verdict_failure(
-	    &hub, &answer, &h, &addr, DANEVIRKE_RESULT_NONE, "no route");
+	    &hub, &answer, &h, &addr, &r, DANEVIRKE_RESULT_NONE, "no route");
 	assert_int_equal(seen.n, 0); /* not TLS's trouble */
 	verdict_failure(
-	    &hub, &answer, &h, &addr, DANEVIRKE_VALIDATION_FAILURE, "why");
+	    &hub, &answer, &h, &addr, &r, DANEVIRKE_VALIDATION_FAILURE, "why");
 	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.tls, 1);
+	assert_string_equal(seen.from, "198.51.100.1");
+	assert_string_equal(seen.helo, "mx.example.org");
 	assert_int_equal(seen.result, DANEVIRKE_VALIDATION_FAILURE);
 	assert_string_equal(seen.address, "192.0.2.25");
 	verdict_failure(
-	    &hub, &answer, NULL, NULL, DANEVIRKE_DNSSEC_INVALID, "bogus");
+	    &hub, &answer, NULL, NULL, NULL, DANEVIRKE_DNSSEC_INVALID, "bogus");
 	assert_null(seen.host);
 	assert_string_equal(seen.address, "-");
 	assert_string_equal(seen.text, "bogus");
