@@ -331,3 +331,20 @@ answer_ask(const struct hop *h, bool hurry, bool *given_up, char *why)
 	return (geteuid() == 0 || getuid() == 0 ? ask_as_root : ask_as_user)(
 	    h, hurry, given_up, why);
 }
+
+/* The answer came from a child, and this may be root: where a datagram goes is
+ * not the child's to say. */
+void
+answer_report(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host, const struct danevirke_session *s)
+{
+	const struct danevirke_profile *p;
+	char why[TEXT_LEN];
+
+	if (a->tlsrpt_socket == NULL || engine_get(why) == NULL)
+		return;
+	p = shim.dv->profile(engine, h->profile);
+	if (p != NULL && p->tlsrpt != NULL &&
+	    strcmp(p->tlsrpt, a->tlsrpt_socket) == 0)
+		shim.dv->report(a, host, s);
+}

@@ -24,9 +24,26 @@ int danevirke_auth(uschar **, int, uschar **);
 
 /* ------------------------------------------------------------- routing */
 
-/* Hosts that may not be used are left out, and each is logged (P04). */
+/* There is no session with it, or none with any: K02. */
+static void
+route_report(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host)
+{
+	struct danevirke_session s = { .size = sizeof s,
+		.result = host != NULL ? host->result : a->result,
+		.text = host != NULL ? host->reason : a->reason };
+
+	if (a->would == DANEVIRKE_DEFER && a->outcome == DANEVIRKE_ROUTE)
+		s.result = DANEVIRKE_DNSSEC_INVALID; /* P02: hosts, or MX */
+	if (s.result != DANEVIRKE_RESULT_NONE)
+		answer_report(h, a, host, &s);
+}
+
+/* Hosts that may not be used are left out, and each is logged (P04); and if
+ * they come before the first that may, reported. */
 static int
-host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
+host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a,
+    bool first)
 {
 	char *list = NULL, *more;
 	size_t i, j;
@@ -38,6 +55,8 @@ host_list(uschar **yield, const struct hop *h, const struct danevirke_answer *a)
 		if (host->action == DANEVIRKE_HOST_DEFER) {
 			hop_verdict(
 			    h, a, host, false, false, "deferred", host->reason);
+			if (first && list == NULL)
+				route_report(h, a, host);
 			continue;
 		}
 		for (j = 0; j < host->n_addrs; j++) {
@@ -81,14 +100,20 @@ hop_answer(struct hop *h, int argc, uschar **argv, char *why)
 int
 danevirke_route(uschar **yield, int argc, uschar **argv)
 {
+	const char *verify = exim_arg(argc, argv, 2), *other;
 	const struct danevirke_answer *a;
 	char why[TEXT_LEN] = "";
-	const char *other;
 	struct hop h;
+	bool first;
 
 	*yield = (uschar *)(uintptr_t) "";
 	if ((a = hop_answer(&h, argc, argv, why)) == NULL)
 		return exim_give(yield, FAIL, "451 4.4.3 %s", why);
+	/* of a message's recipients, and not when they are only verified */
+	first = *verify == '\0' && answer_first(&h);
+	if (first &&
+	    (a->outcome == DANEVIRKE_DEFER || a->would == DANEVIRKE_DEFER))
+		route_report(&h, a, NULL);
 	if (a->level == DANEVIRKE_LEVEL_OFF ||
 	    (a->level == DANEVIRKE_LEVEL_AUDIT &&
 		a->would == DANEVIRKE_DEFER)) { /* P02 */
@@ -99,14 +124,13 @@ danevirke_route(uschar **yield, int argc, uschar **argv)
 	}
 	/* S06: cutthrough and held callouts send RCPT for a second domain over
 	 * a session that was judged for the first. */
-	if (*exim_arg(argc, argv, 2) != '\0' &&
-	    (other = answer_conflict(&h, a)) != NULL)
+	if (*verify != '\0' && (other = answer_conflict(&h, a)) != NULL)
 		return exim_give(yield, FAIL,
 		    "451 4.7.5 %s shares a host with %s: "
 		    "not verified in one session",
 		    h.host, other);
 	if (a->outcome == DANEVIRKE_ROUTE)
-		return host_list(yield, &h, a);
+		return host_list(yield, &h, a, first);
 	hop_verdict(&h, a, NULL, false, false, "deferred", a->reason);
 	return exim_give(yield, FAIL, "451 4.7.5 %s: %s", h.host, a->reason);
 }
@@ -159,6 +183,7 @@ danevirke_require_tls(uschar **yield, int argc, uschar **argv)
 
 	host = hop_asked(&h, &a, argc, argv, false, why);
 	if (host != NULL && host->action == DANEVIRKE_OPPORTUNISTIC) {
+		session_in_clear();
 		*yield = (uschar *)(uintptr_t) "";
 		return OK;
 	}
@@ -240,6 +265,9 @@ gate_passes(const struct hop *h, const struct danevirke_answer *a,
 				   "no verdict for this session",
 		    host->reason);
 		hop_verdict(h, a, host, tls, verified, "deferred", why);
+		session_report(h, a, host, tls,
+		    tls ? DANEVIRKE_VALIDATION_FAILURE : DANEVIRKE_RESULT_NONE,
+		    why);
 		return false;
 	}
 	if (auth)
@@ -247,6 +275,7 @@ gate_passes(const struct hop *h, const struct danevirke_answer *a,
 	snprintf(text, sizeof text, "%s%s%.600s%s%.100s", verified ? how : "",
 	    verified ? ", " : "", host->reason, tls ? ", " : "", cipher);
 	hop_verdict(h, a, host, tls, verified, verdict, text);
+	session_report(h, a, host, tls, DANEVIRKE_RESULT_NONE, NULL);
 	return true;
 }
 

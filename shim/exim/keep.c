@@ -25,6 +25,7 @@ struct known {
 	size_t len;                            /* octets of answer */
 	time_t again; /* exim_ticks(): a failure counts */
 	char *why;
+	bool said; /* answer_first() */
 };
 
 static void *known; /* a tree, by tsearch(): strangers choose the names */
@@ -129,6 +130,7 @@ known_set(struct known *k, const struct danevirke_answer *a, size_t len,
 	n_big += len > SMALL ? len : 0;
 	free(k->why);
 	k->answer = a;
+	k->said = false;
 	k->len = len;
 	k->why = a == NULL ? strdup(why) : NULL;
 	k->again = slow && (a == NULL || a->outcome == DANEVIRKE_DEFER) ?
@@ -188,6 +190,17 @@ answer_fresh(const struct hop *h, char *why)
 		return NULL;
 	}
 	return answer_route(h, why);
+}
+
+bool
+answer_first(const struct hop *h)
+{
+	struct known *k = known_find(h);
+	bool first = k != NULL && !k->said;
+
+	if (k != NULL)
+		k->said = true;
+	return first;
 }
 
 bool

@@ -32,6 +32,10 @@ static struct {
 	uint8_t leaf[32]; /* SHA-256 of the leaf that was judged */
 	char text[600];   /* how it was satisfied */
 	bool refused;     /* no session with TLS, and the log says why */
+	bool told;        /* and it is reported (K02) */
+	bool fell;        /* in the clear, as its handshake failed before */
+	char from[64];    /* own address, "": unknown */
+	char helo[256];   /* of the first reply to EHLO, "": unknown */
 	enum stage {
 		UNTOLD = 0, /* an Exim without smtp:ehlo, or not that far */
 		ABSENT,     /* EHLO was answered without STARTTLS */
@@ -40,6 +44,9 @@ static struct {
 		HANDSHAKE
 	} stage;
 } live;
+
+/* With this address a handshake has failed, and Exim tries it in the clear. */
+static char fallen[64];
 
 static void
 live_clear(void)
@@ -55,11 +62,34 @@ live_clear(void)
 static void
 session_end(bool refused)
 {
-	enum stage stage = live.stage;
+	int i;
 
-	live_clear();
-	live.stage = stage;
+	for (i = 0; i < MAX_CHAIN; i++) {
+		free(live.der[i]);
+		live.der[i] = NULL;
+	}
+	live.n = live.next = 0;
+	live.judged = false;
+	live.name[0] = '\0'; /* so that none is the same session */
 	live.refused = refused;
+}
+
+void
+session_report(const struct hop *h, const struct danevirke_answer *a,
+    const struct danevirke_host *host, bool tls, enum danevirke_result result,
+    const char *text)
+{
+	struct danevirke_session s = { .size = sizeof s,
+		.result = live.fell ? DANEVIRKE_VALIDATION_FAILURE : result,
+		.tls = tls,
+		.from = live.from[0] != '\0' ? live.from : NULL,
+		.address = live.address,
+		.helo = live.helo[0] != '\0' ? live.helo : NULL,
+		.text = live.fell ? "TLS handshake: failed" : text };
+
+	if (!live.told)
+		answer_report(h, a, host, &s);
+	live.told = true;
 }
 
 /* The certificate in base64, as Exim gives it; NULL unless it is exactly one
@@ -106,6 +136,7 @@ session_begin(const struct hop *h, int argc, uschar **argv)
 	strncpy(live.name, h->name, sizeof live.name - 1);
 	strncpy(live.address, exim_arg(argc, argv, 2), sizeof live.address - 1);
 	strncpy(live.port, exim_arg(argc, argv, 3), sizeof live.port - 1);
+	live.fell = strcmp(fallen, live.address) == 0;
 	return true;
 }
 
@@ -115,6 +146,13 @@ void
 session_handshake(void)
 {
 	live.stage = HANDSHAKE;
+}
+
+void
+session_in_clear(void)
+{
+	if (live.stage == HANDSHAKE)
+		memcpy(fallen, live.address, sizeof fallen);
 }
 
 /* Does Exim speak of a reply to STARTTLS? */
@@ -141,8 +179,9 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 		"STARTTLS is not offered",
 		"STARTTLS is not offered in capitals, and Exim takes no other",
 		"STARTTLS", "TLS handshake" };
-	const char *result = "starttls-not-supported", *colon = "", *reply;
-	char text[TEXT_LEN];
+	enum danevirke_result result = DANEVIRKE_STARTTLS_NOT_SUPPORTED;
+	const char *colon = "", *reply;
+	char what[300], text[TEXT_LEN], why[TEXT_LEN];
 
 	if (live.refused)
 		return;
@@ -153,15 +192,17 @@ session_no_tls(const struct hop *h, const struct danevirke_answer *a,
 		detail = reply;
 	} else if (live.stage >= OFFERED) {
 		colon = ": ";
-		result = "validation-failure";
+		result = DANEVIRKE_VALIDATION_FAILURE;
 	}
 	if (live.stage == HANDSHAKE && detail == NULL)
 		detail = "failed";
-	snprintf(text, sizeof text, "%s%s%.200s: %.600s (%.60s) [%s]",
-	    words[live.stage], colon, detail != NULL ? detail : "",
-	    host->reason, address, result);
+	snprintf(what, sizeof what, "%s%s%.200s", words[live.stage], colon,
+	    detail != NULL ? detail : "");
+	snprintf(text, sizeof text, "%s: %.600s (%.60s) [%s]", what,
+	    host->reason, address, exim_api(why)->result_name(result));
 	text_line(text);
 	hop_verdict(h, a, host, false, false, "deferred", text);
+	session_report(h, a, host, false, result, what);
 	live.refused = true;
 }
 
@@ -195,6 +236,9 @@ on_connect(uschar **yield, int argc, uschar **argv)
 
 	live_clear(); /* a verdict never outlives its session */
 	host = hop_asked(&h, &a, argc, argv, true, why);
+	if (host != NULL && !session_begin(&h, argc, argv))
+		return exim_give(yield, OK, "a name is too long");
+	fallen[0] = '\0';
 	if (host == NULL) {
 		exim_say("%s via [%s]:%s: deferred: %s", hop_text(argc, argv),
 		    exim_arg(argc, argv, 2), exim_arg(argc, argv, 3), why);
@@ -203,10 +247,12 @@ on_connect(uschar **yield, int argc, uschar **argv)
 	if (host->action == DANEVIRKE_HOST_DEFER) {
 		hop_verdict(
 		    &h, a, host, false, false, "deferred", host->reason);
+		if (host->result != DANEVIRKE_RESULT_NONE)
+			session_report(
+			    &h, a, host, false, host->result, host->reason);
+		session_end(false);
 		return exim_give(yield, OK, "%s", host->reason);
 	}
-	if (!session_begin(&h, argc, argv))
-		return exim_give(yield, OK, "a name is too long");
 	return OK;
 }
 
@@ -240,6 +286,7 @@ session_judge(uschar **yield, const struct hop *h,
 	    host->action == DANEVIRKE_AUTHENTICATE ? "deferred" :
 						     "opportunistic-tls",
 	    text);
+	session_report(h, a, host, true, v.result, v.text);
 	if (host->action != DANEVIRKE_AUTHENTICATE)
 		return OK; /* audit */
 	live.refused = true;
@@ -298,6 +345,11 @@ on_ehlo(int argc, uschar **argv)
 
 	if (live.stage == HANDSHAKE)
 		return;
+	word = line + strnlen(line, 4);
+	/* Exim knows it from here on; before it is that of another session */
+	snprintf(live.from, sizeof live.from, "%s", exim_arg(argc, argv, 7));
+	snprintf(live.helo, sizeof live.helo, "%.*s",
+	    (int)strcspn(word, " \r\n"), word);
 	live.stage = ABSENT;
 	while ((line = strchr(line, '\n')) != NULL) {
 		line++;
@@ -319,11 +371,19 @@ on_defer(int argc, uschar **argv)
 	const struct danevirke_answer *a = NULL;
 	const struct danevirke_host *host;
 	const char *text = exim_arg(argc, argv, 5), *end;
+	const char *address = exim_arg(argc, argv, 2);
 	bool broke_off = strncmp(text, tls, sizeof tls - 1) == 0;
 	char why[TEXT_LEN] = "";
 	struct hop h;
 
 	host = hop_asked(&h, &a, argc, argv, false, why);
+	if (host != NULL && host->action == DANEVIRKE_OPPORTUNISTIC &&
+	    strcmp(live.address, address) == 0 &&
+	    (live.fell || strcmp(fallen, address) == 0)) {
+		live.fell = true;
+		session_report(
+		    &h, a, host, false, DANEVIRKE_VALIDATION_FAILURE, NULL);
+	}
 	if (host == NULL || host->action == DANEVIRKE_OPPORTUNISTIC ||
 	    (live.stage == HANDSHAKE ? !broke_off : live.stage != OFFERED))
 		return;
@@ -331,11 +391,12 @@ on_defer(int argc, uschar **argv)
 		text += sizeof tls - 1;
 	if (*text == '(' && (end = strstr(text, "): ")) != NULL)
 		text = end + 3;
-	session_no_tls(&h, a, host, exim_arg(argc, argv, 2), text);
+	session_no_tls(&h, a, host, address, text);
 }
 
-/* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}:
- * for event_action.  OK always: a FAIL would be taken for consent. */
+/* {profile}{domain}{host_address}{host_port}{event_name}{event_data}{cert}
+ * {sending_ip_address}: for event_action.  The last one may be missing, and
+ * reports have no own address then.  OK always: a FAIL would be taken for consent. */
 int
 danevirke_event(uschar **yield, int argc, uschar **argv)
 {

@@ -48,6 +48,11 @@ struct hop {
 
 /* session.c */
 void session_handshake(void); /* begins */
+void session_in_clear(void);  /* Exim may go on without TLS */
+/* Reports what became of it, once (K02) */
+void session_report(const struct hop *, const struct danevirke_answer *,
+    const struct danevirke_host *, bool tls, enum danevirke_result,
+    const char *text);
 /* Logs, once, why there is no TLS; detail: what Exim says, or NULL */
 void session_no_tls(const struct hop *, const struct danevirke_answer *,
     const struct danevirke_host *, const char *address, const char *detail);
@@ -62,6 +67,9 @@ const struct danevirke_api *exim_api(char *why); /* NULL: why (TEXT_LEN) */
  * took longer (D16).  NULL: why */
 const struct danevirke_answer *
 answer_ask(const struct hop *, bool hurry, bool *given_up, char *why);
+/* As dv->report(), if danevirke.conf names this collector */
+void answer_report(const struct hop *, const struct danevirke_answer *,
+    const struct danevirke_host *, const struct danevirke_session *);
 time_t exim_ticks(void); /* seconds; who sets the clock does not change them */
 
 /* keep.c */
@@ -75,6 +83,8 @@ const struct danevirke_answer *answer_known(const struct hop *);
 const struct danevirke_answer *answer_fresh(const struct hop *, char *why);
 /* A session with this address has passed the gate.  False: out of memory */
 bool answer_used(const struct hop *, const char *address);
+/* Is this the first time that it is said of what is kept? */
+bool answer_first(const struct hop *);
 /* Another next hop, by whose session mail could go to one of these addresses
  * where this answer demands TLS */
 const char *

@@ -786,6 +786,105 @@ test_no_tls(void **state)
 
 /* The buffer starts empty and counts down without a gap; what is refused at
  * any depth ends in no verdict, whatever comes behind it. */
+/* What the event and the gate are told, with the own address; then the one
+ * report that came of it. */
+static void
+reports(const char *domain, const char *address, const char *events,
+    const char *cipher, const char *want)
+{
+	static const char hello[] = "250-mx.example hi\r\n250-STARTTLS\r\n";
+	const char *e;
+
+	log_clear();
+	for (e = events; *e != '\0'; e++) {
+		const char *name = *e == 'c' ? "tcp:connect" :
+		    *e == 'e'                ? "smtp:ehlo" :
+		    *e == 'x'                ? "tcp:close" :
+		    *e == 'd'                ? "msg:host:defer" :
+					       "tls:cert";
+		const char *data = *e == 'e' ? hello : *e == 'l' ? "0" : "why";
+
+		if (*e == 's')
+			CALL(danevirke_sni, "default", domain, address, "25");
+		else if (*e == 'r')
+			CALL(danevirke_require_tls, "default", domain, address,
+			    "25");
+		else if (*e == 'g')
+			CALL(danevirke_gate, "default", domain, address, "25",
+			    cipher, base64("leaf"));
+		else
+			CALL(danevirke_event, "default", domain, address, "25",
+			    name, data,
+			    base64(domain[0] == 'f' ? "other" : "leaf"),
+			    "198.51.100.7");
+	}
+	assert_string_equal(reported, want);
+}
+
+#define OWN "198.51.100.7 "
+static void
+test_reports(void **state)
+{
+	(void)state;
+	log_clear();
+	routed("r.example"); /* MX4 comes behind one that may be used */
+	assert_string_equal(reported, "");
+	reports("r.example", MX1, "ceslgg", CIPHER,
+	    "mx1.example  tls " OWN MX1 " mx.example: -\n");
+	reports("r.example", MX2, "ceg", "",
+	    "mx2.example  clear " OWN MX2 " mx.example: -\n");
+	/* of two sessions with a host the first, whose TLS failed */
+	reports("r.example", MX2, "cesxrceg", "",
+	    "mx2.example validation-failure clear " OWN MX2
+	    " mx.example: TLS handshake: failed\n");
+	reports("r.example", MX2, "ceg", "",
+	    "mx2.example  clear " OWN MX2 " mx.example: -\n");
+	reports("r.example", MX2, "cesxrd", "",
+	    "mx2.example validation-failure clear " OWN MX2
+	    " mx.example: TLS handshake: failed\n");
+	reports("r.example", MX2, "cesxrced", "",
+	    "mx2.example validation-failure clear " OWN MX2
+	    " mx.example: TLS handshake: failed\n");
+	reports("r.example", MX2, "cxd", "", ""); /* no trouble of TLS */
+	reports("r.example", MX3, "cesxrd", "",
+	    "mx3.example validation-failure clear " OWN MX3
+	    " mx.example: TLS handshake: failed\n");
+	reports("r.example", MX3, "cr", "",
+	    "mx3.example starttls-not-supported clear - " MX3
+	    " -: no session with TLS\n");
+	reports("r.example", MX4, "c", "",
+	    "mx4.example tlsa-invalid clear - " MX4 " -: made up\n");
+	reports("r.example", MX1, "cg", CIPHER,
+	    "mx1.example validation-failure tls - " MX1
+	    " -: no verdict for this session: made up\n");
+	routed("f.example"); /* the leaf does not match */
+	reports("f.example", MX1, "ceslxr", CIPHER,
+	    "mx1.example validation-failure tls " OWN MX1
+	    " mx.example: no TLSA record matches the certificate sent\n");
+	fake.collector = "/run/other.sock"; /* an answer has no say in it */
+	reports("r.example", MX2, "ceg", "", "");
+	fake.collector = NULL;
+	reports("r.example", MX2, "ceg", "", "");
+	fake.collector = "/run/c.sock";
+}
+
+static void
+test_reports_of_routing(void **state)
+{
+	(void)state;
+	log_clear();
+	CALL(danevirke_route, "default", "dead.report.example", "R");
+	assert_string_equal(reported, "");
+	CALL(danevirke_route, "default", "dead.report.example", "");
+	CALL(danevirke_route, "default", "dead.report.example", "");
+	assert_string_equal(reported,
+	    "mx1.example dnssec-invalid clear - - -: made up\n"
+	    "mx4.example tlsa-invalid clear - - -: made up\n");
+	log_clear();
+	CALL(danevirke_route, "default", "defer.report.example", "");
+	assert_string_equal(reported, ""); /* not for TLS */
+}
+
 static void
 test_chain(void **state)
 {
@@ -1256,6 +1355,10 @@ main(void)
 		    "TLS is required unless clear text is allowed (S01)"),
 		TEST(test_no_tls,
 		    "a session without TLS is told once, and why (T02 P07)"),
+		TEST(test_reports,
+		    "each session is reported once, and how it went (K02)"),
+		TEST(test_reports_of_routing,
+		    "hosts that may not be used are reported once (K02)"),
 		TEST(test_chain,
 		    "a chain with a gap or an error has no verdict (U06 U16)"),
 		TEST(test_long_chain,

@@ -28,7 +28,7 @@
 #define CODES 64
 
 struct pretence *fake_shared;
-char text[4096], logged[8192];
+char text[4096], logged[8192], reported[4096];
 
 static struct danevirke_api module;
 static struct danevirke_settings settings;
@@ -155,7 +155,7 @@ log_write(unsigned selector, int flags, const char *fmt, ...)
 void
 log_clear(void)
 {
-	*logged = '\0';
+	*logged = *reported = '\0';
 }
 
 /* ---------------------------------------------------------------- answers */
@@ -265,6 +265,11 @@ make(const struct danevirke_question *q)
 	a.profile = q->profile;
 	if (a.reason == NULL)
 		a.reason = "";
+	a.tlsrpt_record = "v=TLSRPTv1; rua=mailto:a@b.example";
+	a.tlsrpt_socket = "/run/c.sock";
+	if (is(q->name, "dead"))
+		a.result = h[0].result = DANEVIRKE_DNSSEC_INVALID;
+	h[3].result = DANEVIRKE_TLSA_INVALID;
 	if (is(q->name, "many")) {
 		memset(big, 'x', sizeof big - 1);
 		h[0].reason = big;
@@ -363,6 +368,33 @@ fake_settings(const struct danevirke *e)
 	return &settings;
 }
 
+static const struct danevirke_profile *
+fake_profile(const struct danevirke *e, const char *name)
+{
+	static struct danevirke_profile p = { .size = sizeof p };
+
+	assert_non_null(e);
+	p.name = name;
+	p.tlsrpt = fake.collector;
+	return &p;
+}
+
+static int
+fake_report(const struct danevirke_answer *a, const struct danevirke_host *h,
+    const struct danevirke_session *s)
+{
+	const size_t n = strlen(reported);
+
+	assert_string_equal(a->tlsrpt_socket, "/run/c.sock");
+	snprintf(reported + n, sizeof reported - n, "%s %s %s %s %s %s: %s\n",
+	    h != NULL ? h->name : a->domain,
+	    danevirke_v1.result_name(s->result), s->tls ? "tls" : "clear",
+	    s->from != NULL ? s->from : "-",
+	    s->address != NULL ? s->address : "-",
+	    s->helo != NULL ? s->helo : "-", s->text != NULL ? s->text : "-");
+	return DANEVIRKE_EDNS; /* of no concern (K03) */
+}
+
 static void
 digest(const char *id, uint8_t *out)
 {
@@ -383,6 +415,7 @@ hook_setup(void **state)
 		return -1;
 	fake.user = "nobody";
 	fake.timeout = 60;
+	fake.collector = "/run/c.sock";
 	first = getpid();
 	digest("leaf", ee);
 	digest("root-ever", ta);
@@ -392,6 +425,8 @@ hook_setup(void **state)
 	module.ask = fake_ask;
 	module.pack = fake_pack;
 	module.settings = fake_settings;
+	module.profile = fake_profile;
+	module.report = fake_report;
 	return 0;
 }
 

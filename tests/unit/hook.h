@@ -59,16 +59,19 @@ struct pretence {
 	const char *user;                  /* exim.user */
 	unsigned timeout;                  /* resolver.timeout */
 	int opened, closed, asked;
-	int looked;          /* into the store only; asked does not count it */
-	int forked;          /* by whomever */
-	int ahead;           /* seconds that CLOCK_MONOTONIC is */
-	char asked_for[512]; /* "KIND NAME PORT PROFILE", the last one */
+	int looked; /* into the store only; asked does not count it */
+	int forked; /* by whomever */
+	const char *collector; /* what danevirke.conf says; NULL: nobody */
+	int ahead;             /* seconds that CLOCK_MONOTONIC is */
+	char asked_for[512];   /* "KIND NAME PORT PROFILE", the last one */
 };
 /* shared with the processes that the shim makes */
 extern struct pretence *fake_shared;
 #define fake (*fake_shared)
 extern char text[4096];   /* what the last call gave */
 extern char logged[8192]; /* what went to the log since log_clear() */
+/* "HOST RESULT tls|clear FROM ADDRESS HELO: TEXT" each, since log_clear() */
+extern char reported[4096];
 
 int hook_setup(void **);
 int hook_teardown(void **);
