@@ -10,6 +10,7 @@ import shlex
 import certs
 import dnswire
 import faults
+import reports
 
 ZONE_FLAGS = {"unsigned", "island", "nsec3", "optout", "expired", "future",
               "wrongds", "dsalg", "front", "dead", "halfdead", "lame",
@@ -79,6 +80,8 @@ class Scenario:
         self.exception = None           # (level, reason, until)
         self.expect = {}                # MTA or "" -> text
         self.log, self.nolog = [], []   # (MTA or "", regex)
+        self.report = []                # (MTA or "", text)
+        self.bases = []                 # names with TLSA records, but hosts
         self.asked, self.notasked = [], []
         self.hostile, self.untouched = [], []
         self.sni = {}
@@ -125,6 +128,12 @@ class Scenario:
 
     def expected(self, mta):
         return self.expect.get(mta, self.expect.get(""))
+
+    def reports(self, mta):
+        """What is reported, None: nobody looks."""
+        rows = [t for m, t in self.report if m == mta] or [
+            t for m, t in self.report if m == ""]
+        return [t for t in rows if t != "nothing"] if rows else None
 
     def patterns(self, rows, mta):
         return [p for m, p in rows if m in ("", mta)]
@@ -194,6 +203,8 @@ def parse_line(s, verb, w, where):
         s.expect[mta] = text
     elif verb in ("log", "nolog"):
         getattr(s, verb).append((mta, " ".join(w)))
+    elif verb == "report":
+        s.report.append((mta, " ".join(w)))
     elif verb in ("asked", "notasked"):
         getattr(s, verb).append((w[0], w[1]))
     elif verb in ("hostile", "untouched"):
@@ -360,7 +371,10 @@ def render(s):
             0)      # the daemon's resolver may keep it, too
         for kind, address in POLICY_HOST.items():
             add("mta-sts.%s." % s.domain(), kind, address)
+    if s.report and not any(o == "_smtp._tls" for o, *_ in s.records):
+        add("_smtp._tls.%s." % s.domain(), "TXT", '"%s"' % reports.RECORD)
     for owner, u, sel, m, what, keys in s.tlsa:
+        s.bases.append(s.name(owner.lstrip("=")))
         if owner.startswith("="):
             where = s.name(owner[1:])
         else:

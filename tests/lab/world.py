@@ -38,6 +38,8 @@ Where a scenario has a policy, or uses a profile with MTA-STS, there are also
     127.0.0.1 8461    a front (policies.py) before
     127.0.0.1 8462    mta-sts-daemon, of postfix-mta-sts-resolver, which asks
                       127.53.3.1 and trusts the CA of cas.pem
+and where a scenario has reports, and the build libtlsrpt,
+    collector         a socket in our directory (reports.py)
 """
 
 import base64
@@ -52,6 +54,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -60,6 +63,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import certs
 import dnswire
+import reports
 import scenario
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -213,6 +217,7 @@ class World:
         self.hints = self.path("root.hints")
         self.cas = self.path("cas.pem")
         self.config = CONFIG
+        self.reports = None             # who collects them
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -314,6 +319,11 @@ class World:
                 rows.append('{ domain = "%s"; level = "%s"; reason = "%s";%s }'
                             % (s.domain(), level, reason,
                                ' until = "%s";' % until if until else ""))
+        report = ""
+        if self.reports:
+            report = " tlsrpt = true;"
+            more = 'tlsrpt: { socket = "%s"; };\n%s' % (
+                self.path("collector"), more)
         return """resolver: {
 	trust_anchor = "%s";
 	root_hints = "%s";
@@ -325,7 +335,7 @@ class World:
 	%s
 };
 profiles: {
-	default: { level = "dane"; };
+	default: { level = "dane";%s };
 	strict: { level = "dane-only"; };
 	mxmay: { insecure_mx = "may"; };
 	mxencrypt: { insecure_mx = "encrypt"; };
@@ -335,7 +345,7 @@ profiles: {
 destinations = ( %s );
 %s
 """ % (self.anchor, self.hints, ", ".join(own), ",\n\t".join(zones), resolver,
-        self.policy_text(), ",\n\t".join(rows), more)
+        report, self.policy_text(), ",\n\t".join(rows), more)
 
     def policy_text(self):
         if not self.policies():
@@ -544,6 +554,8 @@ mta_sts: { server = "%s:%d"; timeout = 5; ca_file = "%s"; };""" % (
         for s in self.scenarios.values():
             scenario.certify(s, self.path("certs"), public)
         self.make_zones()
+        if any(s.report for s in self.scenarios.values()) and can_report():
+            self.reports = reports.Collector(self.path("collector"))
         self.make_config()
         self.make_map()
         for name in (self.smtp_log, self.query_log):
@@ -636,6 +648,16 @@ mta_sts: { server = "%s:%d"; timeout = 5; ca_file = "%s"; };""" % (
                 "DV_LAB_SCENARIOS": self.source,
                 "DV_LAB_SERVER": LEAF,
                 "DV_LAB_PREFIX": PREFIX}
+
+
+def can_report():
+    """Is this build with libtlsrpt?"""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+        f.write('tlsrpt: { socket = "/run/x"; };\n')
+        f.flush()
+        r = subprocess.run([PREFIX + "/bin/danevirke", "conf", "--config", f.name],
+                           capture_output=True, text=True)
+    return "without libtlsrpt" not in r.stdout + r.stderr
 
 
 def is_leaf(pid):
