@@ -33,15 +33,24 @@ record_text(struct arena *a, const struct dns_rr *rr)
 	return text;
 }
 
-static bool
-record_valid(const char *s)
+/* Its fields, from the first semicolon on; NULL: another's TXT record. */
+static const char *
+record_fields(const char *text)
 {
 	static const char version[] = "v=TLSRPTv1";
 
-	s += sizeof version - 1;
-	s += strspn(s, " \t");
-	if (*s != ';')
-		return false;
+	if (strncmp(text, version, sizeof version - 1) != 0)
+		return NULL;
+	text += sizeof version - 1;
+	text += strspn(text, " \t");
+	return *text == ';' ? text : NULL;
+}
+
+static bool
+record_valid(const char *fields)
+{
+	const char *s = fields;
+
 	while (*s == ';') {
 		s += 1 + strspn(s + 1, " \t");
 		if (strncmp(s, "rua=mailto:", 11) == 0 ||
@@ -52,12 +61,10 @@ record_valid(const char *s)
 	return false;
 }
 
-/* RFC 8460 3: of others' TXT records nothing is known, of two that are meant
- * neither counts. */
+/* RFC 8460 3: others' TXT records do not count, and of two neither does. */
 const char *
 tlsrpt_record(struct arena *a, const struct dns_result *r)
 {
-	static const char version[] = "v=TLSRPTv1";
 	const char *text, *found = NULL;
 	size_t i;
 
@@ -67,14 +74,14 @@ tlsrpt_record(struct arena *a, const struct dns_result *r)
 		if (r->rr[i].len > TLSRPT_RECORD)
 			continue;
 		text = record_text(a, &r->rr[i]);
-		if (text == NULL ||
-		    strncmp(text, version, sizeof version - 1) != 0)
+		if (text == NULL || record_fields(text) == NULL)
 			continue;
 		if (found != NULL)
 			return NULL;
 		found = text;
 	}
-	return found != NULL && record_valid(found) ? found : NULL;
+	return found != NULL && record_valid(record_fields(found)) ? found :
+								     NULL;
 }
 
 #ifndef HAVE_TLSRPT

@@ -230,6 +230,8 @@ report_text(struct cli *c, const struct report *r)
 	out_print(": %s\n", report_summary(r));
 	if (r->answer != NULL && r->answer->mta_sts_reason != NULL)
 		out_print("  %s\n", r->answer->mta_sts_reason);
+	if (r->answer != NULL && r->answer->tlsrpt_record != NULL)
+		out_print("  TLSRPT %s\n", r->answer->tlsrpt_record);
 	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++)
 		text_host(c, r, r->answer->hosts[i]);
 	for (level = SEV_PROBLEM; level >= SEV_NOTE; level--)
@@ -320,6 +322,7 @@ report_json(struct json *j, const struct report *r)
 	json_string(j, "verdict", verdict_word(r->verdict));
 	json_string(j, "dane", r->dane);
 	json_string(j, "mta_sts", a != NULL ? mta_sts_name(a->mta_sts) : NULL);
+	json_string(j, "tlsrpt", a != NULL ? a->tlsrpt_record : NULL);
 	json_string(j, "summary", report_summary(r));
 	json_time(j, "time", r->when);
 	json_int(j, "milliseconds", (long long)(r->seconds * 1000));

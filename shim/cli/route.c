@@ -187,6 +187,7 @@ route_json(struct cli *c, struct json *j, const struct danevirke_answer *a)
 	for (i = 0; i < a->n_mta_sts_mx; i++)
 		json_string(j, NULL, a->mta_sts_mx[i]);
 	json_end_array(j);
+	json_string(j, "tlsrpt", a->tlsrpt_record);
 	json_string(j, "result", c->dv->result_name(a->result));
 	json_string(j, "reason", a->reason);
 	json_array(j, "hosts");
@@ -299,6 +300,8 @@ route_text(
 	    a->exception == NULL ? "" : a->exception);
 	if (a->mta_sts_reason != NULL)
 		out_print("  %s\n", a->mta_sts_reason);
+	if (a->tlsrpt_record != NULL)
+		out_print("  TLSRPT %s\n", a->tlsrpt_record);
 	for (i = 0; i < a->n_hosts; i++)
 		route_host(c, a, a->hosts[i]);
 }

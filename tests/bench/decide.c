@@ -6,6 +6,7 @@
  *	decide nothing
  *	decide module MODULE CONFIG DOMAIN [TIMES [PROFILE]]	the mean
  *	decide stored ...	the same, from the store alone
+ *	decide report ...	and each time a report, to a socket without reader
  *	decide ub HINTS ANCHOR DOMAIN HOST		blocking ub_resolve()
  *	decide stub SERVER DOMAIN HOST			three queries, AD believed
  */
@@ -22,8 +23,9 @@
 #include "danevirke.h"
 
 static int
-module(char **argv, uint32_t flags)
+module(char **argv, uint32_t flags, int report)
 {
+	struct danevirke_session s = { .size = sizeof s, .tls = 1 };
 	struct danevirke_options o = { .size = sizeof o };
 	struct danevirke_question q = { .size = sizeof q };
 	const struct danevirke_answer *a;
@@ -49,6 +51,8 @@ module(char **argv, uint32_t flags)
 			fprintf(stderr, "%s\n", a ? a->reason : err.text);
 			return 1;
 		}
+		if (report)
+			dv->report(a, a->hosts[0], &s);
 		dv->release(a);
 	}
 	dv->close(e);
@@ -117,9 +121,10 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "nothing") == 0)
 		rv = gnutls_check_version("99") != NULL; /* keeps it linked */
 	else if (argc >= 5 &&
-	    (strcmp(argv[1], "module") == 0 ||
+	    (strcmp(argv[1], "module") == 0 || strcmp(argv[1], "report") == 0 ||
 		strcmp(argv[1], "stored") == 0)) {
-		rv = module(argv + 2, *argv[1] == 's' ? DANEVIRKE_STORED : 0);
+		rv = module(argv + 2, *argv[1] == 's' ? DANEVIRKE_STORED : 0,
+		    *argv[1] == 'r');
 		times = argc > 5 ? atoi(argv[5]) : 1;
 	} else if (argc == 6 && strcmp(argv[1], "ub") == 0)
 		rv = blocking(argv + 2);

@@ -469,7 +469,7 @@ def relay(b):
 
 
 def mta_sts(b):
-    """MTA-STS: off, on without a policy, on with one."""
+    """MTA-STS, and reports: off, on without a policy or record, on with one."""
     sts.part(b, table, us, USER)
 
 

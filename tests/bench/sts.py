@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: ISC
 """What MTA-STS costs: the decision with it off, on and without a policy, on and
-with one; and the certificate of such a host."""
+with one; and the certificate of such a host.  Likewise reports about TLS: the
+decision with them off, on and without a record, on and with one; and each with
+its datagram."""
 
 import os
 import re
+import socket
 import statistics
 import subprocess
 import time
 
 import certs
+import world
 
 CAS = "/etc/ssl/certs/ca-certificates.crt"
 PORT = 8463
@@ -61,6 +65,37 @@ def decisions(b, conf, user):
     return rows
 
 
+def reports(b, user):
+    """Rows as those of decisions(); None: this build cannot report."""
+    if not world.can_report():
+        return None
+    conf, path = b.where + "/report.conf", b.where + "/collector"
+    with open(b.conf) as f, open(conf, "w") as g:
+        g.write(f.read().replace("\tsts: {", "\ttold: { tlsrpt = true; };\n"
+                                 "\tsts: {", 1)
+                + 'tlsrpt: { socket = "%s"; };\n' % path)
+    os.chmod(conf, 0o644)
+    collector = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    collector.bind(path)
+    os.chmod(path, 0o666)
+    rows = []
+    for what, ident, profile, way in (
+            ("off", "bench0", "default", "module"),
+            ("on, no record", "bench0", "told", "module"),
+            ("on, a record", "benchreport", "told", "module"),
+            ("on, a record, and the report", "benchreport", "told",
+             "report")):
+        args = [b.program("decide"), way, b.module, conf,
+                b.world.scenarios[ident].domain()]
+        b.run(*args, "1", profile, user=user)
+        fresh = statistics.median(b.run(*args, "1", profile, user=user)
+                                  for _ in range(b.rounds(101, 5)))
+        rows.append((what, fresh, b.run(*args, str(b.rounds(2000, 20)),
+                                        profile, user=user)))
+    collector.close()
+    return rows
+
+
 def certificates(b):
     """Microseconds: CAs read, CAs kept, GnuTLS's trust list."""
     name = "mx.example.org"
@@ -97,6 +132,14 @@ def part(b, table, us, user):
     table(["decision, MTA-STS", "fresh process, DNS from the store",
            "long-lived process"],
           [[w, us(fresh), us(many)] for w, fresh, many in rows])
+    print()
+    rows = reports(b, user)
+    if rows is None:
+        print("Reports about TLS: left out, this build has no libtlsrpt.")
+    else:
+        table(["decision, reports about TLS", "fresh process, DNS from the "
+               "store", "long-lived process"],
+              [[w, us(fresh), us(many)] for w, fresh, many in rows])
     n, (fresh, kept, peer) = certificates(b)
     print()
     table(["verify() by MTA-STS, EC, %d CAs" % n, "CPU time"],

@@ -52,7 +52,7 @@ DAYS = (int, NULL)
 REPORT = {"domain": str, "verdict": {"good", "warning", "problem", "untested"},
           "dane": {"full", "partial", "none"}, "summary": str, "time": str,
           "mta_sts": {"error", "none", "policy", None},
-          "milliseconds": int, "error": (str, NULL), "mx_secure": bool,
+          "tlsrpt": (str, NULL), "milliseconds": int, "error": (str, NULL), "mx_secure": bool,
           "implicit_mx": bool, "signature_days": DAYS, "hosts": list,
           "name_servers": DAYS, "name_servers_faulty": DAYS,
           "findings": list}

@@ -37,13 +37,14 @@ def one(ident, *args):
 
 STATES = {"secure", "insecure", "error"}
 ACTIONS = {"defer", "opportunistic", "encrypt", "authenticate"}
+RECORD = "v=TLSRPTv1; rua=mailto:tls@lab.alpha"
 OUTCOMES = {"defer", "route", "null-mx", "no-domain", "loop"}
 ANSWER = {"domain": str, "final": str, "outcome": OUTCOMES, "would": OUTCOMES,
           "mx_state": STATES, "implicit_mx": bool, "insecure_mx": bool,
           "level": {"dane", "dane-only", "audit", "off"}, "profile": str,
           "exception": (str, type(None)), "ttl": int, "result": str,
           "mta_sts": {"error", "none", "policy", None}, "mta_sts_mx": list,
-          "reason": str, "hosts": list}
+          "tlsrpt": (str, type(None)), "reason": str, "hosts": list}
 HOST = {"name": str, "preference": int, "port": int, "action": ACTIONS,
         "would": ACTIONS, "verdict": str, "addresses_state": STATES,
         "addresses": list, "base": (str, type(None)), "names": list,
@@ -144,6 +145,18 @@ def test_insecure_mx():
     same(h["verdict"], "dane")
 
 
+def test_tlsrpt():
+    """the TLSRPT record is told, where reports are on (K01)"""
+    with open(CONF) as f:
+        on = "tlsrpt = true" in f.read()
+    same(one("good-3-1-1")["tlsrpt"], RECORD if on else None)
+    same(one("k01-two")["tlsrpt"], None)
+    r = run("route", "--config", CONF, domain("good-3-1-1"))
+    same(("  TLSRPT %s\n" % RECORD) in r.out, on)
+    r = run("check", "--config", CONF, domain("good-3-1-1"))
+    same(("  TLSRPT %s\n" % RECORD) in r.out, on)
+
+
 def test_profiles():
     """--profile is obeyed (T06 M04)"""
     a = one("plain-tls", "--profile", "strict")
@@ -224,7 +237,7 @@ def test_text():
     same(r.code, 0)
     # the TTL counts down
     lines = [x if "TTL" not in x else x.split("TTL")[0] + "TTL"
-             for x in r.out.splitlines()]
+             for x in r.out.splitlines() if not x.startswith("  TLSRPT ")]
     same(lines, [
         "%s: route: %s" % (d, a["reason"]), "  MX secure, TTL",
         "  10 %s:25: dane: TLS required, the certificate must match TLSA" %

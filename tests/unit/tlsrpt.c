@@ -53,7 +53,8 @@ test_record(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof good / sizeof *good; i++) {
-		const char *const one[] = { "other", good[i], NULL };
+		const char *const one[] = { "other", good[i],
+			"v=TLSRPTv10; rua=mailto:a@b.example", NULL };
 		const char *r = record(&a, DANEVIRKE_INSECURE, one);
 
 		assert_non_null(r);
@@ -91,6 +92,11 @@ test_no_record(void **state)
 	static const char *const one[] = { GOOD, NULL };
 	static const char *const two[] = { GOOD, GOOD, NULL };
 	struct dns_result none = { .state = DANEVIRKE_SECURE };
+	static uint8_t long_text[TLSRPT_RECORD + 1] = { sizeof GOOD - 1 };
+	struct dns_rr rr;
+	struct dns_result many = {
+		.state = DANEVIRKE_INSECURE, .rr = &rr, .n_rr = 1
+	};
 	struct arena a = { NULL };
 	size_t i;
 
@@ -102,6 +108,12 @@ test_no_record(void **state)
 	}
 	assert_non_null(record(&a, DANEVIRKE_SECURE, one));
 	assert_null(record(&a, DANEVIRKE_SECURE, two));
+	rr.data = long_text; /* by one octet too long, and not */
+	memcpy(long_text + 1, GOOD, sizeof GOOD - 1);
+	rr.len = TLSRPT_RECORD + 1;
+	assert_null(tlsrpt_record(&a, &many));
+	rr.len--;
+	assert_non_null(tlsrpt_record(&a, &many));
 	assert_null(record(&a, DANEVIRKE_ERROR, one));
 	assert_null(tlsrpt_record(&a, NULL));
 	assert_null(tlsrpt_record(&a, &none));
