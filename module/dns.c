@@ -31,6 +31,10 @@
 #include "packet.h"
 
 #define CLASS_IN 1
+/* Seconds that a TXT answer is kept, or longer.  It is that of TLSRPT, which is
+ * for daily reports and has no say in any mail; when it is wanted there is no
+ * time to ask for it (K01). */
+#define TXT_TTL 86400
 
 struct dns {
 	const struct conf *conf;
@@ -214,6 +218,8 @@ on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
 	dns_parse(q->arena, q->name, q->type, rcode, packet,
 	    len > 0 ? (size_t)len : 0, sec, root_explain(conf, why_bogus, buf),
 	    conf->limits.aliases, q->result);
+	if (q->type == TYPE_TXT && q->result->ttl < TXT_TTL)
+		q->result->ttl = TXT_TTL;
 	q->finished = true;
 	if (q->result->state == DANEVIRKE_SECURE)
 		root_proven(q->dns);

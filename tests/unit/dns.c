@@ -370,6 +370,11 @@ test_once(void **state)
 	assert_int_equal(a.r->n_rr, 1);
 	assert_memory_equal(a.r->rr[0].data, "\300\0\2\1", 4);
 	assert_true(a.r->ttl >= 1 && a.r->ttl <= 60);
+	start(dns, &b, "nx.plain.example", TYPE_TXT);
+	await(&b);
+	assert_int_equal(b.r->n_rr, 0);
+	assert_int_equal(b.r->ttl, 86400); /* reports are daily */
+	arena_free(&b.arena);
 	assert_true((asked = server.questions) > 0);
 	start(dns, &b, "MX.plain.example", TYPE_A);
 	await(&b);
