@@ -21,6 +21,7 @@ const char usage_check[] =
     "  --nagios                one line and exit status for a Nagios plug-in\n"
     "  --prometheus            metrics for the node exporter's textfile collector\n"
     "  --json                  one JSON object\n"
+    "  --html                  a page to look at, in one file\n"
     "  --helo NAME             name for EHLO (this machine's, if not given)\n"
     "  --port N                TCP port, 25 if not given\n"
     "  --timeout SECONDS       for each step of a connection, 10 if not given\n"
@@ -36,16 +37,17 @@ const char usage_check[] =
     "Exit status: 0 good (warnings included), 1 a problem was found, 2 could not be\n"
     "tested.  With --nagios: 0 OK, 1 warning, 2 critical, 3 unknown.\n";
 
-enum { O_NAGIOS = X_OWN, O_PROMETHEUS };
+enum { O_NAGIOS = X_OWN, O_PROMETHEUS, O_HTML };
 enum { NAGIOS_UNKNOWN = 3 };
 static const struct opt opts[] = { EXAM_OPTS, { O_NAGIOS, "nagios", OPT_NONE },
-	{ O_PROMETHEUS, "prometheus", OPT_NONE }, { 0, NULL, OPT_NONE } };
+	{ O_PROMETHEUS, "prometheus", OPT_NONE }, { O_HTML, "html", OPT_NONE },
+	{ 0, NULL, OPT_NONE } };
 
 struct check_job {
 	struct cli *cli;
 	struct exam *exam;
 	struct exam_options o;
-	bool nagios, prometheus, progress;
+	bool nagios, prometheus, html, progress;
 	const char **name;
 	size_t n_name;
 	struct report **report; /* by place of the name */
@@ -99,8 +101,10 @@ check_show(struct check_job *job)
 		r->n = 0;
 		if (job->cli->json)
 			report_json(&job->json, r);
+		else if (job->html)
+			page_report(job->cli, r, false);
 		else
-			report_text(job->cli, r);
+			report_text(job->cli, r, false);
 		job->shown++;
 		out_flush();
 	}
@@ -133,6 +137,8 @@ check_work(struct check_job *job)
 	if ((job->exam = exam_new(&job->o, on_report, job)) == NULL ||
 	    (job->report = calloc(job->n_name, sizeof *job->report)) == NULL)
 		return cli_error(job->cli, "out of memory");
+	if (job->html && !page_begin())
+		return cli_error(job->cli, "out of memory");
 	if (job->cli->json) {
 		json_object(j, NULL);
 		json_array(j, "checks");
@@ -145,6 +151,8 @@ check_work(struct check_job *job)
 		json_end_array(j);
 		json_end_object(j);
 	}
+	if (job->html)
+		page_end();
 	if (job->shown == job->n_name) {
 		if (job->nagios)
 			job->status = report_nagios(job->report, job->n_name);
@@ -165,9 +173,9 @@ check_run(struct cli *c, void *arg)
 
 	if (job->n_name == 0)
 		return cli_error(c, "no name: want a mail domain");
-	if (job->nagios + job->prometheus + c->json > 1)
-		return cli_error(
-		    c, "--nagios, --prometheus, --json: want one of them");
+	if (job->nagios + job->prometheus + job->html + c->json > 1)
+		return cli_error(c,
+		    "--nagios, --prometheus, --html, --json: want one of them");
 	job->progress = isatty(STDERR_FILENO) && !job->nagios;
 	if (job->o.parallel > job->n_name)
 		job->o.parallel = job->n_name;
@@ -203,6 +211,8 @@ check_option(struct cli *c, void *arg, int id, const char *value)
 		job->nagios = true;
 	else if (id == O_PROMETHEUS)
 		job->prometheus = true;
+	else if (id == O_HTML)
+		job->html = true;
 	else
 		return exam_option(&job->o, id, value);
 	return 0;

@@ -7,11 +7,13 @@
  *	servers.c	  servers_*()	name servers: see stage.h
  *	finding.c	  lint_*()	one finding
  *	lint.c		  lint_*()	what is found -> findings (L rows)
+ *	chain.c		  lint_certs()	the chain itself
  *	session.c	  lint_*()	  of sessions that failed
  *	mtasts.c	  lint_*()	  of MTA-STS
  *	insecure.c	  lint_*()	  of what is not secure, and why
  *	report.c	report_*()	findings -> text, JSON
  *	metrics.c	report_*()	findings -> Nagios, Prometheus
+ *	page.c		page_*()	text, JSON -> HTML, by report.html
  *
  * check.c and survey.c feed names in and print what comes out.
  */
@@ -33,6 +35,15 @@ struct finding {
 	const char *advice; /* what to do; constant, may be NULL */
 };
 
+/* A certificate that was sent. */
+struct cert_fact {
+	char subject[160], issuer[160]; /* RFC 4514, or cut */
+	time_t until;                   /* 0: it cannot be read */
+	uint8_t cert[32], key[32];      /* SHA2-256 of it, of its SPKI */
+};
+#define CERTS_MAX 10
+#define KINDS_MAX (2 * 2 * 3) /* of usable records */
+
 /* One address of one host, as the first connection to it went. */
 struct address_report {
 	const struct danevirke_host *host; /* of the answer */
@@ -43,11 +54,18 @@ struct address_report {
 	bool verified; /* its chain satisfies the records */
 	enum { MTA_STS_UNKNOWN = 0, MTA_STS_GOOD, MTA_STS_BAD } mta_sts;
 	char version[16], cipher[32];
-	int usage;        /* of the record that matched, -1: none */
-	uint8_t kind[3];  /* usage, selector, matching type of that record */
-	time_t not_after; /* of the leaf; 0: no certificate */
-	uint8_t leaf[32]; /* SHA2-256 of it */
-	char text[512];   /* what failed, or what matched */
+	int usage;       /* of the record that matched, -1: none */
+	uint8_t kind[3]; /* usage, selector, matching type of that record */
+	struct {
+		int index, depth; /* a record that matches, and what in the
+				   * chain it names; one of each kind */
+	} match[KINDS_MAX];
+	size_t n_match;
+	time_t not_after;       /* of the leaf; 0: no certificate */
+	uint8_t leaf[32];       /* SHA2-256 of it */
+	char text[512];         /* what failed, or what matched */
+	struct cert_fact *cert; /* the chain, or the first of it */
+	size_t n_cert;
 };
 
 /* Is a zone on the way signed so that it counts?  From its parent's servers. */
@@ -94,9 +112,15 @@ struct report {
 };
 
 void report_free(struct report *);
-void report_text(struct cli *, const struct report *);
+/* brief: only the verdict and what is worse than a note */
+void report_text(struct cli *, const struct report *, bool brief);
 /* The object, as a member of an array or as a line. */
 void report_json(struct json *, const struct report *);
+/* An HTML file: its beginning, the reports, its end.  False: no memory, and
+ * nothing was written. */
+bool page_begin(void);
+void page_report(struct cli *, const struct report *, bool brief);
+void page_end(void);
 /* Nagios plug-in conventions: one line for all, perfdata; the exit status. */
 int report_nagios(struct report *const *, size_t n);
 /* The same for a test that could not begin. */
@@ -108,8 +132,8 @@ const char *report_summary(const struct report *);
 long report_days(const struct report *, time_t t);
 /* Days until the first signature of the MX (host NULL) or of the host ends;
  * false: there is none. */
-bool report_signature(
-    const struct report *, const struct danevirke_host *, long *days);
+bool report_signature(const struct report *, const struct danevirke_host *,
+    time_t *until, long *days);
 
 /* ------------------------------------------------------------------ lint */
 
@@ -134,8 +158,15 @@ void lint_answer(struct report *, const struct lint_limits *);
 void lint_chain(struct report *, struct address_report *ar,
     const struct danevirke_chain *, const char *what,
     const struct lint_limits *);
+/* What was sent, and how a record would name it, into ar->cert. */
+void lint_certs(
+    struct report *, struct address_report *ar, const struct danevirke_chain *);
 /* Why DNSSEC does not protect something; once the zones are known. */
 void lint_insecure(struct report *);
+#define WEAKNESS_LEN 600
+/* What is wrong with this zone, in why, and the advice; NULL: nothing, or it is
+ * not known. */
+const char *lint_weakness(const struct zone_fact *, char why[WEAKNESS_LEN]);
 /* A session that failed, the first one with an address or one of the others:
  * L05, L11, L12, T10, T12.  how: of the others, what was special about it;
  * alone: neither RSA nor ECDSA works. */

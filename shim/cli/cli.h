@@ -11,6 +11,7 @@
  *	module.c	  cli_*()		the module, asked
  *	tlsrpt.c	  tlsrpt_*()		report: see tlsrpt.h
  *	library.c	  library_*()		libunbound, as the module has it
+ *	records.c	  records_*()		an answer's TLSA records as JSON
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
  *	pem.c		    pem_*()		PEM blocks of a file
  *	item.c		    item_*()		certificates, requests, keys
@@ -152,6 +153,8 @@ int opt_time(struct cli *, const char *name, const char *text, time_t *out);
 /* Standard output.  Whatever is not printable ASCII or UTF-8 is escaped, so
  * that nothing read from DNS or a file can talk to the terminal. */
 void out_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* From now on it is text of an HTML page, or, false, not any more. */
+void out_page(bool);
 enum out_colour { OUT_GOOD, OUT_WARN, OUT_BAD, OUT_BOLD };
 /* text in colour, if the terminal has any */
 void out_colour(const struct cli *, enum out_colour, const char *text);
@@ -179,6 +182,7 @@ void out_closed(void);
 #define JSON_DEPTH 16
 
 struct json {
+	bool page; /* it stands in an HTML page */
 	int depth;
 	bool filled[JSON_DEPTH]; /* a member was written at this depth */
 };
@@ -205,8 +209,12 @@ record_parse(const char *text, struct danevirke_tlsa *r, char *why, size_t len);
 int record_kind(const char *text, uint8_t kind[3], char *why, size_t len);
 /* RFC 7218 names, numbers for what has none */
 void record_name(const uint8_t kind[3], char *buf, size_t len);
+/* How many octets of usage, selector and matching type it has (Q06). */
+unsigned record_octets(const struct danevirke_host *, size_t i);
 /* free() when done; NULL: out of memory */
 char *record_hex(const uint8_t *, size_t);
+/* records.c: of a host the members "tlsa_state" and "tlsa" */
+void records_json(struct json *, const struct danevirke_host *);
 /* RFC 3339; 0 or -1 */
 int time_parse(const char *text, time_t *out);
 void time_text(time_t, char buf[32]);

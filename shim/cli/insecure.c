@@ -11,7 +11,6 @@
 /* RFC 9276 3.2: from 50 to 150 on, by the resolver, a zone's denials count as
  * unsigned. */
 #define ITERATIONS_MAX 50
-#define WHY_LEN 600
 
 static const char
     advice_sign[] = "sign the zone and have its DS record published; if it is "
@@ -33,14 +32,13 @@ insecure_inside(const char *name, const char *zone)
 	    (n == m || name[n - m - 1] == '.');
 }
 
-/* What is wrong with this zone, in why, and the advice; NULL: nothing. */
-static const char *
-insecure_weakness(const struct zone_fact *f, char why[WHY_LEN])
+const char *
+lint_weakness(const struct zone_fact *f, char why[WEAKNESS_LEN])
 {
 	if (!f->asked)
 		return NULL;
 	if (f->ds == 0) {
-		snprintf(why, WHY_LEN,
+		snprintf(why, WEAKNESS_LEN,
 		    f->keys ? "the zone %.255s is signed, but the zone above "
 			      "has no DS record of it" :
 			      "the zone %.255s is not signed",
@@ -48,7 +46,7 @@ insecure_weakness(const struct zone_fact *f, char why[WHY_LEN])
 		return f->keys ? advice_ds : advice_unsigned;
 	}
 	if (!f->known) {
-		snprintf(why, WHY_LEN,
+		snprintf(why, WEAKNESS_LEN,
 		    "the zone %.255s is signed, but in a way that resolvers "
 		    "treat as unsigned: its DS record has algorithm %d and "
 		    "digest type %d, which not all know (RFC 4035 5.2)",
@@ -56,7 +54,7 @@ insecure_weakness(const struct zone_fact *f, char why[WHY_LEN])
 		return advice_algorithm;
 	}
 	if (f->iterations > ITERATIONS_MAX) {
-		snprintf(why, WHY_LEN,
+		snprintf(why, WEAKNESS_LEN,
 		    "the zone %.255s is signed, but in a way that resolvers "
 		    "treat as unsigned: its denials are NSEC3 with %u "
 		    "iterations (RFC 9276 3.2)",
@@ -68,20 +66,20 @@ insecure_weakness(const struct zone_fact *f, char why[WHY_LEN])
 
 /* The first zone, from the top, that is to blame for name. */
 static const char *
-insecure_blame(const struct report *r, const char *name, char why[WHY_LEN])
+insecure_blame(const struct report *r, const char *name, char why[WEAKNESS_LEN])
 {
 	const struct zone_fact *f, *best = NULL;
-	char text[WHY_LEN];
+	char text[WEAKNESS_LEN];
 	const char *advice = NULL;
 
 	for (f = r->zone; f < r->zone + r->n_zone; f++)
 		if (insecure_inside(name, f->name) &&
-		    insecure_weakness(f, text) != NULL &&
+		    lint_weakness(f, text) != NULL &&
 		    (best == NULL || strlen(f->name) < strlen(best->name)))
 			best = f;
 	why[0] = '\0';
 	if (best != NULL)
-		advice = insecure_weakness(best, why);
+		advice = lint_weakness(best, why);
 	return advice != NULL ? advice : advice_sign;
 }
 
@@ -89,7 +87,7 @@ static void
 insecure_say(struct report *r, enum severity severity, const char *row,
     const char *host, const char *name, const char *what)
 {
-	char why[WHY_LEN];
+	char why[WEAKNESS_LEN];
 	const char *advice = insecure_blame(r, name, why);
 
 	lint_add(r, severity, row, host, NULL, advice, "%s%s%s", what,

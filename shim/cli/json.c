@@ -6,19 +6,33 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "text.h"
 
+/* What ends a script element or begins a comment, and what ends a line of
+ * JavaScript though not of JSON. */
+static bool
+json_markup(const char *s)
+{
+	return *s == '<' || *s == '>' || *s == '&' ||
+	    strncmp(s, "\xe2\x80\xa8", 3) == 0 ||
+	    strncmp(s, "\xe2\x80\xa9", 3) == 0;
+}
+
 static void
-json_text(const char *s)
+json_text(const struct json *j, const char *s)
 {
 	size_t n;
 
 	putchar('"');
 	for (; *s != '\0'; s += n > 0 ? n : 1) {
 		n = utf8_len(s);
-		if (*s == '"' || *s == '\\')
+		if (j->page && json_markup(s))
+			printf("\\u%04x",
+			    n == 1 ? (unsigned)*s : 0x2000u | (s[2] & 0x3f));
+		else if (*s == '"' || *s == '\\')
 			printf("\\%c", *s);
 		else if (n == 0)
 			fputs("\\ufffd", stdout);
@@ -37,7 +51,7 @@ json_member(struct json *j, const char *key)
 		putchar(',');
 	j->filled[j->depth] = true;
 	if (key != NULL) {
-		json_text(key);
+		json_text(j, key);
 		putchar(':');
 	}
 }
@@ -93,7 +107,7 @@ json_string(struct json *j, const char *key, const char *text)
 	if (text == NULL)
 		fputs("null", stdout);
 	else
-		json_text(text);
+		json_text(j, text);
 }
 
 void

@@ -392,25 +392,24 @@ static bool
 lint_group(struct report *r, const struct address_report *ar,
     struct danevirke_tlsa *all, size_t n, size_t first,
     const struct danevirke_chain *chain, const char *what,
-    const struct lint_limits *l)
+    const struct lint_limits *l, struct danevirke_verdict *v)
 {
 	struct danevirke_host h = *ar->host;
 	struct danevirke_verify_options o = { .size = sizeof o, .now = l->now };
-	struct danevirke_verdict v = { .size = sizeof v };
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		all[i].use = lint_same_kind(&all[i], &all[first]);
 	h.tlsa = all;
 	h.would = DANEVIRKE_AUTHENTICATE;
-	if (r->dv->verify(&h, chain, &o, &v) == 0 && v.verified) {
-		if (v.usage == DANEVIRKE_DANE_TA) {
-			lint_anchor(r, ar, chain, &v, &all[v.index], l);
-			lint_base(r, ar, &h, chain, &all[v.index], &o);
+	if (r->dv->verify(&h, chain, &o, v) == 0 && v->verified) {
+		if (v->usage == DANEVIRKE_DANE_TA) {
+			lint_anchor(r, ar, chain, v, &all[v->index], l);
+			lint_base(r, ar, &h, chain, &all[v->index], &o);
 		}
 		return true;
 	}
-	lint_blame(r, ar, &all[first], &v, what);
+	lint_blame(r, ar, &all[first], v, what);
 	return false;
 }
 
@@ -420,6 +419,7 @@ lint_groups(struct report *r, struct address_report *ar,
     struct danevirke_tlsa *all, size_t n, const struct danevirke_chain *chain,
     const char *what, const struct lint_limits *l)
 {
+	struct danevirke_verdict v;
 	size_t i, j;
 
 	for (i = 0; i < n; i++) {
@@ -427,8 +427,15 @@ lint_groups(struct report *r, struct address_report *ar,
 			continue;
 		if (!all[i].usable || j < i)
 			continue;
-		if (lint_group(r, ar, all, n, i, chain, what, l) &&
-		    what == NULL && ar->usage == -1) {
+		v = (struct danevirke_verdict){ .size = sizeof v };
+		if (!lint_group(r, ar, all, n, i, chain, what, l, &v) ||
+		    what != NULL)
+			continue;
+		if (ar->n_match < KINDS_MAX) {
+			ar->match[ar->n_match].index = v.index;
+			ar->match[ar->n_match++].depth = v.depth;
+		}
+		if (ar->usage == -1) {
 			ar->usage = all[i].usage;
 			ar->kind[0] = all[i].usage;
 			ar->kind[1] = all[i].selector;
@@ -458,8 +465,8 @@ lint_sender(struct report *r, struct address_report *ar,
 
 /* Its leaf; false: it was judged already, as that of another session. */
 static bool
-lint_leaf(struct address_report *ar, const struct danevirke_chain *chain,
-    const char *what)
+lint_leaf(struct report *r, struct address_report *ar,
+    const struct danevirke_chain *chain, const char *what)
 {
 	uint8_t leaf[32] = { 0 };
 	bool self_issued;
@@ -470,6 +477,7 @@ lint_leaf(struct address_report *ar, const struct danevirke_chain *chain,
 	if (what != NULL)
 		return memcmp(ar->leaf, leaf, sizeof leaf) != 0;
 	memcpy(ar->leaf, leaf, sizeof leaf);
+	lint_certs(r, ar, chain);
 	if (chain->n_certs > 0)
 		ar->not_after = lint_not_after(&chain->certs[0], &self_issued);
 	return true;
@@ -486,7 +494,7 @@ lint_chain(struct report *r, struct address_report *ar,
 
 	if (l.now == 0)
 		l.now = r->when;
-	if (!lint_leaf(ar, chain, what))
+	if (!lint_leaf(r, ar, chain, what))
 		return;
 	if (h->tlsa_state != DANEVIRKE_SECURE || h->n_tlsa == 0) {
 		snprintf(ar->text, sizeof ar->text, "not authenticated: %s",

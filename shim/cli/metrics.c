@@ -52,7 +52,8 @@ metrics_least(struct report *const *rs, size_t n, long *cert, long *sig)
 		}
 		for (j = 0; r->answer != NULL && j <= r->answer->n_hosts; j++)
 			if (report_signature(r,
-				j == 0 ? NULL : r->answer->hosts[j - 1], &d) &&
+				j == 0 ? NULL : r->answer->hosts[j - 1], NULL,
+				&d) &&
 			    (*sig == -1 || d < *sig))
 				*sig = d < 0 ? 0 : d;
 	}
@@ -236,7 +237,7 @@ prometheus_domains(struct report *const *rs, size_t n)
 				metrics_sample(names[k][0], rs[i], NULL, NULL,
 				    value_of(rs[i], (int)k));
 			else if (k >= N_VALUES &&
-			    report_signature(rs[i], NULL, &left))
+			    report_signature(rs[i], NULL, NULL, &left))
 				metrics_sample(names[k][0], rs[i], NULL, NULL,
 				    (double)left);
 		}
@@ -264,7 +265,7 @@ prometheus_hosts(struct report *const *rs, size_t n)
 			     j++) {
 				h = rs[i]->answer->hosts[j];
 				if (k == 2 &&
-				    !report_signature(rs[i], h, &left))
+				    !report_signature(rs[i], h, NULL, &left))
 					continue;
 				metrics_sample(names[k][0], rs[i], h->name,
 				    NULL,

@@ -10,15 +10,26 @@
 #include "cli.h"
 #include "text.h"
 
+static bool out_html; /* standard output is a page */
+
+void
+out_page(bool on)
+{
+	out_html = on;
+}
+
 /* Controls (C1 ones too: some terminals obey them) become \ooo. */
 static void
 out_safe(const char *s, FILE *f)
 {
+	bool page = out_html && f == stdout;
 	size_t n;
 
 	for (; *s != '\0'; s += n) {
 		n = *s == '\n' || *s == '\t' ? 1 : utf8_printable(s);
-		if (n > 0)
+		if (page && strchr("&<>\"'", *s) != NULL)
+			fprintf(f, "&#%d;", *s);
+		else if (n > 0)
 			fwrite(s, 1, n, f);
 		else {
 			fprintf(f, "\\%03o", (unsigned)(unsigned char)*s);
@@ -61,10 +72,12 @@ out_colour(const struct cli *c, enum out_colour colour, const char *text)
 		[OUT_BAD] = "31",
 		[OUT_BOLD] = "1" };
 
-	if (c->colour)
+	bool colours = c->colour && !out_html;
+
+	if (colours)
 		printf("\033[%sm", code[colour]);
 	out_safe(text, stdout);
-	if (c->colour)
+	if (colours)
 		fputs("\033[0m", stdout);
 }
 

@@ -211,6 +211,16 @@ record_name(const uint8_t kind[3], char *buf, size_t len)
 	}
 }
 
+unsigned
+record_octets(const struct danevirke_host *h, size_t i)
+{
+	if (h->size < offsetof(struct danevirke_host, tlsa_octets) +
+		    sizeof h->tlsa_octets ||
+	    h->tlsa_octets == NULL)
+		return 3;
+	return h->tlsa_octets[i];
+}
+
 char *
 record_hex(const uint8_t *data, size_t n)
 {

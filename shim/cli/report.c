@@ -44,16 +44,19 @@ report_days(const struct report *r, time_t t)
 
 /* Of the first signature of the host to end, or of the MX; false: none. */
 bool
-report_signature(
-    const struct report *r, const struct danevirke_host *h, long *out)
+report_signature(const struct report *r, const struct danevirke_host *h,
+    time_t *end, long *days)
 {
 	uint32_t until = h != NULL ? h->signed_until :
 	    r->answer != NULL      ? r->answer->signed_until :
 				     0;
+	time_t t = r->when + (int32_t)(until - (uint32_t)r->when);
 
 	if (until == 0)
 		return false;
-	*out = report_days(r, r->when + (int32_t)(until - (uint32_t)r->when));
+	if (end != NULL)
+		*end = t;
+	*days = report_days(r, t);
 	return true;
 }
 
@@ -109,7 +112,7 @@ text_host(struct cli *c, const struct report *r, const struct danevirke_host *h)
 	if (h->tlsa_ttl != 0 ||
 	    (h->tlsa_state == DANEVIRKE_SECURE && h->n_tlsa > 0))
 		out_print(", TTL %u", h->tlsa_ttl);
-	if (report_signature(r, h, &left))
+	if (report_signature(r, h, NULL, &left))
 		out_print(", signatures end in %ld days", left);
 	out_print("\n");
 	for (i = 0; i < r->n_addr; i++)
@@ -218,7 +221,7 @@ report_summary(const struct report *r)
 }
 
 void
-report_text(struct cli *c, const struct report *r)
+report_text(struct cli *c, const struct report *r, bool brief)
 {
 	int level;
 	size_t i;
@@ -228,13 +231,14 @@ report_text(struct cli *c, const struct report *r)
 	out_print(": ");
 	out_colour(c, verdict_colour(r->verdict), verdict_word(r->verdict));
 	out_print(": %s\n", report_summary(r));
-	if (r->answer != NULL && r->answer->mta_sts_reason != NULL)
+	if (!brief && r->answer != NULL && r->answer->mta_sts_reason != NULL)
 		out_print("  %s\n", r->answer->mta_sts_reason);
-	if (r->answer != NULL && r->answer->tlsrpt_record != NULL)
+	if (!brief && r->answer != NULL && r->answer->tlsrpt_record != NULL)
 		out_print("  TLSRPT %s\n", r->answer->tlsrpt_record);
-	for (i = 0; r->answer != NULL && i < r->answer->n_hosts; i++)
+	for (i = 0; !brief && r->answer != NULL && i < r->answer->n_hosts; i++)
 		text_host(c, r, r->answer->hosts[i]);
-	for (level = SEV_PROBLEM; level >= SEV_NOTE; level--)
+	for (level = SEV_PROBLEM; level >= (brief ? SEV_WARNING : SEV_NOTE);
+	     level--)
 		for (i = 0; i < r->n_finding; i++)
 			if ((int)r->finding[i].severity == level)
 				text_finding(c, &r->finding[i]);
@@ -243,9 +247,46 @@ report_text(struct cli *c, const struct report *r)
 /* ------------------------------------------------------------------ JSON */
 
 static void
+json_until(struct json *j, const char *key, time_t t)
+{
+	if (t > 0)
+		json_time(j, key, t);
+	else
+		json_string(j, key, NULL);
+}
+
+static void
+json_chain(struct json *j, const struct address_report *ar)
+{
+	const struct cert_fact *f;
+	size_t i;
+
+	json_array(j, "matches");
+	for (i = 0; i < ar->n_match; i++) {
+		json_object(j, NULL);
+		json_int(j, "tlsa", ar->match[i].index);
+		json_int(j, "depth", ar->match[i].depth);
+		json_end_object(j);
+	}
+	json_end_array(j);
+	json_array(j, "chain");
+	for (f = ar->cert; f < ar->cert + ar->n_cert; f++) {
+		json_object(j, NULL);
+		json_string(j, "subject", f->subject);
+		json_string(j, "issuer", f->issuer);
+		json_until(j, "until", f->until);
+		json_hex(j, "sha256", f->cert, sizeof f->cert);
+		json_hex(j, "spki_sha256", f->key, sizeof f->key);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
+static void
 json_address(
     struct json *j, const struct report *r, const struct address_report *ar)
 {
+	bool match = ar->usage != -1;
 	char name[64];
 
 	json_object(j, NULL);
@@ -259,30 +300,58 @@ json_address(
 		json_bool(j, "mta_sts", ar->mta_sts == MTA_STS_GOOD);
 	else
 		json_string(j, "mta_sts", NULL);
-	if (ar->usage != -1)
+	if (match)
 		record_name(ar->kind, name, sizeof name);
-	json_string(j, "record", ar->usage != -1 ? name : NULL);
-	if (ar->not_after != 0) {
-		json_time(j, "certificate_until", ar->not_after);
+	json_string(j, "record", match ? name : NULL);
+	json_until(j, "certificate_until", ar->not_after);
+	if (ar->not_after != 0)
 		json_int(j, "certificate_days", report_days(r, ar->not_after));
-	} else {
-		json_string(j, "certificate_until", NULL);
+	else
 		json_string(j, "certificate_days", NULL);
-	}
+	json_chain(j, ar);
 	json_string(j, "reason", ar->text);
 	json_end_object(j);
 }
 
 static void
-json_days(
+json_signature(
     struct json *j, const struct report *r, const struct danevirke_host *h)
 {
+	time_t until = 0;
 	long left;
 
-	if (report_signature(r, h, &left))
+	if (report_signature(r, h, &until, &left))
 		json_int(j, "signature_days", left);
 	else
 		json_string(j, "signature_days", NULL);
+	json_until(j, "signature_until", until);
+}
+
+/* Null: no name server was asked. */
+static void
+json_zones(struct json *j, const struct report *r)
+{
+	const struct zone_fact *f;
+	char why[WEAKNESS_LEN];
+	bool weak;
+
+	if (r->servers == -1) {
+		json_string(j, "zones", NULL);
+		return;
+	}
+	json_array(j, "zones");
+	for (f = r->zone; f < r->zone + r->n_zone; f++) {
+		weak = lint_weakness(f, why) != NULL;
+		json_object(j, NULL);
+		json_string(j, "name", f->name);
+		if (f->asked)
+			json_bool(j, "signed", !weak);
+		else
+			json_string(j, "signed", NULL);
+		json_string(j, "why", weak ? why : NULL);
+		json_end_object(j);
+	}
+	json_end_array(j);
 }
 
 static void
@@ -298,8 +367,11 @@ json_host(
 	json_string(j, "base", h->base);
 	json_int(j, "records", (long long)h->n_tlsa);
 	json_int(j, "tlsa_ttl", h->tlsa_ttl);
-	json_days(j, r, h);
+	json_signature(j, r, h);
 	json_string(j, "reason", h->reason);
+	json_string(j, "target", h->target);
+	json_string(j, "addresses_state", dnssec_name(h->state));
+	records_json(j, h);
 	json_array(j, "addresses");
 	for (i = 0; i < r->n_addr; i++)
 		if (r->addr[i].host == h)
@@ -329,7 +401,8 @@ report_json(struct json *j, const struct report *r)
 	json_string(j, "error", a == NULL ? report_summary(r) : NULL);
 	json_bool(j, "mx_secure", a != NULL && a->state == DANEVIRKE_SECURE);
 	json_bool(j, "implicit_mx", a != NULL && a->implicit_mx == 1);
-	json_days(j, r, NULL);
+	json_signature(j, r, NULL);
+	json_zones(j, r);
 	json_array(j, "hosts");
 	for (i = 0; a != NULL && i < a->n_hosts; i++)
 		json_host(j, r, a->hosts[i]);
@@ -356,9 +429,13 @@ report_json(struct json *j, const struct report *r)
 void
 report_free(struct report *r)
 {
+	size_t i;
+
 	if (r == NULL)
 		return;
 	lint_forget(r);
+	for (i = 0; i < r->n_addr; i++)
+		free(r->addr[i].cert);
 	free(r->zone);
 	r->dv->release(r->answer);
 	free(r->addr);

@@ -79,57 +79,6 @@ route_verdict(struct cli *c, const struct danevirke_answer *a,
 	    h->action == DANEVIRKE_AUTHENTICATE);
 }
 
-/* How many octets of usage, selector and matching type a record has (Q06). */
-static unsigned
-route_octets(const struct danevirke_host *h, size_t i)
-{
-	if (h->size < offsetof(struct danevirke_host, tlsa_octets) +
-		    sizeof h->tlsa_octets ||
-	    h->tlsa_octets == NULL)
-		return 3;
-	return h->tlsa_octets[i];
-}
-
-/* NULL: there was no lookup that could have a state. */
-static const char *
-route_tlsa_state(const struct danevirke_host *h)
-{
-	if (h->size > offsetof(struct danevirke_host, tlsa_asked) &&
-	    h->tlsa_asked == 0)
-		return NULL;
-	return dnssec_name(h->tlsa_state);
-}
-
-static void
-route_json_octet(struct json *j, const char *name, uint8_t value, bool there)
-{
-	if (there)
-		json_int(j, name, value);
-	else
-		json_string(j, name, NULL);
-}
-
-static void
-route_json_tlsa(struct json *j, const struct danevirke_host *h, size_t i)
-{
-	const struct danevirke_tlsa *t = &h->tlsa[i];
-	unsigned n = route_octets(h, i);
-	char name[64];
-
-	record_name((uint8_t[3]){ t->usage, t->selector, t->matching }, name,
-	    sizeof name);
-	json_object(j, NULL);
-	route_json_octet(j, "usage", t->usage, n > 0);
-	route_json_octet(j, "selector", t->selector, n > 1);
-	route_json_octet(j, "matching", t->matching, n > 2);
-	json_string(j, "name", n > 2 ? name : NULL);
-	json_hex(j, "data", t->data, t->len);
-	json_bool(j, "usable", t->usable == 1);
-	json_bool(j, "use", t->use == 1);
-	json_string(j, "why", t->why);
-	json_end_object(j);
-}
-
 static void
 route_json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
     const struct danevirke_host *h)
@@ -153,11 +102,7 @@ route_json_host(struct cli *c, struct json *j, const struct danevirke_answer *a,
 	for (i = 0; i < h->n_names; i++)
 		json_string(j, NULL, h->names[i]);
 	json_end_array(j);
-	json_string(j, "tlsa_state", route_tlsa_state(h));
-	json_array(j, "tlsa");
-	for (i = 0; i < h->n_tlsa; i++)
-		route_json_tlsa(j, h, i);
-	json_end_array(j);
+	records_json(j, h);
 	json_string(j, "result", c->dv->result_name(h->result));
 	json_bool(j, "mta_sts_listed", h->mta_sts_listed == 1);
 	json_string(j, "ca_file", h->ca_file);
@@ -203,7 +148,7 @@ route_record(const struct danevirke_host *h, size_t i)
 {
 	const struct danevirke_tlsa *t = &h->tlsa[i];
 	const uint8_t kind[3] = { t->usage, t->selector, t->matching };
-	unsigned n = route_octets(h, i), k;
+	unsigned n = record_octets(h, i), k;
 	char name[64], *hex;
 
 	out_print("    TLSA");

@@ -25,6 +25,7 @@ const char usage_survey[] =
     "\"n\" in it is the line of the name.  Lines that are empty or begin with # are\n"
     "passed over, and so is what follows a blank.\n"
     "\n"
+    "  --html                  a page to look at, in one file, in place of lines\n"
     "  --resume RESULTS        pass over the lines that are in RESULTS already\n"
     "  --dns-only              connect to nothing\n"
     "  --parallel N            domains at once, 100 if not given\n"
@@ -36,9 +37,9 @@ const char usage_survey[] =
     "Exit status: 0 all lines were done, 2 some were not (interrupted, output not\n"
     "taken).\n";
 
-enum { O_RESUME = X_OWN };
+enum { O_RESUME = X_OWN, O_HTML };
 static const struct opt opts[] = { EXAM_OPTS, { O_RESUME, "resume", OPT_ONE },
-	{ 0, NULL, OPT_NONE } };
+	{ O_HTML, "html", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
 #define NAME_MAX_LEN 1024
 #define LINE_BUFFER (1 << 20) /* a line goes out in one write() */
@@ -48,6 +49,7 @@ struct survey {
 	struct exam_options o;
 	struct exam *exam;
 	const char *resume;
+	bool html;
 	unsigned long *done; /* lines of RESULTS, sorted, 0-terminated */
 	size_t n_done, at_done;
 	struct event *input, *sig[3];
@@ -271,7 +273,10 @@ on_report(void *arg, struct report *r)
 	struct json j = { 0 };
 
 	s->busy--;
-	report_json(&j, r);
+	if (s->html)
+		page_report(s->cli, r, true);
+	else
+		report_json(&j, r);
 	report_free(r);
 	if (!out_flush())
 		return; /* nor does survey_work() go on */
@@ -292,6 +297,8 @@ survey_work(struct survey *s)
 	s->input = event_new(s->o.base, STDIN_FILENO, EV_READ, on_input, s);
 	if (s->exam == NULL || s->input == NULL)
 		return cli_error(s->cli, "out of memory");
+	if (s->html && !page_begin())
+		return cli_error(s->cli, "out of memory");
 	for (i = 0; i < 3; i++) {
 		/* nohup(1), or in the background of a script */
 		if (sigaction(signals[i], NULL, &old) == 0 &&
@@ -308,11 +315,13 @@ survey_work(struct survey *s)
 		;
 	if (s->stop || !out_flush()) {
 		cli_warn(s->cli,
-		    "stopped: %lu lines written, %zu names cut off; go on "
-		    "with --resume",
-		    s->written, s->busy);
+		    "stopped: %lu lines written, %zu names cut off%s",
+		    s->written, s->busy,
+		    s->html ? "" : "; go on with --resume");
 		s->status = EXIT_UNTESTED;
 	}
+	if (s->html)
+		page_end();
 	return s->status;
 }
 
@@ -321,7 +330,9 @@ survey_run(struct cli *c, void *arg)
 {
 	struct survey *s = arg;
 
-	(void)c;
+	if (s->html && (c->json || s->resume != NULL))
+		return cli_error(
+		    c, "--html, --json, --resume: want one of them");
 	if ((s->resume != NULL && survey_read(s) != EXIT_GOOD) ||
 	    exam_open(&s->o) != EXIT_GOOD)
 		return EXIT_UNTESTED;
@@ -336,9 +347,12 @@ survey_option(struct cli *c, void *arg, int id, const char *value)
 	if (id == OPT_OPERAND)
 		return cli_error(
 		    c, "%s: names are read from standard input", value);
-	if (id != O_RESUME)
+	if (id == O_RESUME)
+		s->resume = value;
+	else if (id == O_HTML)
+		s->html = true;
+	else
 		return exam_option(&s->o, id, value);
-	s->resume = value;
 	return 0;
 }
 

@@ -49,21 +49,32 @@ def check(*args, **how):
 
 NULL = type(None)
 DAYS = (int, NULL)
+STATES = {"secure", "insecure", "error"}
 REPORT = {"domain": str, "verdict": {"good", "warning", "problem", "untested"},
           "dane": {"full", "partial", "none"}, "summary": str, "time": str,
           "mta_sts": {"error", "none", "policy", None},
-          "tlsrpt": (str, NULL), "milliseconds": int, "error": (str, NULL), "mx_secure": bool,
-          "implicit_mx": bool, "signature_days": DAYS, "hosts": list,
+           "tlsrpt": (str, NULL), "milliseconds": int, "error": (str, NULL),
+           "mx_secure": bool, "implicit_mx": bool, "signature_days": DAYS,
+           "signature_until": (str, NULL), "zones": (list, NULL), "hosts": list,
           "name_servers": DAYS, "name_servers_faulty": DAYS,
           "findings": list}
 HOST = {"name": str, "preference": int, "dane": bool, "base": (str, NULL),
         "records": int, "tlsa_ttl": int, "signature_days": DAYS,
+        "signature_until": (str, NULL), "target": (str, NULL),
+        "addresses_state": STATES, "tlsa_state": STATES | {None}, "tlsa": list,
         "reason": str, "addresses": list}
+ZONE = {"name": str, "signed": {True, False, None}, "why": (str, NULL)}
+TLSA = {"usage": DAYS, "selector": DAYS, "matching": DAYS,
+        "name": (str, NULL), "data": str, "usable": bool, "use": bool,
+        "why": (str, NULL)}
+CERT = {"subject": str, "issuer": str, "until": (str, NULL), "sha256": str,
+        "spki_sha256": str}
 ADDRESS = {"address": str, "tested": bool, "tls": bool,
            "version": (str, NULL), "cipher": (str, NULL), "verified": bool,
            "mta_sts": {True, False, None},
            "record": (str, NULL), "certificate_until": (str, NULL),
-           "certificate_days": DAYS, "reason": str}
+           "certificate_days": DAYS, "matches": list, "chain": list,
+           "reason": str}
 FINDING = {"severity": {"note", "warning", "problem"}, "row": str,
            "host": (str, NULL), "server": (str, NULL), "address": (str, NULL), "text": str,
            "advice": (str, NULL)}
@@ -86,10 +97,19 @@ def shape(r, survey=False):
     assert TIME.match(r["time"]) and r["milliseconds"] >= 0 and r["summary"]
     assert (r["error"] is None) or (r["hosts"] == [] and
                                     r["verdict"] == "untested"), r
+    for z in r["zones"] or ():
+        members(z, ZONE)
     for h in r["hosts"]:
         members(h, HOST)
+        same(h["records"], len(h["tlsa"]))
+        same(h["signature_until"] is None, h["signature_days"] is None)
+        for t in h["tlsa"]:
+            members(t, TLSA)
         for a in h["addresses"]:
             members(a, ADDRESS)
+            for x in a["chain"]:
+                members(x, CERT)
+            same(bool(a["matches"]), a["record"] is not None)
             same(a["tls"], a["version"] is not None)
             same(a["tls"], a["cipher"] is not None)
             same(a["certificate_until"] is None, a["certificate_days"] is None)
@@ -169,6 +189,18 @@ def test_two():
     same(len(all_addresses(c)), 3)
     assert all(a["verified"] for a in all_addresses(c))
     assert any(":" in a["address"] for a in all_addresses(c))
+    # which record matches what of the chain, and that it does
+    mx1, mx2 = c["hosts"]
+    for h, wanted in ((mx1, [(2, 1), (3, 0)]), (mx2, [(3, 0)])):
+        same(h["target"], h["name"])
+        for a in h["addresses"]:
+            pairs = [(h["tlsa"][m["tlsa"]], m["depth"]) for m in a["matches"]]
+            same(sorted((t["usage"], d) for t, d in pairs), wanted)
+            for t, depth in pairs:
+                same(t["data"], a["chain"][depth]["spki_sha256"])
+    same([x["subject"] for x in mx1["addresses"][0]["chain"]],
+         ["CN=" + mx1["name"], "CN=two root"])
+    same(c["zones"], [{"name": domain("two"), "signed": True, "why": None}])
 
 
 def test_rollover():
@@ -458,6 +490,10 @@ def test_insecure():
     """in an unsigned zone TLSA records do not count (Q05 M06)"""
     judged("insecure", "problem", "none",
            [("M06", None, None), ("L13", None, None)], [("Q05", "mx1", None)])
+    name = domain("insecure")
+    same(one("insecure")["zones"], [{
+        "name": name, "signed": False,
+        "why": "the zone %s is not signed" % name}])
     c = judged("mxinsecure", "problem", "none", [("M06", None, None)])
     a, = all_addresses(c)
     same((c["mx_secure"], a["verified"]), (False, True))

@@ -109,8 +109,9 @@ def test_same_as_check():
     for x in (c, r):
         x.pop("time"), x.pop("milliseconds")
     # L14: no name server is asked for a survey
-    same([[x.pop("name_servers"), x.pop("name_servers_faulty")]
-          for x in (c, r)], [[2, 0], [None, None]])
+    same([[x.pop("name_servers"), x.pop("name_servers_faulty"),
+           x.pop("zones") is None]
+          for x in (c, r)], [[2, 0, False], [None, None, True]])
     same(r, c)
 
 
