@@ -30,7 +30,7 @@ change_read(const char *path)
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
-	    st.st_size > OCTETS)
+	    st.st_size > (off_t)OCTETS)
 		errno = EFBIG;
 	else if ((text = calloc(1, (size_t)st.st_size + 1)) != NULL)
 		n = read(fd, text, (size_t)st.st_size);
