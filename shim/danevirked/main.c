@@ -171,6 +171,7 @@ static const struct front front = {
 	.begin = daemon_begin,
 	.updated = daemon_updated,
 	.users = users,
+	.last_words = true,
 	.leave = map_leave,
 	.own = MAP_FDS + 1,
 	.on_signal = daemon_on_signal,
@@ -217,7 +218,7 @@ main(int argc, char **argv)
 
 	resolver_main(argc, argv);
 	if (argc == 5 && strcmp(argv[1], "-r") == 0)
-		relay_main(argv, users);
+		relay_main(argv, &front);
 	while ((c = getopt(argc, argv, "c:hV")) != -1)
 		switch (c) {
 		case 'c':

@@ -243,7 +243,7 @@ main(int argc, char **argv)
 
 	resolver_main(argc, argv);
 	if (argc == 5 && strcmp(argv[1], "-r") == 0)
-		relay_main(argv, users);
+		relay_main(argv, &front);
 	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
 		puts("table-danevirke " PACKAGE_VERSION);
 		return 0;

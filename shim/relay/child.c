@@ -66,8 +66,8 @@ child_enter(struct relays *r)
 			close(r->old[i].control);
 	if (r->other != -1)
 		close(r->other);
-	if (r->leave != NULL)
-		r->leave();
+	if (r->front->leave != NULL)
+		r->front->leave();
 	child_ignore();
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
@@ -89,11 +89,12 @@ static void __attribute__((noreturn)) child_go(const struct relay_args *args)
 
 /* argv: name, "-r", ident, config, numbers */
 void
-relay_main(char **argv, const char *const *users)
+relay_main(char **argv, const struct front *front)
 {
-	struct relay_args args = {
-		.ident = argv[2], .config = argv[3], .users = users
-	};
+	struct relay_args args = { .ident = argv[2],
+		.config = argv[3],
+		.users = front->users,
+		.last_words = front->last_words };
 	struct checked c = { 0 };
 	unsigned port;
 	char rest;
@@ -114,7 +115,8 @@ child_exec(struct relays *r, const struct checked *c, int control)
 {
 	const struct relay_args args = { .control = control,
 		.ident = r->ident,
-		.users = r->users,
+		.users = r->front->users,
+		.last_words = r->front->last_words,
 		.config = r->config,
 		.first = c->first,
 		.last = c->last,

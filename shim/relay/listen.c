@@ -314,7 +314,7 @@ addresses_open(struct relays *r, const struct checked *c)
 {
 	struct rlimit l = { 0 };
 	uint32_t n = ENTRIES;
-	const rlim_t own = FD_OWN + r->own;
+	const rlim_t own = FD_OWN + r->front->own;
 	uint64_t key[2];
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < n + own)

@@ -305,9 +305,7 @@ parent_open(struct parent *p, const struct front *front, const char *ident,
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
-	p->relays.leave = front->leave;
-	p->relays.own = front->own;
-	p->relays.users = front->users;
+	p->relays.front = front;
 	p->relays.held = p->relays.other = p->relays.exe = -1;
 	p->relays.ident = ident;
 	p->relays.config = config;

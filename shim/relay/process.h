@@ -64,6 +64,7 @@ struct relay_args {
 	const char *config;       /* absolute path of the configuration */
 	const char *const *users; /* who may connect, if relay.user does not
 				   * say it; the last is NULL */
+	bool last_words;          /* its clients are told if it dies */
 	/* As the parent uses them, should the file have changed since; an alias
 	 * may be of a former range or port. */
 	uint32_t first, last; /* alias range, IPv4, host order */
@@ -121,6 +122,7 @@ struct checked {
 /* ---------------------------------------------------------------- guard */
 
 struct danevirke_settings;
+struct front;
 
 /* Who may connect. */
 struct guard {
@@ -146,18 +148,15 @@ bool guard_local(const struct guard *, int fd, char *why, size_t len);
 
 /* All that concerns relay children.  The caller fills the first part. */
 struct relays {
-	const char *ident;        /* of this program, for syslog */
-	const char *config;       /* absolute path */
-	const char *const *users; /* as in struct relay_args */
+	const char *ident;  /* of this program, for syslog */
+	const char *config; /* absolute path */
+	const struct front *front;
 	struct checked conf;
 	struct aliases *aliases; /* all of them listening; told is ours */
 	int held;                /* epoll: those that no relay listens at */
 	uint64_t wake;           /* not before: there was no room */
 	int other;               /* one more descriptor that children must not
 				  * have; -1: none */
-	void (*leave)(void);     /* closes those of the front end in a child;
-				  * NULL: it has none */
-	unsigned own;            /* as many it may have */
 	uint64_t complained;     /* of a full table; 0: never */
 	int exe;                 /* this program, to be executed; -1: none */
 
@@ -204,10 +203,8 @@ void relays_abandon(struct relays *);
 void relays_kill(struct relays *);
 /* All are told to end gracefully, and none is started.  True: they have. */
 bool relays_stop(struct relays *, uint64_t now);
-/* The program as a relay, as relays_tick() executes it; never returns.  users:
- * see struct relay_args. */
-void
-relay_main(char **argv, const char *const *users) __attribute__((noreturn));
+/* The program as a relay, as relays_tick() executes it; never returns. */
+void relay_main(char **argv, const struct front *) __attribute__((noreturn));
 
 /* ----------------------------------------------------------- addresses */
 
@@ -260,9 +257,11 @@ struct front {
 	 * why: it cannot work.  NULL: it need not know. */
 	bool (*begin)(const struct checked *, char *why, size_t len);
 	const char *const *users; /* as in struct relay_args */
-	void (*leave)(void);      /* as in struct relays; own, too */
-	unsigned own;
-	void (*on_signal)(int); /* HUP, INT and TERM; NULL: ignored */
+	bool last_words;          /* as there, too */
+	void (*leave)(void);      /* closes its descriptors in a child; NULL: it
+				   * has none */
+	unsigned own;             /* as many it may have */
+	void (*on_signal)(int);   /* HUP, INT and TERM; NULL: ignored */
 	/* An update is over; why: it was not taken over.  NULL: it was. */
 	void (*updated)(const char *why);
 };

@@ -416,6 +416,7 @@ relay_open(struct relay_state *r)
 		return false;
 	}
 	return guard_open(hub) == 0 && relay_resolve(r) &&
+	    (!hub->args->last_words || last_open() == 0) &&
 	    guard_close(hub) == 0 && event_add(r->control, NULL) == 0;
 }
 

@@ -6,6 +6,7 @@
  *
  *	relay.c		control socket, accepting, limits
  *	guard.c		what the process needs no more
+ *	last.c		what clients hear if it dies
  *
  * And the session, one for each connection of smtpd to an alias (session.h has
  * the walk of one message).  Calls go down this list and never up; what has to
@@ -143,6 +144,12 @@ int guard_open(struct hub *);
 /* After everything is opened: no root, no new privileges, no files, no core.
  * 0, or -1 and the log says why; a kernel without Landlock is only logged. */
 int guard_close(const struct hub *);
+
+/* ------------------------------------------------------------------ last */
+
+/* From here on this process's clients are told if it ends, however it does.
+ * Before guard_close().  0, or -1 and the log says why. */
+int last_open(void);
 
 /* --------------------------------------------------------------- session */
 
