@@ -4,6 +4,7 @@
  *
  *	main.c		the table of subcommands; finds one and runs it
  *	option.c	  opt_*()		the command line, strictly
+ *	complete.c	    complete_print()	and what may stand on it
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
  *	doctor.c	  doctor_*()		doctor: see doctor.h
@@ -119,6 +120,10 @@ struct opt {
 	enum opt_arg arg;
 };
 
+/* An option of all, which complete_print() does not name; the first id that no
+ * table can have. */
+#define OPT_COMPLETE 64
+
 #define OPT_OPERAND 0
 #define OPT_END (-1)
 #define OPT_BAD (-2)  /* reported: return EXIT_UNTESTED */
@@ -147,6 +152,11 @@ int opt_number(struct cli *, const char *name, const char *text,
     unsigned long min, unsigned long max, unsigned long *out);
 /* RFC 3339, after 1970; 0, or -1 with the error reported. */
 int opt_time(struct cli *, const char *name, const char *text, time_t *out);
+
+/* complete.c: for shells, what the command line takes; both tables end as that
+ * of struct optparse. */
+void complete_print(
+    const struct command *, const struct opt *opts, const struct opt *commons);
 
 /* ------------------------------------------------------------------- out */
 

@@ -93,6 +93,12 @@ main_run(struct cli *c, int argc, char **argv)
 		main_usage();
 		return EXIT_GOOD;
 	}
+	if (strcmp(argv[1], "--complete") == 0) {
+		for (i = 0; i < N_COMMANDS; i++)
+			out_print("%s\t-\t%s\n", commands[i].name,
+			    commands[i].summary);
+		return EXIT_GOOD;
+	}
 	if (strcmp(argv[1], "--version") == 0) {
 		out_print("danevirke %s\n", PACKAGE_VERSION);
 		return EXIT_GOOD;

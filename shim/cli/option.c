@@ -13,7 +13,8 @@ enum { COMMON_HELP = 60, COMMON_JSON, COMMON_MODULE, COMMON_CONFIG };
 
 static const struct opt option_commons[] = { { COMMON_HELP, "help", OPT_NONE },
 	{ COMMON_JSON, "json", OPT_NONE }, { COMMON_MODULE, "module", OPT_ONE },
-	{ COMMON_CONFIG, "config", OPT_ONE }, { 0, NULL, OPT_NONE } };
+	{ COMMON_CONFIG, "config", OPT_ONE },
+	{ OPT_COMPLETE, "complete", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
 static const struct opt *
 option_find(const struct opt *o, const char *name, size_t len)
@@ -56,6 +57,9 @@ option_common(struct optparse *p, int id)
 	switch (id) {
 	case COMMON_HELP:
 		out_print("%s", p->cli->cmd->usage);
+		return OPT_HELP;
+	case OPT_COMPLETE:
+		complete_print(p->cli->cmd, p->opts, option_commons);
 		return OPT_HELP;
 	case COMMON_JSON:
 		p->cli->json = true;
