@@ -14,21 +14,22 @@
 
 #include "cli.h"
 
+/* First those that are wanted first. */
 static const struct command commands[] = {
+	{ "route", "how mail to a domain is routed and protected", cmd_route,
+	    usage_route, NULL, false },
 	{ "check", "test a receiver's records and servers", cmd_check,
 	    usage_check, NULL, false },
-	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
-	    false },
 	{ "doctor", "is the mail server set up to use Danevirke?", cmd_doctor,
 	    usage_doctor, NULL, false },
+	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
+	    false },
 	{ "explain", "the rules that ids such as M04 stand for", cmd_explain,
 	    usage_explain, NULL, false },
 	{ "report", "what reports about TLS to your domain say", cmd_report,
 	    usage_report, NULL, false },
 	{ "rollover", "may a new certificate be installed now?", cmd_rollover,
 	    usage_rollover, "install", false },
-	{ "route", "how mail to a domain is routed and protected", cmd_route,
-	    usage_route, NULL, false },
 	{ "setup", "make the mail server use Danevirke, or not", cmd_setup,
 	    usage_setup, NULL, false },
 	{ "store", "what a mail server's processes remember", cmd_store,
@@ -41,6 +42,7 @@ static const struct command commands[] = {
 	    cmd_verify, usage_verify, "verified", false },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
+#define N_FIRST 3
 
 static void
 main_usage(void)
@@ -49,10 +51,32 @@ main_usage(void)
 
 	out_print("usage: danevirke SUBCOMMAND [OPTION]... [ARGUMENT]...\n\n");
 	for (i = 0; i < N_COMMANDS; i++)
-		out_print("  %-10s%s\n", commands[i].name, commands[i].summary);
+		out_print("%s  %-10s%s\n", i == N_FIRST ? "\n" : "",
+		    commands[i].name, commands[i].summary);
 	out_print("\nEvery subcommand takes --help, --json, --config FILE and "
 		  "--module FILE.\ndanevirke --version prints the "
 		  "version.  See danevirke(1).\n");
+}
+
+/* What a newcomer wants, then the rest. */
+static int
+main_which(struct cli *c)
+{
+	char rest[256] = "";
+	size_t i, n = 0;
+
+	for (i = N_FIRST; i < N_COMMANDS && n < sizeof rest; i++)
+		n += (size_t)snprintf(rest + n, sizeof rest - n, "%s%s",
+		    i == N_FIRST ? "" : ", ", commands[i].name);
+	return cli_error(c,
+	    "which subcommand?  First, most likely:\n"
+	    "  danevirke route DOMAIN  %s\n"
+	    "  danevirke check DOMAIN  %s\n"
+	    "  danevirke doctor        %s\n"
+	    "then %s.\n"
+	    "danevirke --help says what they do.",
+	    commands[0].summary, commands[1].summary, commands[2].summary,
+	    rest);
 }
 
 /* Descriptors 0 to 2 must be open, or a socket would become one of them. */
@@ -86,8 +110,7 @@ main_run(struct cli *c, int argc, char **argv)
 	int at;
 
 	if (argc < 2)
-		return cli_error(
-		    c, "which subcommand?  danevirke --help lists them");
+		return main_which(c);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		main_usage();

@@ -290,6 +290,10 @@ def test_dispatch():
         r = run(*args, module=False)
         same(r.code, 0)
         has(r.out, "verify")
+    # and which three come first
+    for word in ("route DOMAIN", "check DOMAIN", "doctor "):
+        has(run(module=False).err, "  danevirke " + word)
+    has(run(module=False).err, "tlsa, verify")
     r = run("--version", module=False)
     same(r.code, 0)
     assert r.out.startswith("danevirke ")
