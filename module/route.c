@@ -185,7 +185,8 @@ route_finish(struct route *q)
 }
 
 /* Called whenever something may have become complete, from the loop only.
- * H02: a policy that has nothing to decide is not waited for. */
+ * H02: a policy that has nothing to decide is not waited for, nor believed if it
+ * came first. */
 static void
 route_advance(struct route *q)
 {
@@ -193,11 +194,12 @@ route_advance(struct route *q)
 
 	if (q->pending > 0)
 		return;
-	if (f->sts_on && f->sts == NULL && !q->nomem) {
+	if (f->sts_on && !q->nomem)
 		f->sts_on = policy_needs_sts(&q->arena, f);
-		if (f->sts_on && q->sts != NULL)
+	if (f->sts_on && f->sts == NULL && !q->nomem) {
+		if (q->sts != NULL)
 			return;
-		q->missing |= f->sts_on && q->stored;
+		q->missing |= q->stored;
 	}
 	route_finish(q);
 }

@@ -45,6 +45,7 @@ static struct fake {
 	struct sts_query sts; /* the policy server's one question */
 	unsigned n_sts, forgotten;
 	bool no_tlsa, no_policy; /* it never answers */
+	bool early;              /* it answers first */
 	size_t n;
 	size_t cancelled;
 	size_t refuse_from; /* dns_start() fails from this one on */
@@ -191,7 +192,7 @@ fake_ask(const struct conf_sts *conf, struct event_base *base,
     struct arena *arena, const char *domain, sts_done *done, void *arg)
 {
 	static const char *mx[] = { "mx2" };
-	const struct timeval soon = { 0, 300000 };
+	const struct timeval soon = { 0, fake.early ? 0 : 300000 };
 	struct sts_query *q = &fake.sts;
 
 	assert_ptr_equal(conf, &fake.conf.sts);
@@ -687,6 +688,21 @@ test_policy_not_needed(void **state)
 	assert_null(fake.answer->hosts[0]->ca_file);
 }
 
+/* What comes first changes nothing. */
+static void
+test_policy_early(void **state)
+{
+	(void)state;
+	fake.profile.pub.mta_sts = 1;
+	fake.early = true;
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.forgotten, 0);
+	assert_int_equal(fake.answer->outcome, DANEVIRKE_ROUTE);
+	assert_int_equal(fake.answer->mta_sts, DANEVIRKE_MTA_STS_UNASKED);
+}
+
 static void
 test_policy_stalls(void **state)
 {
@@ -802,6 +818,8 @@ main(void)
 		    "a policy is asked for beside the addresses (H02 H03)"),
 		T(test_policy_not_needed,
 		    "a policy with nothing to decide is not waited for (H02)"),
+		T(test_policy_early,
+		    "a policy that comes first decides no more (H02)"),
 		T(test_policy_stalls,
 		    "silence about a policy: its hosts wait (H05 P05)"),
 		T(test_policy_cancel,
