@@ -213,11 +213,25 @@ text_between(const char *text, const char *before, const char *after, char *buf,
 	return n > 0;
 }
 
+/* Why, without the expansion that failed; hooks of ours say it behind that. */
+static const char *
+bt_why(const char *p)
+{
+	static const char failed[] = ": failed to expand \"";
+	const char *end = strstr(p, "}\": ");
+
+	if (strncmp(p, failed, sizeof failed - 1) == 0 && end != NULL &&
+	    end < p + strcspn(p, "\n"))
+		return end + 4;
+	return strncmp(p, ": ", 2) == 0 ? p + 2 : p;
+}
+
 void
 bt_read(const char *text, struct bt *b)
 {
 	static const char *const no[] = { " cannot be resolved at this time",
 		" is undeliverable", " cannot be routed" };
+	const char *p = NULL;
 	size_t i;
 
 	*b = (struct bt){ .reason = "" };
@@ -225,18 +239,14 @@ bt_read(const char *text, struct bt *b)
 	if (text_between(
 		text, "transport = ", ",\n", b->transport, sizeof b->transport))
 		return;
-	for (i = 0; i < sizeof no / sizeof *no; i++)
-		if (text_between(
-			text, no[i], "\n", b->reason, sizeof b->reason)) {
-			if (strncmp(b->reason, ": ", 2) == 0)
-				memmove(b->reason, b->reason + 2,
-				    strlen(b->reason + 2) + 1);
+	for (i = 0; i < sizeof no / sizeof *no && p == NULL; i++)
+		if ((p = strstr(text, no[i])) != NULL) {
+			p = bt_why(p + strlen(no[i]));
 			b->waits = i == 0;
-			return;
 		}
-	if (b->reason[0] == '\0')
-		snprintf(b->reason, sizeof b->reason, "%.*s",
-		    (int)strcspn(text, "\n"), text);
+	if (p == NULL || *p == '\0' || *p == '\n')
+		p = text;
+	snprintf(b->reason, sizeof b->reason, "%.*s", (int)strcspn(p, "\n"), p);
 }
 
 bool

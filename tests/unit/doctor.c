@@ -129,6 +129,15 @@ test_bt(void **state)
 	bt_read("a@b.example cannot be resolved at this time: DNS\nx", &b);
 	assert_string_equal(b.reason, "DNS");
 	assert_true(b.waits);
+	bt_read("a@b.example cannot be resolved at this time: failed to expand "
+		"\"${dlfunc{/x/exim.so}{danevirke_route}{a}{$domain}}\": "
+		"451 4.7.5 b.example: MX: {\"}\": x\n",
+	    &b);
+	assert_string_equal(b.reason, "451 4.7.5 b.example: MX: {\"}\": x");
+	assert_true(b.waits);
+	bt_read(
+	    "a@b.example is undeliverable: failed to expand \"${x\n}\": y", &b);
+	assert_string_equal(b.reason, "failed to expand \"${x");
 	bt_read("something else\n", &b);
 	assert_string_equal(b.reason, "something else");
 	bt_read("", &b);
