@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -255,6 +257,7 @@ doctor_store(struct doctor *d, const char *user)
 {
 	const struct passwd *pw = getpwnam(user);
 	char path[512];
+	struct statfs fs;
 	struct stat st;
 
 	if (pw == NULL)
@@ -262,7 +265,18 @@ doctor_store(struct doctor *d, const char *user)
 	snprintf(path, sizeof path, "%s/%s", RUNDIR, user);
 	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
 	    st.st_uid == pw->pw_uid && (st.st_mode & 07777) == 0700) {
-		doctor_say(d, SEV_NOTE, "answers are shared in %s", path);
+		if (statfs(path, &fs) == 0 &&
+		    ((uint32_t)fs.f_type == TMPFS_MAGIC ||
+			(uint32_t)fs.f_type == RAMFS_MAGIC)) {
+			doctor_say(
+			    d, SEV_NOTE, "answers are shared in %s", path);
+			return;
+		}
+		doctor_say(d, SEV_WARNING,
+		    "%s is not on a tmpfs: each message asks DNS anew", path);
+		doctor_write(d, "run, at each start of the machine",
+		    "mount -t tmpfs -o mode=700,uid=%ld,gid=%ld tmpfs %s",
+		    (long)pw->pw_uid, (long)pw->pw_gid, path);
 		return;
 	}
 	doctor_say(d, SEV_WARNING,

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -512,6 +513,25 @@ def test_user():
     d.find("problem", "exim.user is mail", 'user = "Debian-exim"')
 
 
+@contextlib.contextmanager
+def on_disk(path):
+    """No tmpfs is there, until the end."""
+    disk = tempfile.mkdtemp(dir=tool.DIR)
+    parts = ["%s/%s" % (disk, n) for n in ("lower", "upper", "work")]
+    for part in parts:
+        os.mkdir(part)
+    shutil.copystat(path, parts[1])
+    shutil.chown(parts[1], exim.USER, exim.USER)
+    subprocess.run(["mount", "-t", "overlay", "-o",
+                    "lowerdir=%s,upperdir=%s,workdir=%s" % tuple(parts),
+                    "overlay", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+        shutil.rmtree(disk)
+
+
 def test_store():
     """no directory for the answers"""
     box = Exim().update()
@@ -522,6 +542,9 @@ def test_store():
                                      + exim.USER, "systemd-tmpfiles")
     finally:
         os.rename("/run/danevirke/away", "/run/danevirke/" + exim.USER)
+    with on_disk("/run/danevirke/" + exim.USER):
+        box.doctor("--offline").find("warning", "is not on a tmpfs",
+                                     "mount -t tmpfs -o mode=700,uid=")
 
 
 def test_not_here():
