@@ -118,6 +118,8 @@ switch_run(struct cli *c, void *arg)
 		status = change_show(c, &s.changes);
 	if (status == 0 && job->apply)
 		status = switch_apply(&s, server);
+	else if (status == 0)
+		out_print("nothing is changed yet; --apply does it\n");
 	change_free(&s.changes);
 	return status;
 }
