@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -526,6 +528,7 @@ main(void)
 		T(test_kill, "a writer's death is never seen by readers"),
 	};
 	struct passwd *pw;
+	struct statfs fs;
 	int rv;
 
 	if (getenv("SLOW") != NULL) {
@@ -535,8 +538,10 @@ main(void)
 	conf.trust_anchor = anchor;
 	conf.limits.aliases = 8;
 	snprintf(parent, sizeof parent, "/dev/shm/danevirke.XXXXXX");
-	if (mkdtemp(parent) == NULL || chmod(parent, 0777) != 0) {
-		printf("1..0 # SKIP no /dev/shm\n");
+	if (statfs("/dev/shm", &fs) != 0 ||
+	    (uint32_t)fs.f_type != TMPFS_MAGIC || mkdtemp(parent) == NULL ||
+	    chmod(parent, 0777) != 0) {
+		printf("1..0 # SKIP no tmpfs at /dev/shm\n");
 		return 0;
 	}
 	if (geteuid() == 0) {
