@@ -11,6 +11,7 @@ import pwd
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -624,6 +625,11 @@ def test_opensmtpd():
             """smtpd has put the message into the maildir"""
             return os.listdir(inbox + "/new")
         until(arrived)
+        # the news of trouble, which go to another domain
+        with smtplib.SMTP(ADDRESS, timeout=10) as s:
+            s.ehlo()
+            s.mail("root@" + HOST)
+            same(s.rcpt("me@example.net")[0], 250)
         r = danevirke("check", DOMAIN)
         same(r.returncode, 0, r.stdout + r.stderr)
     finally:
