@@ -23,9 +23,11 @@ switch_action(struct switching *s, const struct smtpdconf *conf)
 		    (strncmp(l->word[2], "danevirke:", 10) == 0 ||
 			strcmp(l->word[1], "dane") == 0)) {
 			cli_error(s->c,
-			    "%s, line %d: there is such a table already: "
-			    "refused; " BY_HAND,
-			    s->file, l->number);
+			    "%s, line %d has %s already; danevirke doctor "
+			    "opensmtpd says how it is",
+			    s->file, l->number,
+			    l->word[2][0] == 'd' ? "Danevirke" :
+						   "a table \"dane\"");
 			return NULL;
 		}
 		if (l->n < 3 || strcmp(l->word[0], "action") != 0 ||

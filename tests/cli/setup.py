@@ -266,7 +266,7 @@ def test_smtpd():
         has(smtpd(path, "--apply").stdout, "now run: ")
         doctor.Doctor(smtpd(path, "--offline", "--json", command="doctor",
                             code=None)).good()
-        has(smtpd(path, "--apply", code=2).stderr, "such a table already")
+        has(smtpd(path, "--apply", code=2).stderr, "has Danevirke already")
         smtpd(path, "--undo")
         with open(path) as f:
             same(f.read(), text)
