@@ -146,6 +146,9 @@ doctor_daemon(struct doctor *d)
 	daemon_users(d, s);
 	if (!daemon_runs(d, s->daemon_socket))
 		return;
+	doctor_say(d, SEV_NOTE,
+	    "whether a mail server sends by it was not looked at: its log "
+	    "says so of each delivery");
 	for (i = 0; i < d->n_domain && !d->offline; i++)
 		daemon_way(d, s->daemon_socket, d->domain[i]);
 }

@@ -757,6 +757,7 @@ def test_daemon():
         same(m["verdict"], "dane", d.out)
         same((bad["by"], bad["verdict"]), (None, "comes back"), d.out)
         has(bad["reason"], "PERM")
+        d.find("note", "was not looked at")
         d.find("note", "answers are shared in /run/danevirke/news")
         d.find("note", "the loopback interface has relay.aliases")
 
