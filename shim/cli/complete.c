@@ -37,7 +37,7 @@ complete_option(const char *usage, const struct opt *o)
 	size_t len = 1;
 
 	if (p == NULL)
-		p = "";
+		p = usage + strlen(usage);
 	end = p + strcspn(p, "\n");
 	if (o->arg == OPT_ONE || o->arg == OPT_MANY) {
 		value = "VALUE";
