@@ -261,6 +261,7 @@ class Debian:
             shutil.chown(self.dir + "/" + d, "Debian-exim", "mail")
             os.chmod(self.dir + "/" + d, 0o2775)
         SITE.write(self.dir + "/aliases", aliases)
+        SITE.write(self.dir + "/mailname", DOMAIN + "\n")
         SITE.write(self.dir + "/etc/update-exim4.conf.conf", """
 dc_eximconfig_configtype='%s'
 dc_other_hostnames='%s'
@@ -276,7 +277,8 @@ dc_localdelivery='mail_spool'
                         in (("etc", "/etc/exim4"), ("var", "/var/lib/exim4"),
                             ("spool", "/var/spool/exim4"), ("mail", "/var/mail"),
                             ("log", "/var/log/exim4"),
-                            ("aliases", "/etc/aliases")))
+                            ("aliases", "/etc/aliases"),
+                            ("mailname", "/etc/mailname")))
         r = SITE.run("", shell="exec unshare -m sh -euc '%s%s'" % (
             binds, script.replace("'", "'\\''")))
         same((r.code, r.err), (0, ""), r.out)
