@@ -86,7 +86,7 @@ test_no_record(void **state)
 {
 	static const char *const bad[] = { "", "v=TLSRPTv1", "v=TLSRPTv1;",
 		"v=TLSRPTv1; rua=ftp://a", "v=TLSRPTv10; rua=mailto:a@b",
-		"v=TLSRPTv1 rua=mailto:a@b", " " GOOD,
+		"v=TLSRPTv1 rua=mailto:a@b", (" " GOOD),
 		"V=tlsrptv1; rua=mailto:", "v=TLSRPTv1; rua=mailto:a@b\n",
 		"rua=mailto:a@b; v=TLSRPTv1;" };
 	static const char *const one[] = { GOOD, NULL };
@@ -202,8 +202,6 @@ test_tlsa(void **state)
 	struct danevirke_host h = host();
 
 	(void)state;
-	if (!tlsrpt_built())
-		skip();
 	h.would = h.action = DANEVIRKE_AUTHENTICATE;
 	h.base = "base.example.org";
 	h.tlsa = tlsa;
@@ -228,8 +226,6 @@ test_types(void **state)
 	struct danevirke_host h = host();
 
 	(void)state;
-	if (!tlsrpt_built())
-		skip();
 	assert_non_null(strstr(sent(&a, &h, &s),
 	    "\"policy-type\":9,\"policy-domain\": \"example.org\","
 	    "\"t\":0,\"f\":0}]}"));
@@ -263,8 +259,6 @@ test_in_the_clear(void **state)
 	struct danevirke_host h = host();
 
 	(void)state;
-	if (!tlsrpt_built())
-		skip();
 	s.tls = 0;
 	assert_non_null(strstr(sent(&a, &h, &s), "[{\"c\":201,"));
 	s.result = DANEVIRKE_VALIDATION_FAILURE;
@@ -291,8 +285,6 @@ test_no_host(void **state)
 	size_t i;
 
 	(void)state;
-	if (!tlsrpt_built())
-		skip();
 	for (i = 0; i < 4; i++) {
 		h[i].action = h[i].would = DANEVIRKE_HOST_DEFER;
 		h[i].reason = "because";
@@ -322,8 +314,6 @@ test_not_owed(void **state)
 	struct danevirke_host h = host();
 
 	(void)state;
-	if (!tlsrpt_built())
-		skip();
 	assert_string_not_equal(sent(&a, &h, &s), "");
 	assert_string_equal(sent(&a, NULL, &s), ""); /* nothing failed */
 	a.tlsrpt_record = NULL;
@@ -347,14 +337,10 @@ test_away(void **state)
 	int fd = collector(), i, first;
 
 	(void)state;
-	if (!tlsrpt_built()) {
-		close(fd);
-		skip();
-	}
 	alarm(10); /* nothing here waits */
 	for (i = 0; i < 10000 && tlsrpt_report(&a, &h, &s) == 0; i++)
 		;
-	assert_in_range(i, 1, 9999); /* full */
+	assert_true(i > 0 && i < 10000); /* full */
 	first = dup(fd);
 	close(first);
 	close(fd);
@@ -392,8 +378,15 @@ main(void)
 		TEST(test_away,
 		    "a collector away or full costs the report (K03)"),
 	};
+	struct CMUnitTest records[3];
 	int rc;
 
+	if (!tlsrpt_built()) {
+		printf("# no reports: built without libtlsrpt\n");
+		memcpy(records, tests, sizeof records);
+		return cmocka_run_group_tests_name(
+		    "tlsrpt", records, NULL, NULL);
+	}
 	if (mkdtemp(dir) == NULL)
 		return 99;
 	snprintf(path, sizeof path, "%s/s", dir);
