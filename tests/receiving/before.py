@@ -159,7 +159,7 @@ def test_sign_zone_daily():
     same((r.code, r.out, r.err), (0, "", ""))
     SITE.configure(ZONE_RELOAD="echo it said so; exit 3")
     r = SITE.run("", shell=shell, env=path)
-    same(r.code, 1)
+    assert r.code in (1, 2), r.code     # run-parts' own, or the script's
     has(r.err, "it said so")
     has(r.err, "failed")
     SITE.configure()
