@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* The group "danevirked" of danevirke.conf. */
 #include <netinet/in.h>
-#include <sys/un.h>
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "setting.h"
-
-static void
-set_socket(struct conf_walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
-{
-	static const char want[] = "an absolute path of at most 107 octets";
-	const char *v = setting_string(w, s, want);
-
-	(void)k;
-	if (v == NULL)
-		return;
-	if (*v != '/' || !value_utf8(v) ||
-	    strlen(v) >= sizeof((struct sockaddr_un *)0)->sun_path)
-		setting_wrong(w, s, want);
-	else
-		*(const char **)to = setting_keep(w, v);
-}
 
 /* A string, for libconfig knows no octal numbers. */
 static void
@@ -78,7 +60,7 @@ set_listen(struct conf_walk *w, const config_setting_t *s, const struct key *k,
 #define AT(field) offsetof(struct conf, settings.field)
 
 const struct key conf_daemon_keys[] = {
-	{ .name = "socket", .set = set_socket, .at = AT(daemon_socket) },
+	{ .name = "socket", .set = setting_socket, .at = AT(daemon_socket) },
 	{ .name = "mode", .set = set_mode, .at = AT(daemon_mode) },
 	{ .name = "group",
 	    .set = set_user,

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* The group "tlsrpt" of danevirke.conf. */
-#include <sys/un.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "setting.h"
 
-static void
-set_socket(struct conf_walk *w, const config_setting_t *s, const struct key *k,
-    void *to)
-{
-	static const char want[] = "an absolute path of at most 107 octets";
-	const char *v = setting_string(w, s, want);
-
-	(void)k;
-	if (v == NULL)
-		return;
-	if (*v != '/' || !value_utf8(v) ||
-	    strlen(v) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-		setting_wrong(w, s, want);
-	else
-		*(char **)to = setting_keep(w, v);
-}
-
 const struct key conf_tlsrpt_keys[] = {
 	{ .name = "socket",
-	    .set = set_socket,
+	    .set = setting_socket,
 	    .at = offsetof(struct conf, tlsrpt) },
 	{ 0 },
 };

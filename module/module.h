@@ -145,7 +145,7 @@ struct conf {
 	unsigned timeout;       /* seconds for one question, 1 - 300 */
 	unsigned query_timeout; /* seconds for one lookup */
 	struct conf_sts sts;
-	char *tlsrpt; /* the collector's socket; NULL: nobody */
+	const char *tlsrpt; /* the collector's socket; NULL: nobody */
 	struct conf_limits limits;
 	struct conf_profile *profiles; /* always holds "default" */
 	size_t n_profiles;

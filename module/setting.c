@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One setting of danevirke.conf: its place, its value, what is wrong. */
+#include <sys/un.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +182,23 @@ setting_keep(struct conf_walk *w, const char *v)
 	if (p == NULL)
 		setting_nomem(w);
 	return p;
+}
+
+void
+setting_socket(struct conf_walk *w, const config_setting_t *s,
+    const struct key *k, void *to)
+{
+	static const char want[] = "an absolute path of at most 107 octets";
+	const char *v = setting_string(w, s, want);
+
+	(void)k;
+	if (v == NULL)
+		return;
+	if (*v != '/' || !value_utf8(v) ||
+	    strlen(v) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
+		setting_wrong(w, s, want);
+	else
+		*(const char **)to = setting_keep(w, v);
 }
 
 bool
