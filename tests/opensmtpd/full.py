@@ -515,22 +515,24 @@ def update():
 def relay_killed():
     """SIGKILL in the middle of deliveries: smtpd lives, the mail arrives"""
     before, parent = smtpd_ids(), tables()
-    mids = ["%s-k%03d" % (BULK[n % 50], n) for n in range(300)]
-    rows = [(message(m, b"kill\r\n" * 200)[0], [rcpt(m[:6], m)])
-            for m in mids]
-    mark = D.log.mark()
-    t = threading.Thread(target=submit, args=(rows,))
-    t.start()
-    kills = 0
-    for _ in range(3):
+    mids, kills, mark = [], 0, D.log.mark()
+    for burst in range(3):
+        # fresh domains: smtpd waits with those whose sessions broke off
+        more = ["%s-k%02d" % (BULK[burst * 16 + n % 16], n)
+                for n in range(100)]
+        rows = [(message(m, b"kill\r\n" * 200)[0], [rcpt(m[:6], m)])
+                for m in more]
+        mids += more
         seen = sum(arrived(BULK, mids).values())
+        t = threading.Thread(target=submit, args=(rows,))
+        t.start()
         until(lambda: sum(arrived(BULK, mids).values())
               >= seen + 20, 30)                              # noqa: B023
         for pid in until(relays):
             os.kill(pid, signal.SIGKILL)
             kills += 1
         until(relays, 10)
-    t.join()
+        t.join()
     end = time.monotonic() + 60
     while waiting_any(mids) and time.monotonic() < end:
         schedule()
