@@ -31,11 +31,11 @@ def stop():
         return f.read()
 
 
-def run(**more):
+def run(env=None, **more):
     while daemon.TABLES:                # what a failed test has left
         daemon.TABLES.pop().stop()
     # valgrind knows no process that shares its descriptors only
-    return Daemon(conf(**more), where=MAP, wrap=[
+    return Daemon(conf(**more), where=MAP, env=env, wrap=[
         x for x in play.WRAP if x != "--trace-children=yes"])
 
 
@@ -206,4 +206,32 @@ def parent_killed():
         same(u.messages, [b"whole\r\n"])
     has(once(b"danevirke example.org\n", where=MAP).decode(),
         r"^OK \[127\.64\.\d+\.\d+\]:10025\n")
+    same(d.end(), 0)
+
+
+@test
+def stays():
+    """the relay killed: a client that does not go is waited for six minutes"""
+    d = run(env=play.clock())
+
+    def alone():
+        return [p for p, (parent, name) in processes().items()
+                if name == "danevirke-last" and parent not in d.relays()]
+
+    def listens():
+        with open("/proc/%d/wchan" % alone()[0]) as f:
+            return "epoll" in f.read()
+
+    with client("tls", table=d) as c:
+        c.ehlo()
+        os.kill(d.relay(), signal.SIGKILL)
+        hears_last(c)
+        until(listens)
+        play.jump(300)
+        c.sock.sendall(b"NOOP\r\n")            # and it looks at its clock
+        time.sleep(0.5)
+        same(len(alone()), 1)
+        play.jump(60)
+        c.sock.sendall(b"NOOP\r\n")
+        until(lambda: not alone())
     same(d.end(), 0)

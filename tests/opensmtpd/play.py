@@ -480,22 +480,23 @@ def status(pid, key):
 
 
 def jump(seconds):
-    """Time goes by for the program that JUMPY is."""
+    """Time goes by for the programs with the environment of clock()."""
     with open(CLOCK, "r+b") as f:
         now, = struct.unpack("l", f.read(8))
         f.seek(0)
         f.write(struct.pack("l", now + seconds))
 
 
-def jumpy():
+def clock():
+    """The environment of a program whose clock can be moved."""
     with open(CLOCK, "wb") as f:
         f.write(struct.pack("l", 0))
     with open("/mnt/t/clock.c", "w") as f:
         f.write(CLOCK_C)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", "/mnt/t/clock.so",
                     "/mnt/t/clock.c"], check=True)
-    return Table(env={"LD_PRELOAD": "/mnt/t/clock.so",
-                      "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    return {"LD_PRELOAD": "/mnt/t/clock.so",
+            "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
 
 def prepare():
@@ -524,7 +525,7 @@ def start(world):
     """The program, twice: one whose clock can be moved."""
     global TABLE, JUMPY
     open_stage(world)
-    TABLE, JUMPY = Table(), jumpy()
+    TABLE, JUMPY = Table(), Table(env=clock())
 
 
 def stop():
