@@ -284,7 +284,7 @@ map_answer(struct parent *p, struct map_client *c, const struct map_request *r)
 		}
 	}
 	if (word == MAP_PERM)
-		log_line(LOG_WARNING, "map: %s: %s", r->key, why);
+		log_line(LOG_WARNING, "map: \"%s\": %s", r->key, why);
 	c->n_out = map_reply(r, word, why, c->out);
 }
 

@@ -52,7 +52,7 @@ table_lookup(const struct request *r)
 	struct alias *a;
 
 	if (!alias_domain(r->key, domain, &why)) {
-		log_line(LOG_WARNING, "%s: %s", r->key, why);
+		log_line(LOG_WARNING, "\"%s\": %s", r->key, why);
 		table_answer(
 		    r, r->op == REQUEST_CHECK ? REPLY_NO : REPLY_ERROR, why);
 		return;

@@ -206,7 +206,7 @@ upstream_nonsense(struct session *s)
 	char text[200];
 
 	reply_text(&s->reply, text, sizeof text);
-	log_line(LOG_WARNING, "%s: %s: reply out of place: %d %s",
+	log_line(LOG_WARNING, "%s via %s: reply out of place: %d %s",
 	    s->domain->name, s->host, s->reply.code, text);
 	refusal_make(&r, 451, "4.5.0", "%s: reply out of place: %d %s", s->host,
 	    s->reply.code, text);

@@ -107,7 +107,7 @@ def log_lines_hold_one_line():
     t = Imsg()
     mark = LOG.mark()
     assert t.lookup("a\nJan 1 00:00:00 host root: forged\x1b[31m%n%s") is False
-    LOG.wait(mark, r"a\?Jan 1 00:00:00 host root: forged\?\[31m%n%s: not a")
+    LOG.wait(mark, r'"a\?Jan 1 00:00:00 host root: forged\?\[31m%n%s": not a')
     assert not any("\n" in x or "\x1b" in x for x in LOG.since(mark))
 
 
