@@ -11,6 +11,7 @@
  *	switch.c	  switch_*()		setup: see switch.h
  *	module.c	  cli_*()		the module, asked
  *	tlsrpt.c	  tlsrpt_*()		report: see tlsrpt.h
+ *	tally.c		  tally_*()		count: see tally.h
  *	library.c	  library_*()		libunbound, as the module has it
  *	records.c	  records_*()		an answer's TLSA records as JSON
  *	record.c	    record_*()		TLSA text, RFC 7218 names, times
@@ -74,6 +75,7 @@ struct cli {
 
 int cmd_check(struct cli *);
 int cmd_conf(struct cli *);
+int cmd_count(struct cli *);
 int cmd_doctor(struct cli *);
 int cmd_explain(struct cli *);
 int cmd_report(struct cli *);
@@ -85,8 +87,9 @@ int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
-    usage_doctor[], usage_setup[], usage_explain[], usage_report[],
-    usage_rollover[], usage_route[], usage_tlsa[], usage_verify[];
+    usage_count[], usage_doctor[], usage_setup[], usage_explain[],
+    usage_report[], usage_rollover[], usage_route[], usage_tlsa[],
+    usage_verify[];
 
 /* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);

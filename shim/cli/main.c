@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	    usage_doctor, NULL, false },
 	{ "conf", "check a configuration", cmd_conf, usage_conf, "valid",
 	    false },
+	{ "count", "what mail servers' logs say that was decided", cmd_count,
+	    usage_count, NULL, false },
 	{ "explain", "the rules that ids such as M04 stand for", cmd_explain,
 	    usage_explain, NULL, false },
 	{ "report", "what reports about TLS to your domain say", cmd_report,

@@ -6,9 +6,11 @@ Each test sends through a box of its own and looks at what the SMTP servers
 wrote down, at the queue and at the log.
 """
 
+import json
 import os
 import pwd
 import re
+import subprocess
 import threading
 import time
 
@@ -764,3 +766,42 @@ def randomized(w):
     shuffle = (r"hosts_randomize = false", "hosts_randomize = true")
     tries = [order(w, shuffle) for _ in range(4)]
     want(any(t != ["mx1", "mx2", "mx3", "mx4"] for t in tries), tries)
+
+
+# ----------------------------------------------------------------- its log
+
+FORGED = "danevirke: a.example via mx.a.example:25: dane: x"
+
+
+@case("danevirke count: the main log holds what was decided, and a subject or "
+      "an address that looks like it is none")
+def counted(w):
+    selected = r"^log_selector = .*"
+    box = Box(w).edit(selected, "log_selector = +subject +pid +millisec").start()
+    for name in ("good", "good", "wrong", "second", "plain", "clear", "names"):
+        box.send(name)
+    for selector in ("+subject", "+subject +pid"):
+        box.edit(selected, "log_selector = " + selector).start()
+        box.run("-odf", "-oi", "-F", FORGED, "-f", mta.SENDER, "u@good.alpha",
+                input="Subject: %s\n\n%s\n" % (FORGED, FORGED))
+    with open(box.conf) as f:
+        text = f.read()
+    with open(box.conf, "w") as f:
+        f.write(text.replace('level = "dane";', 'level = "audit";'))
+    box.run("-Rff", "wrong.alpha")
+    box.settle()
+    want(box.read("main").count('T="' + FORGED) == 2, box.read("main"))
+    r = box.command(PREFIX + "/bin/danevirke", "count", "--json",
+                    box.dir + "/log/mainlog")
+    p = subprocess.run(r, capture_output=True, text=True, timeout=60)
+    want(p.returncode == 0, p.stderr)
+    servers = json.loads(p.stdout)["servers"]
+    exim_ = servers.pop("exim")
+    # the other bounce is that of the bounce
+    want({k: v for k, v in exim_["verdicts"].items() if v} == {
+        "dane": 5, "opportunistic-tls": 2, "clear": 1, "deferred": 2,
+        "bounced": 2}, p.stdout + box.read("main"))
+    want({k: v for k, v in exim_["deferred"].items() if v} == {
+        "validation-failure": 2}, p.stdout)
+    want((exim_["audit"], exim_["would_be_deferred"]) == (1, 1), p.stdout)
+    want(not any(s["decisions"] for s in servers.values()), p.stdout)
