@@ -528,6 +528,8 @@ struct danevirke_settings {
 	/* mta_sts: see danevirke.conf(5) */
 	const char *mta_sts_server; /* NULL: there is none */
 	const char *mta_sts_ca_file;
+	/* file of counters, path, at most 107 octets; NULL: none */
+	const char *relay_metrics;
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */

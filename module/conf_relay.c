@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The group "relay" of danevirke.conf. */
+#include <string.h>
+
 #include "setting.h"
 
 #define MAX_USERS 16
@@ -104,6 +106,26 @@ set_profile_name(struct conf_walk *w, const config_setting_t *s,
 		*(const char **)to = setting_keep(w, v);
 }
 
+/* The end is what a collector looks for, and no other file is replaced. */
+static void
+set_metrics(struct conf_walk *w, const config_setting_t *s, const struct key *k,
+    void *to)
+{
+	static const char end[] = ".prom";
+	const char **path = to;
+	size_t n;
+
+	setting_socket(w, s, k, to);
+	n = *path == NULL ? 0 : strlen(*path);
+	if (n > 0 &&
+	    (n <= sizeof end ||
+		strcmp(*path + n - (sizeof end - 1), end) != 0 ||
+		(*path)[n - sizeof end] == '/')) {
+		setting_wrong(w, s, "a file whose name ends in .prom");
+		*path = NULL;
+	}
+}
+
 static void
 set_port(struct conf_walk *w, const config_setting_t *s, const struct key *k,
     void *to)
@@ -157,6 +179,7 @@ const struct key conf_relay_keys[] = {
 	{ .name = "profile", .set = set_profile_name, .at = AT(relay_profile) },
 	{ .name = "timeouts", .set = set_group, .keys = relay_timeouts },
 	{ .name = "limits", .set = set_group, .keys = relay_limits },
+	{ .name = "metrics", .set = set_metrics, .at = AT(relay_metrics) },
 	NUMBER("failure_ttl", relay_failure_ttl, 1, 300, "seconds"),
 	{ 0 },
 };

@@ -59,7 +59,7 @@ const struct word *setting_word(
     struct conf_walk *, const config_setting_t *, const struct word *words);
 /* A copy that lives as long as the struct conf. */
 char *setting_keep(struct conf_walk *, const char *);
-/* The path of a Unix socket, kept in a const char *. */
+/* A path, as long as that of a Unix socket may be, kept in a const char *. */
 setter setting_socket;
 bool setting_domain(struct conf_walk *, const config_setting_t *, const char *v,
     char buf[NAME_LEN], const char *want);

@@ -230,8 +230,9 @@ map_may_ask(int fd, int which, char *why, size_t len)
 }
 
 static void
-map_accept(int which, uint64_t now)
+map_accept(struct parent *p, int which)
 {
+	const uint64_t now = p->now;
 	struct map_client *c;
 	char why[160];
 	int fd, n;
@@ -248,6 +249,7 @@ map_accept(int which, uint64_t now)
 		if (!map_may_ask(fd, which, why, sizeof why)) {
 			log_line(
 			    LOG_WARNING, "map: connection refused: %s", why);
+			p->relays.strangers++;
 			close(fd);
 			continue;
 		}
@@ -389,5 +391,5 @@ map_turn(struct parent *p, const struct pollfd *fds)
 	}
 	for (i = 0; i < 2; i++)
 		if (fds[i].revents != 0)
-			map_accept((int)i, p->now);
+			map_accept(p, (int)i);
 }

@@ -100,6 +100,8 @@ check_config(const char *config, check_fits *fits, struct checked *c)
 	c->max = t->relay_max_domains;
 	c->facility = check_facility(t->log_facility);
 	c->level = t->log_level;
+	if (t->relay_metrics != NULL)
+		snprintf(c->metrics, sizeof c->metrics, "%s", t->relay_metrics);
 	c->ok = fits(t, c) && check_listen(c->first, c->port, c);
 	shim.dv->close(e);
 	shim_unload(&shim);
@@ -127,6 +129,8 @@ check_sane(const struct checked *c)
 	    c->last < 0x7fffffff && c->port != 0 && c->max > 0 &&
 	    c->max <= 65536 && c->n_users <= RELAY_USERS &&
 	    memchr(c->map.path, '\0', sizeof c->map.path) != NULL &&
+	    memchr(c->metrics, '\0', sizeof c->metrics) != NULL &&
+	    (c->metrics[0] == '\0' || c->metrics[0] == '/') &&
 	    c->map.mode <= 0777 && c->max <= c->last - c->first + 1 &&
 	    c->level >= LOG_ERR && c->level <= LOG_DEBUG;
 }

@@ -185,6 +185,7 @@ child_spawn(
 	new->pid = pid;
 	new->control = sp[0];
 	new->time = new->heard = now;
+	new->beat = (struct relay_beat){ .sessions = 0 };
 	return true;
 }
 
@@ -211,15 +212,42 @@ child_start_now(struct relays *r, uint64_t now)
 		child_back_off(r, now);
 }
 
+/* True: it has said something. */
+static bool
+child_beats(struct relay *one)
+{
+	struct relay_beat b;
+	bool heard = false;
+	ssize_t n;
+
+	while ((n = recv(one->control, &b, sizeof b, MSG_DONTWAIT)) > 0) {
+		heard = true;
+		if (n == (ssize_t)sizeof b)
+			one->beat = b;
+	}
+	return heard;
+}
+
+/* Its socket is closed; what it has counted is kept. */
+static void
+child_bury(struct relays *r, struct relay *one)
+{
+	size_t i;
+
+	child_beats(one);
+	for (i = 0; i < COUNT_MAX; i++)
+		r->all.count[i] += one->beat.count[i];
+	close(one->control);
+	one->pid = 0;
+}
+
 /* One that does not turn its loop any more ends as if it had died. */
 static void
 child_hear(struct relay *one, const char *which, uint64_t now)
 {
-	char octet;
-
 	if (one->pid == 0)
 		return;
-	while (recv(one->control, &octet, 1, MSG_DONTWAIT) == 1)
+	if (child_beats(one))
 		one->heard = now;
 	if (now - one->heard < RELAY_SILENCE)
 		return;
@@ -286,8 +314,7 @@ relays_ended(struct relays *r, pid_t pid, int status, uint64_t now)
 		if (r->old[i].pid == pid) {
 			log_line(status == 0 ? LOG_INFO : LOG_WARNING,
 			    "old relay: process %ld %s", (long)pid, how);
-			close(r->old[i].control);
-			r->old[i].pid = 0;
+			child_bury(r, &r->old[i]);
 			return true;
 		}
 	if (r->next.pid == pid) {
@@ -298,8 +325,8 @@ relays_ended(struct relays *r, pid_t pid, int status, uint64_t now)
 	}
 	if (r->now.pid != pid)
 		return false;
-	close(r->now.control);
-	r->now.pid = 0;
+	child_bury(r, &r->now);
+	r->deaths++;
 	r->untold = 0;
 	if (now - r->now.time >= LIVED_WELL)
 		r->backoff = 0;
@@ -428,7 +455,7 @@ child_old_slot(struct relays *r)
 		    "ended",
 		    (long)slot->pid, N_OLD);
 		kill(slot->pid, SIGKILL);
-		close(slot->control);
+		child_bury(r, slot);
 	}
 	return slot;
 }
@@ -481,6 +508,29 @@ relays_stop(struct relays *r, uint64_t now)
 		if (r->old[i].pid != 0)
 			return false;
 	return r->now.pid == 0;
+}
+
+static void
+child_add(struct relay_beat *to, const struct relay *one)
+{
+	size_t i;
+
+	if (one->pid == 0)
+		return;
+	for (i = 0; i < COUNT_MAX; i++)
+		to->count[i] += one->beat.count[i];
+	to->sessions += one->beat.sessions;
+}
+
+void
+relays_count(const struct relays *r, struct relay_beat *b)
+{
+	size_t i;
+
+	*b = r->all;
+	child_add(b, &r->now);
+	for (i = 0; i < N_OLD; i++)
+		child_add(b, &r->old[i]);
 }
 
 void

@@ -25,6 +25,7 @@ void
 data_begin(struct session *s)
 {
 	s->dot = (struct dot){ 0 };
+	s->octets = 0;
 	talk_enter(s, SESSION_DATA);
 }
 
@@ -48,6 +49,7 @@ data_pump(struct session *s)
 			data_fail(s, &r);
 			return;
 		}
+		s->octets += n;
 		s->progress = hub_now();
 	}
 	stream_consumed(s->client);

@@ -244,6 +244,7 @@ dial_on_attempt(void *arg, const struct starttls_result *r)
 
 	d->attempt = NULL;
 	if (r->state != STARTTLS_READY) {
+		d->hub->count[COUNT_FAILED + r->state]++;
 		/* T04: after a failed handshake in the clear, once, as smtpd
 		 * would; a reply that refuses us is not tried again. */
 		if (h->action == DANEVIRKE_OPPORTUNISTIC && !d->in_clear &&
@@ -500,6 +501,7 @@ dial_on_timer(int fd, short what, void *arg)
 		return;
 	}
 	if (d->query != NULL) {
+		d->hub->count[COUNT_DEFERRED]++;
 		refusal_make(&d->refusal, 451, "4.4.3",
 		    "%s: DNS: no time is left", d->domain);
 		log_line(

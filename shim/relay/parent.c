@@ -109,6 +109,7 @@ parent_take(struct parent *p, const struct checked *c)
 		return false;
 	}
 	addresses_settle(&p->relays, p->now);
+	metrics_move(&p->relays, c->metrics);
 	*old = *c;
 	log_open(p->relays.ident, c);
 	return true;
@@ -232,8 +233,10 @@ parent_wait(struct parent *p, struct pollfd *fds, size_t n, uint64_t next)
 {
 	struct timespec t = { 0 };
 
-	if (p->serving)
+	if (p->serving) {
 		relays_tick(&p->relays, p->now);
+		metrics_tick(&p->relays, p->now);
+	}
 	next = parent_expect(p, fds, next);
 	if (next != UINT64_MAX && next > p->now)
 		t.tv_sec = (time_t)(next - p->now);
@@ -309,6 +312,7 @@ parent_open(struct parent *p, const struct front *front, const char *ident,
 	p->relays.held = p->relays.other = p->relays.exe = -1;
 	p->relays.ident = ident;
 	p->relays.config = config;
+	p->relays.started = time(NULL);
 	p->now = parent_clock();
 #ifdef __linux__
 	p->relays.exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);

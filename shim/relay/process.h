@@ -7,6 +7,7 @@
  *
  *	parent.c	the configuration, and the poll loop
  *	check.c		the short-lived child that reads a configuration
+ *	metrics.c	the file of metrics
  *	listen.c	the listening sockets
  *	child.c		starts, tells and buries relay children
  *	guard.c		whose connection it is
@@ -26,10 +27,10 @@
  * - The soft limit of descriptors is raised to the hard one.
  *
  * What the child must do
- * - Write one octet to control when it could accept connections (after an
- *   update, this is when its predecessor is told to end), and from then on
- *   each RELAY_BEAT seconds: a child that is silent for RELAY_SILENCE seconds
- *   hangs, and is replaced as one that died.
+ * - Write a struct relay_beat to control when it could accept connections
+ *   (after an update, this is when its predecessor is told to end), from then
+ *   on each RELAY_BEAT seconds, and before it exits: a child that is silent for
+ *   RELAY_SILENCE seconds hangs, and is replaced as one that died.
  * - Read control before it accepts anything: an address may have changed hands
  *   and the parent has told so before it told smtpd.
  * - End of file on control: the parent is gone, _exit() at once.
@@ -41,7 +42,8 @@
  *   the domain that its address had when it was accepted.
  * It may exit or crash at any time: the parent starts another and hands over
  * all aliases again; connections wait in the listening sockets meanwhile.
- * The parent reads nothing from control but that there is something.
+ * The parent reads nothing from control but these, which are numbers for the
+ * file of metrics and for nothing else.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -53,6 +55,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "alias.h"
 
@@ -93,6 +96,36 @@ struct relay_msg {
 	char domain[DOMAIN_LEN]; /* as alias_domain() writes it */
 };
 
+/* ---------------------------------------------------- child to parent */
+
+enum count {
+	COUNT_SESSIONS,
+	COUNT_STRANGERS, /* connections refused */
+	COUNT_PAUSED,    /* times a limit was met */
+	/* upstream sessions that were judged good, and of them by verdict */
+	COUNT_UPSTREAM,
+	COUNT_DANE,
+	COUNT_DANE_INSECURE_MX,
+	COUNT_MTA_STS,
+	COUNT_ENCRYPT,
+	COUNT_TLS,
+	COUNT_CLEAR,
+	COUNT_DEFERRED, /* hosts, attempts and domains that could not be used */
+	COUNT_BOUNCED,
+	COUNT_TAKEN, /* messages, by the upstream's reply after the dot */
+	COUNT_LATER,
+	COUNT_REFUSED,
+	COUNT_BROKEN, /* upstream sessions lost in a transaction */
+	COUNT_OCTETS, /* of messages that were taken, as they were sent */
+	COUNT_FAILED, /* upstream sessions, by enum starttls_state */
+	COUNT_MAX = COUNT_FAILED + 7
+};
+
+struct relay_beat {
+	uint64_t count[COUNT_MAX];
+	uint64_t sessions; /* now */
+};
+
 /* ------------------------------------------------------- configuration */
 
 #define RELAY_USERS 16 /* in relay.user at most */
@@ -116,7 +149,8 @@ struct checked {
 		uint32_t addr; /* host order */
 		uint16_t port; /* 0: none */
 	} map;
-	char text[2044]; /* one line; the whole fits into PIPE_BUF */
+	char metrics[108]; /* relay.metrics, "": none */
+	char text[1936];   /* one line; the whole fits into PIPE_BUF */
 };
 
 /* ---------------------------------------------------------------- guard */
@@ -160,11 +194,19 @@ struct relays {
 	uint64_t complained;     /* of a full table; 0: never */
 	int exe;                 /* this program, to be executed; -1: none */
 
+	time_t started;        /* when the parent was; the clock's */
+	uint64_t deaths;       /* of now */
+	uint64_t strangers;    /* whom the front end has refused */
+	struct relay_beat all; /* what those that have ended had counted */
+	uint64_t metrics;      /* not before: written a moment ago */
+	bool unwritten;        /* and the log says why */
+
 	struct relay {
 		pid_t pid; /* 0: none */
 		int control;
 		uint64_t time;  /* started; of an old one: to be killed */
 		uint64_t heard; /* when it last showed that it lives */
+		struct relay_beat beat; /* what it said then */
 	} now, next, old[4]; /* next: not yet ready to take over; old: told to
 			      * end gracefully */
 	size_t untold;       /* aliases that now has not been told of */
@@ -203,6 +245,8 @@ void relays_abandon(struct relays *);
 void relays_kill(struct relays *);
 /* All are told to end gracefully, and none is started.  True: they have. */
 bool relays_stop(struct relays *, uint64_t now);
+/* What they all have counted, also those that have ended. */
+void relays_count(const struct relays *, struct relay_beat *);
 /* The program as a relay, as relays_tick() executes it; never returns. */
 void relay_main(char **argv, const struct front *) __attribute__((noreturn));
 
@@ -229,6 +273,11 @@ struct alias *address_of(struct relays *, const char *domain, uint64_t now);
 /* As many aliases as configured, or as descriptors allow that the relay needs
  * for sessions, too; then with a warning. */
 uint32_t address_limit(const struct checked *);
+
+/* It will be written there, "": nowhere, and is removed where it was. */
+void metrics_move(struct relays *, const char *to);
+/* Writes relay.metrics, if that is due. */
+void metrics_tick(struct relays *, uint64_t now);
 
 /* A line for syslog; what others sent is made printable. */
 void

@@ -302,10 +302,13 @@ static void
 relay_on_beat(int fd, short what, void *arg)
 {
 	const struct relay_state *r = arg;
+	struct relay_beat b = { .sessions = r->hub.sessions };
 
 	(void)fd;
 	(void)what;
-	(void)!send(r->hub.args->control, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	memcpy(b.count, r->hub.count, sizeof b.count);
+	(void)!send(
+	    r->hub.args->control, &b, sizeof b, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void
@@ -461,6 +464,7 @@ relay_run(const struct relay_args *args)
 		event_add(r->beat, &beat);
 		if (event_base_dispatch(r->hub.base) != -1 && r->ended)
 			status = 0;
+		relay_on_beat(-1, 0, r);
 	}
 	relay_close(r);
 	return status;

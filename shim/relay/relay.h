@@ -71,26 +71,8 @@ struct domain {
 	uint64_t until;         /* CLOCK_BOOTTIME seconds */
 };
 
-enum count {
-	COUNT_SESSIONS,
-	COUNT_STRANGERS, /* connections refused */
-	COUNT_PAUSED,    /* times a limit was met */
-	/* upstream sessions that were judged good, and of them by verdict */
-	COUNT_UPSTREAM,
-	COUNT_DANE,
-	COUNT_DANE_INSECURE_MX,
-	COUNT_MTA_STS,
-	COUNT_ENCRYPT,
-	COUNT_TLS,
-	COUNT_CLEAR,
-	COUNT_DEFERRED, /* hosts, attempts and domains that could not be used */
-	COUNT_BOUNCED,
-	COUNT_TAKEN, /* messages, by the upstream's reply after the dot */
-	COUNT_LATER,
-	COUNT_REFUSED,
-	COUNT_BROKEN, /* upstream sessions lost in a transaction */
-	COUNT_MAX
-};
+_Static_assert(
+    COUNT_FAILED + STARTTLS_READY == COUNT_MAX, "a counter for each state");
 
 /* What all sessions share: the relay process itself. */
 struct hub {

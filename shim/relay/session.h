@@ -84,6 +84,7 @@ struct session {
 	bool lost;          /* one that did is gone, and smtpd has to hear it */
 	struct reply reply; /* under way */
 	struct dot dot;
+	uint64_t octets;        /* of the message, as far as it has gone */
 	struct refusal refusal; /* lost, DISCARD: what smtpd will hear */
 };
 

@@ -295,8 +295,10 @@ upstream_on_dot(struct session *s, int kind)
 	s->hub->count[kind == 2 ? COUNT_TAKEN :
 		kind == 4       ? COUNT_LATER :
 				  COUNT_REFUSED]++;
-	if (kind == 2)
+	if (kind == 2) {
+		s->hub->count[COUNT_OCTETS] += s->octets;
 		upstream_name_verdict(s);
+	}
 	upstream_hand_back(s);
 }
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from cases_map import CONF, refused
+import metrics
 from daemon import DIR, MAP, PROGRAM, Client, Daemon, once
 from fd0 import (LOG, PREFIX, UID, alive, descriptors, greeting, same, test,
                  wait_for)
@@ -233,3 +234,53 @@ def no_notify():
         assert once(b"example.org\n").startswith(b"OK ")
         d.stop()
     assert UID == 65534
+
+
+@test
+def metrics_place():
+    """relay.metrics: a name that is no .prom is an error; where others may
+    write, or we may not, nothing is written, and the log says so once; a link
+    is replaced and not followed"""
+    conf = 'relay: { user = "nobody"; metrics = "%s"; };'
+    for bad in ("m.prom", "/run/m.txt", "/run/.prom", "/run/" + "m" * 110 +
+                ".prom", "/"):
+        refused(conf % bad, "relay.metrics: ")
+    for uid, mode, why in ((UID, 0o775, "others may write into its directory"),
+                           (UID, 0o777, "others may write into its directory"),
+                           (UID, 0o1777, "others may write into its "
+                            "directory"),
+                           (5, 0o755, "others may write into its directory"),
+                           (0, 0o755, "Permission denied")):
+        path = metrics.place("m.prom", uid, mode)
+        d = Daemon(conf % path)
+        LOG.wait(d.mark, "relay.metrics: %s: %s" % (path, why))
+        same(os.listdir(os.path.dirname(path)), [])
+        d.stop()
+    path = metrics.place("m.prom")
+    with open(metrics.WHERE + "/kept", "w") as f:
+        f.write("kept")
+    os.chown(f.name, UID, UID)
+    os.symlink("kept", path)
+    os.symlink("kept", metrics.WHERE + "/.m.prom.new")
+    old = os.umask(0o077)
+    try:
+        d = Daemon(conf % path)
+    finally:
+        os.umask(old)
+    wait_for("a file", lambda: not os.path.islink(path), 10)
+    metrics.wait(path, {"sessions": 0})
+    same(sorted(os.listdir(metrics.WHERE)), ["kept", "m.prom"])
+    with open(f.name) as f:
+        same(f.read(), "kept")
+    same(os.stat(path).st_mode, 0o100644)
+    # once more, when it can no more be written
+    os.chmod(metrics.WHERE, 0o777)
+    mark = LOG.mark()
+    LOG.wait(mark, "relay.metrics: ", 15)
+    time.sleep(6)
+    same(sum("relay.metrics: " in x for x in LOG.since(mark)), 1)
+    os.chmod(metrics.WHERE, 0o755)
+    first = metrics.read(path)["written_timestamp_seconds"]
+    wait_for("written again", lambda: metrics.read(path)[
+        "written_timestamp_seconds"] > first, 15)
+    same(d.end(), 0)

@@ -2,11 +2,15 @@
 """danevirked, with mail under way."""
 
 import contextlib
+import json
 import os
+import re
 import signal
+import subprocess
 import time
 
 import daemon
+import metrics
 import play
 from daemon import Daemon, once
 from play import (LOG, Upstream, client, domain, has, processes, records, same,
@@ -234,4 +238,67 @@ def stays():
         play.jump(60)
         c.sock.sendall(b"NOOP\r\n")
         until(lambda: not alone())
+    same(d.end(), 0)
+
+
+def counted(mark):
+    """What danevirke count makes of the log since then."""
+    log = "".join(re.sub(r"^<\d+>(\w+ +\d+ \S+) ", r"\1 mx ", x) + "\n"
+                  for x in LOG.since(mark))
+    p = subprocess.run(["/mnt/danevirke/bin/danevirke", "count", "--json"],
+                       input=log, capture_output=True, text=True, timeout=60)
+    same((p.returncode, p.stderr), (0, ""))
+    return json.loads(p.stdout)["servers"]["danevirked"]
+
+
+@test
+def counts():
+    """relay.metrics has what was done, as the log does, over a relay that dies
+    and a new configuration"""
+    path = metrics.place("d.prom")
+    began, mark = int(time.time()), LOG.mark()
+    d = run(more='metrics = "%s";' % path)
+    want = {"sessions": 0, "sessions_total": 6, "deaths_total": 0,
+            "messages_total,taken": 3, "octets_total": 3 * 6,
+            "verdicts_total,dane": 2, "verdicts_total,opportunistic-tls": 1,
+            "verdicts_total,deferred": 2, "verdicts_total,bounced": 1,
+            "failures_total,certificate": 1, "failures_total,starttls": 1,
+            "strangers_total,relay": 1, "strangers_total,map": 1}
+    for ident in ("good", "good", "plain", "wrong", "nostarttls", "nullmx"):
+        with client(ident, table=d) as c:
+            c.ehlo()
+            if ident in ("good", "plain"):
+                c.begin()
+                c.finish(b"x\r\n", 250)
+            else:
+                c.cmd("MAIL FROM:<me@lab.alpha>")
+            if ident == "plain":
+                metrics.wait(path, {"sessions": 1})
+    for where in (d.address(domain("good")), MAP):
+        with daemon.Client(where, uid=5) as c:
+            c.rest()
+    n = metrics.wait(path, want)
+    assert began <= n["start_timestamp_seconds"] <= time.time()
+    assert began <= n["written_timestamp_seconds"] <= time.time() + 1
+    same(sum(v for k, v in n.items() if k.startswith("failures")), 2)
+    log = counted(mark)
+    for word, times in log["verdicts"].items():
+        same(times, n["verdicts_total," + word], word)
+    # what a relay has counted stays when it dies, and when it is replaced
+    old = d.relay()
+    os.kill(old, signal.SIGKILL)
+    d.relay(other_than=[old])
+    want["deaths_total"] = 1
+    metrics.wait(path, want)
+    with client("good", table=d) as c:
+        c.ehlo()
+        c.message(b"x\r\n")
+        other = path.replace("d.prom", "e.prom")
+        d.update(conf(more='metrics = "%s";' % other))
+        want.update({"verdicts_total,dane": 3, "sessions_total": 7,
+                     "sessions": 1, "messages_total,taken": 4,
+                     "octets_total": 4 * 6})
+        metrics.wait(other, want)
+    metrics.wait(other, {**want, "sessions": 0})
+    same(os.listdir(os.path.dirname(path)), ["e.prom"])
     same(d.end(), 0)

@@ -345,7 +345,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	};
 	unsigned before;
 	int fd[2], rc;
-	char c[2];
+	struct relay_beat ready, last, none;
 
 	if (parent == -1) {
 		quiet = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -364,7 +364,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	left = len;
 	rc = relay_run(&args);
 	must(rc == 0, "not ended well");
-	must(recv(parent, c, sizeof c, MSG_DONTWAIT) == 1, "not ready");
+	must(recv(parent, &ready, sizeof ready, MSG_DONTWAIT) ==
+		(ssize_t)sizeof ready,
+	    "not ready");
+	must(recv(parent, &last, sizeof last, MSG_DONTWAIT) ==
+		(ssize_t)sizeof last,
+	    "no last count");
+	must(recv(parent, &none, sizeof none, MSG_DONTWAIT) == -1, "one more");
+	must(ready.sessions == 0 && last.sessions == 0, "a session is left");
 	close(fd[0]);
 	close(fd[1]);
 	must(descriptors() == before, "descriptors are left");

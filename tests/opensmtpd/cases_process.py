@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import metrics
 import play
 from play import (LOG, UID, Table, Upstream, client, has, kill_under_fire,
                   processes, records, same, status, test, until)
@@ -188,6 +189,24 @@ def parent_gone():
         table.stop()
         same(c.sock.recv(100), b"")
         until(lambda: pid not in processes(), 2)
+
+
+@test
+def metrics_file():
+    """relay.metrics has the messages of this relay"""
+    path = metrics.place("o.prom")
+    table = Table(more='metrics = "%s";' % path)
+    try:
+        for ident in ("good", "plainclear"):
+            with client(ident, table=table) as c:
+                c.ehlo()
+                c.message(b"x\r\n")
+        metrics.wait(path, {
+            "sessions": 0, "sessions_total": 2, "verdicts_total,dane": 1,
+            "verdicts_total,clear": 1, "messages_total,taken": 2,
+            "octets_total": 12})
+    finally:
+        table.stop()
 
 
 @test

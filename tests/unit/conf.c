@@ -249,6 +249,15 @@ static const struct {
 	    "1 to 32\n"
 	    ":2: resolver.limits.records: 63: want TLSA records of a name, "
 	    "64 to 1024\n" },
+	{ "R; };\nrelay: { metrics = \"m.prom\"; };",
+	    ":2: relay.metrics: \"m.prom\": want an absolute path of at most "
+	    "107 octets\n" },
+	{ "R; };\nrelay: { metrics = \"/run/danevirked/map\"; };",
+	    ":2: relay.metrics: \"/run/danevirked/map\": want a file whose "
+	    "name ends in .prom\n" },
+	{ "R; };\nrelay: { metrics = \"/run/.prom\"; };",
+	    ":2: relay.metrics: \"/run/.prom\": want a file whose name ends in "
+	    ".prom\n" },
 	{ "R; };\nrelay: { port = 0; failure_ttl = 0;\ntimeouts: { "
 	  "connect = 0; command = 3601; data = 0; ehlo = 300; idle = 0; };\n"
 	  "limits: { sessions = 0; per_domain = 65536; domains = 0; }; };",
@@ -675,6 +684,7 @@ check_defaults(const struct conf *c)
 	assert_int_equal(t->relay_max_per_domain, 100);
 	assert_int_equal(t->relay_max_domains, 4096);
 	assert_int_equal(t->relay_failure_ttl, 10);
+	assert_null(t->relay_metrics);
 }
 
 static void
@@ -958,7 +968,8 @@ test_relay(void **state)
 	    "port = 65535; helo = \"MX.example\"; source = [ \"2001:db8::1\", "
 	    "\"192.0.2.1\" ]; user = \"_smtpd\"; timeouts: { connect = 1; "
 	    "command = 2; data = 3; ehlo = 4; idle = 5; }; limits: { sessions "
-	    "= 6; per_domain = 7; }; failure_ttl = 8; };\n"
+	    "= 6; per_domain = 7; }; failure_ttl = 8; "
+	    "metrics = \"/run/m/a.prom\"; };\n"
 	    "log: { level = \"debug\"; facility = \"local7\"; };\n"
 	    "exim: { user = \"exim.mail-1_\"; };");
 	const struct danevirke_settings *t;
@@ -983,6 +994,7 @@ test_relay(void **state)
 	assert_int_equal(t->relay_max_per_domain, 7);
 	assert_int_equal(t->relay_max_domains, 16); /* all there are */
 	assert_int_equal(t->relay_failure_ttl, 8);
+	assert_string_equal(t->relay_metrics, "/run/m/a.prom");
 	assert_int_equal(t->log_level, 7);
 	assert_string_equal(t->log_facility, "local7");
 	assert_string_equal(t->exim_user, "exim.mail-1_");
