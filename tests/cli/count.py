@@ -5,6 +5,7 @@ in the lab, and what tests/unit/tally.c has no place for."""
 import gzip
 import os
 import re
+import shutil
 import subprocess
 
 import tool
@@ -71,6 +72,11 @@ def test_metrics():
     same(sum(v for k, v in n.items() if "decisions" in k), 3)
     same(n["danevirke_log_lines_total"], 3)
     assert n["danevirke_log_counted_timestamp_seconds"] > 0
+    if shutil.which("promtool"):
+        p = subprocess.run(["promtool", "check", "metrics"], input=r.out,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, timeout=30)
+        same((p.returncode, p.stdout), (0, ""))
     families = {k.split("{")[0] for k in n}
     same(families, set(re.findall("^# HELP (\\w+) ", r.out, re.M)))
     same(families, set(re.findall("^# TYPE (\\w+) ", r.out, re.M)))

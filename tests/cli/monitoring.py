@@ -48,11 +48,21 @@ def test_metrics():
             "a..b")
     known = set(re.findall(r"^# TYPE (\w+)", r.out, re.M))
     assert "danevirke_check_good" in known, r.out
-    expressions = [*queries(), *re.findall(r"alert: (\w+)\n +expr: (.*)",
-                                           text("alerts.yml"))]
-    assert len(expressions) > 15
+    r = run("count", "--metrics", module=False)
+    known |= set(re.findall(r"^# TYPE (\w+)", r.out, re.M))
+    # what is in the relay's file, tests/danevirked compares
+    with open(os.path.join(os.path.dirname(os.path.dirname(HERE)), "shim",
+                           "relay", "metrics.c"), encoding="ascii") as f:
+        known |= {"danevirke_relay_" + x for x in re.findall(
+            r'text_(?:one|many)\(\s*t,\s*"(\w+)"', f.read())}
+    assert {"danevirke_log_lines_total", "danevirke_relay_sessions",
+            "danevirke_relay_verdicts_total"} < known, known
+    expressions = [*queries(), *re.findall(
+        r"alert: (\w+)\n +expr: (.*(?:\n {10}.*)*)", text("alerts.yml"))]
+    assert len(expressions) > 28
     for where, expr in expressions:
         named = set(re.findall(r"danevirke_\w+", expr))
+        assert named, where
         assert named and named <= known, (where, named - known)
     # and each alert has a test
     alerts = set(re.findall(r"alert: (\w+)", text("alerts.yml")))
@@ -128,17 +138,39 @@ def test_monitor():
              before, name)
 
 
+def test_count():
+    """a log becomes metrics, and one that cannot be read leaves the old ones"""
+    for d in ("bin", "lists", "out"):
+        os.makedirs(path(d), exist_ok=True)
+    log = write("lists/mainlog", "2026-11-28 23:50:04 danevirke: a.b: "
+                "deferred: no address\n")
+    file = path("out/danevirke-log.prom")
+    code, err = monitor(tool.MODULE, "--log", log)
+    same((code, err), (0, ""))
+    with open(file, encoding="ascii") as f:
+        has(f.read(), 'server="exim",verdict="deferred"} 1\n')
+    before = os.stat(file).st_mtime_ns
+    code, err = monitor(tool.MODULE, "--log", path("lists/none"))
+    same(code, 2, err)
+    has(err, "nothing to write")
+    same(os.stat(file).st_mtime_ns, before)
+    same([x for x in os.listdir(path("out")) if x.endswith(".tmp")], [])
+
+
 def test_unit():
     """systemd takes the units, and shellcheck the script"""
     for program, args in (
             ("shellcheck", [os.path.join(EXAMPLE, "danevirke-monitor")]),
             ("systemd-analyze", ["verify", "--man=no", path("units") +
-                                 "/danevirke-monitor@x.timer"])):
+                                 "/danevirke-monitor@x.timer"]),
+            ("systemd-analyze", ["verify", "--man=no", path("units") +
+                                 "/danevirke-count.timer"])):
         if not shutil.which(program):
             print("    left out: no %s" % program)
             continue
         os.makedirs(path("units"), exist_ok=True)
-        for unit in glob.glob(EXAMPLE + "/*@.*"):
+        for unit in glob.glob(EXAMPLE + "/*.service") + glob.glob(
+                EXAMPLE + "/*.timer"):
             with open(unit, encoding="ascii") as f:
                 write("units/" + os.path.basename(unit), f.read().replace(
                     "/usr/local/sbin/danevirke-monitor", "/bin/true"))

@@ -281,6 +281,8 @@ def counts():
     assert began <= n["start_timestamp_seconds"] <= time.time()
     assert began <= n["written_timestamp_seconds"] <= time.time() + 1
     same(sum(v for k, v in n.items() if k.startswith("failures")), 2)
+    named, known = metrics.examples(), {k.split(",")[0] for k in n}
+    assert len(named) > 5 and named <= known, named - known
     log = counted(mark)
     for word, times in log["verdicts"].items():
         same(times, n["verdicts_total," + word], word)

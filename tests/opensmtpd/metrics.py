@@ -4,10 +4,13 @@
 import os
 import re
 import shutil
+import subprocess
 import time
 
 UID = 65534                             # as in play.py
 WHERE = "/mnt/t/metrics"
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))), "examples", "monitoring")
 
 
 def place(name, uid=UID, mode=0o755):
@@ -24,6 +27,11 @@ def read(path):
     label" to number."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
+    if shutil.which("promtool"):
+        p = subprocess.run(["promtool", "check", "metrics"], input=text,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, timeout=30)
+        assert (p.returncode, p.stdout) == (0, ""), p.stdout
     found, typed = {}, None
     assert text.endswith("\n"), text
     for line in text.splitlines():
@@ -36,6 +44,16 @@ def read(path):
         key = m[1] + ("," + m[3] if m[3] else "")
         assert key not in found, line
         found[key] = int(m[4])
+    return found
+
+
+def examples():
+    """Names that alert rules and dashboard have of the relay, as read() has
+    them."""
+    found = set()
+    for name in ("alerts.yml", "dashboard.json"):
+        with open(os.path.join(EXAMPLES, name), encoding="ascii") as f:
+            found |= set(re.findall(r"danevirke_relay_(\w+)", f.read()))
     return found
 
 
