@@ -155,7 +155,8 @@ check_work(struct check_job *job)
 		page_end();
 	if (job->shown == job->n_name) {
 		if (job->nagios)
-			job->status = report_nagios(job->report, job->n_name);
+			job->status = report_nagios(job->report, job->n_name,
+			    job->o.lint.signature_days);
 		if (job->prometheus)
 			report_prometheus(job->report, job->n_name);
 	} else if (job->status == EXIT_GOOD)

@@ -121,8 +121,10 @@ void report_json(struct json *, const struct report *);
 bool page_begin(void);
 void page_report(struct cli *, const struct report *, bool brief);
 void page_end(void);
-/* Nagios plug-in conventions: one line for all, perfdata; the exit status. */
-int report_nagios(struct report *const *, size_t n);
+/* Nagios plug-in conventions: one line for all, perfdata; the exit status.
+ * signature_days: fewer are a warning. */
+int
+report_nagios(struct report *const *, size_t n, unsigned long signature_days);
 /* The same for a test that could not begin. */
 void report_nagios_error(const char *text);
 /* Prometheus' text format, all reports at once. */

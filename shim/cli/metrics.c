@@ -60,7 +60,7 @@ metrics_least(struct report *const *rs, size_t n, long *cert, long *sig)
 }
 
 int
-report_nagios(struct report *const *rs, size_t n)
+report_nagios(struct report *const *rs, size_t n, unsigned long signature_days)
 {
 	static const char *const words[] = { "OK", "WARNING", "CRITICAL",
 		"UNKNOWN" };
@@ -103,10 +103,11 @@ report_nagios(struct report *const *rs, size_t n)
 	metrics_least(rs, n, &cert, &sig);
 	out_print(" | problems=%zu;;0 warnings=%zu;0 untested=%zu",
 	    count[CHECK_PROBLEM], count[CHECK_WARNING], count[CHECK_UNTESTED]);
+	/* no range for this one: with usage 3 an end means nothing (U07) */
 	if (cert != -1)
 		out_print(" certificate_days=%ld", cert);
 	if (sig != -1)
-		out_print(" signature_days=%ld", sig);
+		out_print(" signature_days=%ld;%lu:", sig, signature_days);
 	out_print("\n");
 	return (int)v;
 }

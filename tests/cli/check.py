@@ -741,7 +741,7 @@ def test_promtool():
 
 # ---------------------------------------------------------------------- Nagios
 
-PERF = re.compile(r"[a-z_]+=-?\d+(;\d*)?(;\d*)?$")
+PERF = re.compile(r"[a-z_]+=-?\d+(;(\d+:?)?)?(;\d*)?$")
 
 
 def nagios(status, *args):
@@ -765,6 +765,10 @@ def test_nagios():
     same((perf["problems"], perf["warnings"], perf["untested"]), (0, 0, 0))
     assert 50 < perf["certificate_days"] < 61
     assert perf["signature_days"] in (29, 30)
+    # the range that the option sets, as other plug-ins give it
+    r = check("--nagios", "--signature-days", "40", domain("good"))
+    same(r.code, 1, r.out)
+    has(r.out, "days=%d;40:\n" % perf["signature_days"])
     text, perf = nagios(1, domain("gap"))
     has(text, "mx2")
     same(perf["warnings"], 1)
