@@ -60,6 +60,10 @@ def test_metrics():
     expressions = [*queries(), *re.findall(
         r"alert: (\w+)\n +expr: (.*(?:\n {10}.*)*)", text("alerts.yml"))]
     assert len(expressions) > 28
+    zabbix = re.findall(r"- '?(danevirke_\w+.*?)'?$",
+                        text("zabbix-template.yaml"), re.M)
+    assert len(zabbix) > 15
+    expressions += [("Zabbix", x) for x in zabbix]
     for where, expr in expressions:
         named = set(re.findall(r"danevirke_\w+", expr))
         assert named, where
@@ -97,6 +101,28 @@ def test_plugin():
         "check", "check --config " + write("empty.conf", "")).split())
     same((r.code, r.err), (3, ""))
     has(r.out, "DANE UNKNOWN - ")
+
+
+def test_zabbix():
+    """the agent gives a file of metrics, which the template asks it for"""
+    key, command = re.search(r"^UserParameter=([\w.]+)\[\*\],(.*)$",
+                             text("zabbix-agent.conf"), re.M).groups()
+    asked = set(re.findall(r"key: '(\S+)\[\{\$DANEVIRKE", text(
+        "zabbix-template.yaml")))
+    same(asked, {key})
+    agent = shutil.which("zabbix_agentd")
+    if not agent:
+        print("    left out: no zabbix_agentd")
+        return
+    os.mkdir(path("zabbix"))
+    write("zabbix/a.prom", "danevirke_check_good 1\n")
+    conf = write("zabbix.conf", "Server=127.0.0.1\nUserParameter=%s[*],%s\n" % (
+        key, command.replace("/var/lib/prometheus/node-exporter",
+                             path("zabbix"))))
+    p = subprocess.run([agent, "-c", conf, "-t", key + "[a]"], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=30)
+    has(p.stdout, "[t|danevirke_check_good 1]")
 
 
 def monitor(module, *args):
