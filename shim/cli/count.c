@@ -165,6 +165,17 @@ metric_family(const char *name, const char *type, const char *help)
 	    name, help, name, type);
 }
 
+static void
+metric_one(const char *name, size_t server, const char *label,
+    const char *value, uint64_t n)
+{
+	out_print(
+	    "danevirke_log_%s{server=\"%s\"", name, tally_servers[server]);
+	if (label != NULL)
+		out_print(",%s=\"%s\"", label, value);
+	out_print("} %" PRIu64 "\n", n);
+}
+
 /* All labels always, as an increase from nothing is no increase. */
 static void
 count_metrics(const struct tally *t)
@@ -172,34 +183,26 @@ count_metrics(const struct tally *t)
 	const struct tally_server *s = t->server;
 	size_t i, k;
 
-	metric_family("decisions_total", "counter", "Lines by verdict.");
+	metric_family("decisions_total", "counter", "Decisions by verdict.");
 	for (i = 0; i < TALLY_SERVERS; i++)
 		for (k = 0; k < TALLY_VERDICTS; k++)
-			out_print("danevirke_log_decisions_total{server=\"%s\","
-				  "verdict=\"%s\"} %" PRIu64 "\n",
-			    tally_servers[i], tally_verdicts[k],
-			    s[i].verdict[k]);
+			metric_one("decisions_total", i, "verdict",
+			    tally_verdicts[k], s[i].verdict[k]);
 	metric_family("deferred_total", "counter", "Deferrals by reason.");
 	for (i = 0; i < TALLY_SERVERS; i++)
 		for (k = 0; k < TALLY_REASONS; k++)
-			out_print("danevirke_log_deferred_total{server=\"%s\","
-				  "reason=\"%s\"} %" PRIu64 "\n",
-			    tally_servers[i], tally_reasons[k], s[i].reason[k]);
+			metric_one("deferred_total", i, "reason",
+			    tally_reasons[k], s[i].reason[k]);
 	metric_family("audit_total", "counter",
 	    "Decisions of level audit, by what level dane would have done.");
-	for (i = 0; i < TALLY_SERVERS; i++)
-		out_print("danevirke_log_audit_total{server=\"%s\",would=\""
-			  "deferred\"} %" PRIu64 "\n"
-			  "danevirke_log_audit_total{server=\"%s\",would=\""
-			  "same\"} %" PRIu64 "\n",
-		    tally_servers[i], s[i].would, tally_servers[i],
-		    s[i].audit - s[i].would);
+	for (i = 0; i < TALLY_SERVERS; i++) {
+		metric_one("audit_total", i, "would", "deferred", s[i].would);
+		metric_one(
+		    "audit_total", i, "would", "same", s[i].audit - s[i].would);
+	}
 	metric_family("exception_total", "counter", "Decisions by exceptions.");
 	for (i = 0; i < TALLY_SERVERS; i++)
-		out_print(
-		    "danevirke_log_exception_total{server=\"%s\"} %" PRIu64
-		    "\n",
-		    tally_servers[i], s[i].exception);
+		metric_one("exception_total", i, NULL, NULL, s[i].exception);
 	metric_family("lines_total", "counter", "Lines read.");
 	out_print("danevirke_log_lines_total %" PRIu64 "\n", t->lines);
 	metric_family(

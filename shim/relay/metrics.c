@@ -20,8 +20,8 @@
 
 #include "process.h"
 
-#define METRICS_EVERY 5  /* seconds */
-#define METRICS_MAX 8192 /* octets of the file */
+#define METRICS_EVERY 5   /* seconds */
+#define METRICS_MAX 32768 /* octets of the file */
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
@@ -59,7 +59,7 @@ text_labels(struct text *t, const struct relays *r)
 	for (p = r->config; *p != '\0' && n < sizeof t->labels - 4; p++) {
 		if (*p == '"' || *p == '\\')
 			t->labels[n++] = '\\';
-		t->labels[n++] = *p == '\n' ? '?' : *p;
+		t->labels[n++] = *p < ' ' || *p > '~' ? '?' : *p;
 	}
 	memcpy(t->labels + n, "\"", 2);
 }
@@ -68,10 +68,8 @@ static void
 text_family(
     struct text *t, const char *name, const char *type, const char *help)
 {
-	text_add(t,
-	    "# HELP danevirke_relay_%s %s\n# TYPE danevirke_relay_%s "
-	    "%s\n",
-	    name, help, name, type);
+	text_add(t, "# HELP danevirke_relay_%s %s\n", name, help);
+	text_add(t, "# TYPE danevirke_relay_%s %s\n", name, type);
 }
 
 static void
@@ -113,11 +111,13 @@ _Static_assert(COUNT_BOUNCED - COUNT_DANE + 1 == N(metrics_verdicts) &&
 static void
 metrics_text(struct text *t, const struct relays *r)
 {
-	struct relay_beat b;
-	uint64_t strangers[2];
 	static const char *const doors[] = { "relay", "map" };
+	uint64_t strangers[N(doors)];
+	struct relay_beat b;
 
 	relays_count(r, &b);
+	strangers[0] = b.count[COUNT_STRANGERS];
+	strangers[1] = r->strangers;
 	text_labels(t, r);
 	text_one(t, "start_timestamp_seconds", "gauge",
 	    "When it began to count.", (uint64_t)r->started);
@@ -129,8 +129,6 @@ metrics_text(struct text *t, const struct relays *r)
 	    b.sessions);
 	text_one(t, "sessions_total", "counter", "Sessions of mail servers.",
 	    b.count[COUNT_SESSIONS]);
-	strangers[0] = b.count[COUNT_STRANGERS];
-	strangers[1] = r->strangers;
 	text_many(t, "strangers_total",
 	    "Connections refused, as the user may not use the relay.", "at",
 	    doors, N(doors), strangers);
