@@ -225,11 +225,12 @@ prometheus_domains(struct report *const *rs, size_t n)
 		{ "name_servers", "Addresses of name servers asked." },
 		{ "name_servers_faulty",
 		    "Addresses of name servers that are not right." },
-		{ "mx_signature_days",
-		    "Days until the signatures of the MX records end." },
+		{ "mx_signature_left_seconds",
+		    "Until the signatures of the MX records end." },
 	};
+	time_t end = 0;
 	size_t i, k;
-	long left;
+	long days;
 
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
 		metrics_family(names[k][0], names[k][1]);
@@ -238,9 +239,9 @@ prometheus_domains(struct report *const *rs, size_t n)
 				metrics_sample(names[k][0], rs[i], NULL, NULL,
 				    value_of(rs[i], (int)k));
 			else if (k >= N_VALUES &&
-			    report_signature(rs[i], NULL, NULL, &left))
+			    report_signature(rs[i], NULL, &end, &days))
 				metrics_sample(names[k][0], rs[i], NULL, NULL,
-				    (double)left);
+				    (double)(end - rs[i]->when));
 		}
 	}
 }
@@ -251,12 +252,13 @@ prometheus_hosts(struct report *const *rs, size_t n)
 	static const char *const names[][2] = {
 		{ "tlsa_records", "TLSA records of the host." },
 		{ "tlsa_ttl_seconds", "TTL of its TLSA records." },
-		{ "signature_days",
-		    "Days until the first DNSSEC signature ends." },
+		{ "signature_left_seconds",
+		    "Until the first DNSSEC signature ends." },
 	};
 	const struct danevirke_host *h;
+	time_t end = 0;
 	size_t i, j, k;
-	long left;
+	long days;
 
 	for (k = 0; k < sizeof names / sizeof *names; k++) {
 		metrics_family(names[k][0], names[k][1]);
@@ -266,13 +268,13 @@ prometheus_hosts(struct report *const *rs, size_t n)
 			     j++) {
 				h = rs[i]->answer->hosts[j];
 				if (k == 2 &&
-				    !report_signature(rs[i], h, NULL, &left))
+				    !report_signature(rs[i], h, &end, &days))
 					continue;
 				metrics_sample(names[k][0], rs[i], h->name,
 				    NULL,
 				    k == 0     ? (double)h->n_tlsa :
 					k == 1 ? (double)h->tlsa_ttl :
-						 (double)left);
+						 (double)(end - rs[i]->when));
 			}
 	}
 }
@@ -284,7 +286,7 @@ prometheus_addresses(struct report *const *rs, size_t n)
 		{ "address_authenticated",
 		    "1: the certificate satisfies the TLSA records." },
 		{ "address_tls", "1: STARTTLS works." },
-		{ "certificate_days", "Days until the certificate ends." },
+		{ "certificate_left_seconds", "Until the certificate ends." },
 		{ "address_mta_sts",
 		    "1: the certificate satisfies the MTA-STS policy." },
 	};
@@ -304,8 +306,8 @@ prometheus_addresses(struct report *const *rs, size_t n)
 				    k == 0     ? ar->verified :
 					k == 1 ? ar->tls :
 					k == 3 ? ar->mta_sts == MTA_STS_GOOD :
-						 (double)report_days(
-						     rs[i], ar->not_after));
+						 (double)(ar->not_after -
+						     rs[i]->when));
 			}
 	}
 }
