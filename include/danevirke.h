@@ -139,7 +139,9 @@
  * - An engine (struct danevirke) belongs to the thread and the process that
  *   opened it.  In a forked child every call on it fails with
  *   DANEVIRKE_EFORK, except close(), which frees memory and touches nothing
- *   that is shared with the parent.
+ *   that is shared with the parent; and except that one without a loop of the
+ *   caller's that has asked nothing yet serves the child as its own, so that a
+ *   server reads its configuration once and asks in forks of itself.
  * - An answer needs no engine, never changes, survives fork, and may be read
  *   by any thread until it is released.
  * - The module starts no thread and no process, installs no signal handler,

@@ -110,12 +110,13 @@ conf_sts_finish(struct conf_walk *w, const config_t *cfg)
 	size_t i;
 
 	for (i = 0; i < c->n_profiles; i++) {
+		if (c->profiles[i].pub.mta_sts != 1)
+			continue;
+		on = true;
 		snprintf(path, sizeof path, "profiles.%s.mta_sts",
 		    c->profiles[i].pub.name);
 		s = config_lookup(cfg, path);
-		on |= c->profiles[i].pub.mta_sts == 1;
-		if (s != NULL && c->profiles[i].pub.mta_sts == 1 &&
-		    c->sts.server == NULL)
+		if (s != NULL && c->sts.server == NULL)
 			setting_wrong(
 			    w, s, "false, or mta_sts.server, whom to ask");
 	}

@@ -39,16 +39,30 @@ text_opaque(const char *p)
 	return *p == '\0' ? p : p + 1;
 }
 
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS "0123456789"
+static bool
+text_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The end of the letters, digits and octets of more from p on.  strspn() would
+ * make a table of all that for each word. */
+static const char *
+text_span(const char *p, const char *more)
+{
+	while (text_digit(*p) || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') ||
+	    (*p != '\0' && strchr(more, *p) != NULL))
+		p++;
+	return p;
+}
 
 /* The length of the name or word at p, 0 if there is none */
 static size_t
 text_word(const char *p)
 {
-	return *p == '-' || *p == '_' || (*p >= '0' && *p <= '9') ?
+	return *p == '-' || *p == '_' || text_digit(*p) ?
 	    0 :
-	    strspn(p, LETTERS DIGITS "-_*");
+	    (size_t)(text_span(p, "-_*") - p);
 }
 
 /* The end of what begins at p: a comment, string, number or word, or else one
@@ -57,13 +71,14 @@ static const char *
 text_token(const char *p)
 {
 	const char *end = text_opaque(p);
+	size_t len;
 
 	if (end != p)
 		return end;
-	if (*p < '0' || *p > '9')
-		return p + (text_word(p) > 0 ? text_word(p) : 1);
-	end += strspn(end, LETTERS DIGITS);
-	return *end == '.' ? end + 1 + strspn(end + 1, LETTERS DIGITS) : end;
+	if (!text_digit(*p))
+		return p + ((len = text_word(p)) > 0 ? len : 1);
+	end = text_span(end, "");
+	return *end == '.' ? text_span(end + 1, "") : end;
 }
 
 static unsigned

@@ -28,11 +28,11 @@ conf_tlsrpt_finish(struct conf_walk *w, const config_t *cfg)
 	if (s != NULL && !tlsrpt_built())
 		setting_wrong(w, s, none);
 	for (i = 0; i < c->n_profiles; i++) {
+		if (!c->profiles[i].tlsrpt)
+			continue;
 		snprintf(path, sizeof path, "profiles.%s.tlsrpt",
 		    c->profiles[i].pub.name);
 		s = config_lookup(cfg, path);
-		if (!c->profiles[i].tlsrpt)
-			continue;
 		if (s != NULL && !tlsrpt_built())
 			setting_wrong(w, s, none);
 		else if (s != NULL && c->tlsrpt == NULL)

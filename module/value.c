@@ -244,7 +244,7 @@ value_file(const char *path, size_t max, int code, char **text, size_t *len,
 	struct stat st;
 	char *buf = NULL;
 	ssize_t n = 0;
-	size_t used = 0;
+	size_t used = 0, room;
 	int fd, rc;
 
 	/* Symlinks are normal in /etc; a FIFO must not hold us up. */
@@ -258,12 +258,18 @@ value_file(const char *path, size_t max, int code, char **text, size_t *len,
 	}
 	if ((rc = file_trusted(&st, path, code, err)) != DANEVIRKE_OK)
 		goto out;
-	if ((buf = malloc(max + 2)) == NULL) {
+	room = (size_t)st.st_size;
+	if (room > max) {
+		rc = fail(err, code, "%s: too long: want at most %zu octets",
+		    path, max);
+		goto out;
+	}
+	if ((buf = malloc(room + 2)) == NULL) {
 		rc = fail(err, DANEVIRKE_ENOMEM, "%s: out of memory", path);
 		goto out;
 	}
-	while (used <= max) {
-		n = read(fd, buf + used, max + 1 - used);
+	while (used <= room) {
+		n = read(fd, buf + used, room + 1 - used);
 		if (n == 0)
 			break;
 		if (n > 0)
@@ -274,9 +280,10 @@ value_file(const char *path, size_t max, int code, char **text, size_t *len,
 			goto out;
 		}
 	}
-	if (used > max) {
-		rc = fail(err, code, "%s: too long: want at most %zu octets",
-		    path, max);
+	if (used > room) {
+		rc = fail(err, code,
+		    "%s: it grew while it was read: want a file that rests",
+		    path);
 		goto out;
 	}
 	buf[used] = '\0';

@@ -30,12 +30,14 @@
 #define GRACE 2       /* seconds over resolver.timeout */
 #define CPU_SECONDS 2 /* 200 times what a question takes */
 #define HURRY 5       /* seconds, once others have taken theirs */
+#define ROOM 4096     /* octets of what most children say */
+#define ROOM_MAX (2 * MAX_PACKED)
 
 /* Exim loads this library once in a process and calls it from one thread. */
 static struct shim shim;
 static struct danevirke *engine;
-static pid_t engine_pid;
-static bool quiet; /* the parent has said it */
+static pid_t asked; /* it has, in this process; 0: nothing yet */
+static bool quiet;  /* the parent has said it */
 
 static void
 on_log(void *arg, int level, const char *text)
@@ -55,22 +57,32 @@ exim_api(char *why)
 	return shim.dv;
 }
 
-/* An engine of this very process; the one of a parent is only put away. */
+/* For its configuration, which is read once and inherited by forks. */
 static struct danevirke *
 engine_get(char *why)
 {
 	struct danevirke_options o = { .size = sizeof o, .log = on_log };
 	struct danevirke_error err;
 
-	if (engine != NULL && engine_pid == getpid())
+	if (engine != NULL)
 		return engine;
 	if (exim_api(why) == NULL)
 		return NULL;
-	shim.dv->close(engine);
-	engine_pid = getpid();
 	if ((engine = shim.dv->open(&o, &err)) == NULL)
 		snprintf(why, TEXT_LEN, "%.1000s", err.text);
 	return engine;
+}
+
+/* To ask: one that has asked in a parent is only put away. */
+static struct danevirke *
+engine_to_ask(char *why)
+{
+	if (engine != NULL && asked != 0 && asked != getpid()) {
+		shim.dv->close(engine);
+		engine = NULL;
+	}
+	asked = getpid();
+	return engine_get(why);
 }
 
 /* ------------------------------------------------------------- asking */
@@ -88,7 +100,7 @@ ask_here(const struct hop *h, uint32_t flags, int *code, char *why)
 	const struct danevirke_answer *a;
 	struct danevirke_error err;
 
-	if (engine_get(why) == NULL)
+	if (engine_to_ask(why) == NULL)
 		return NULL;
 	if ((a = shim.dv->ask(engine, &q, &err)) == NULL) {
 		snprintf(why, TEXT_LEN, "%.1000s", err.text);
@@ -164,14 +176,16 @@ ask_in_child(
 	else if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
 	    (a = ask_here(h, 0, NULL, why)) != NULL) {
 		len = shim.dv->pack(a, NULL, 0);
-		if (len > MAX_PACKED || (buf = malloc(len)) == NULL ||
-		    shim.dv->pack(a, buf, len) != len) {
+		if (len > MAX_PACKED || (buf = malloc(1 + len)) == NULL ||
+		    shim.dv->pack(a, buf + 1, len) != len) {
 			snprintf(why, sizeof why, "the answer does not fit");
 			a = NULL;
 		}
 	}
-	if (a != NULL)
-		_exit(ask_write(fd, "A", 1) && ask_write(fd, buf, len) ? 0 : 1);
+	if (a != NULL) {
+		*buf = 'A';
+		_exit(ask_write(fd, buf, 1 + len) ? 0 : 1);
+	}
 	ask_write(fd, "E", 1);
 	ask_write(fd, why, strlen(why));
 	_exit(1);
@@ -186,24 +200,33 @@ exim_ticks(void)
 	return ts.tv_sec;
 }
 
-/* All that the child says, at most max, for so many seconds; or -1. */
+/* All that the child says, for so many seconds; or -1.  *buf is the caller's
+ * to free. */
 static ssize_t
-ask_read(int fd, char *buf, size_t max, unsigned seconds, bool *late)
+ask_read(int fd, char **buf, unsigned seconds, bool *late)
 {
 	struct pollfd p = { fd, POLLIN, 0 };
 	time_t end = exim_ticks() + (time_t)seconds, now;
-	size_t len = 0;
+	size_t len = 0, room = 0;
+	char *more;
 	ssize_t n;
 
 	for (;;) {
-		if ((*late = (now = exim_ticks()) >= end) || len == max)
+		if ((*late = (now = exim_ticks()) >= end))
 			return -1;
+		if (len == room) {
+			room = room == 0 ? ROOM : 2 * room;
+			if (room > ROOM_MAX ||
+			    (more = realloc(*buf, room)) == NULL)
+				return -1;
+			*buf = more;
+		}
 		n = poll(&p, 1, (int)(end - now) * 1000);
 		if (n == 0 || (n == -1 && errno == EINTR))
 			continue;
 		if (n == -1)
 			return -1;
-		if ((n = read(fd, buf + len, max - len)) == 0)
+		if ((n = read(fd, *buf + len, room - len)) == 0)
 			return (ssize_t)len;
 		if (n == -1 && errno != EINTR)
 			return -1;
@@ -234,12 +257,10 @@ static const struct danevirke_answer *
 ask_collect(pid_t pid, int fd, unsigned limit, bool *given_up, char *why)
 {
 	const struct danevirke_answer *a = NULL;
-	char *buf = malloc(MAX_PACKED + 2);
-	ssize_t len = -1;
+	char *buf = NULL;
+	ssize_t len = ask_read(fd, &buf, limit + 1, given_up);
 	int status = 0, signal_no;
 
-	if (buf != NULL)
-		len = ask_read(fd, buf, MAX_PACKED + 2, limit + 1, given_up);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;

@@ -852,6 +852,46 @@ test_fork(void **state)
 	event_base_free(base);
 }
 
+/* As it is, in a child: is the question answered? */
+static int
+asks_in_fork(struct danevirke *e)
+{
+	struct danevirke_question q = question("[192.0.2.1]");
+	struct danevirke_error err = { 0 };
+	int status = -1;
+	pid_t pid;
+
+	assert_int_not_equal(pid = fork(), -1);
+	if (pid == 0)
+		_exit(dv->ask(e, &q, &err) != NULL ? 0 : err.code);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_true(
+	    WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == DANEVIRKE_EFORK);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void
+test_unused(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct danevirke *own = engine_open(NULL), *looped = engine_open(base);
+	struct danevirke_question q = question("[192.0.2.1]");
+	const struct danevirke_answer *a;
+
+	(void)state;
+	assert_true(asks_in_fork(own));
+	assert_true(asks_in_fork(own)); /* the first child was another */
+	assert_non_null(a = dv->ask(own, &q, NULL));
+	dv->release(a);
+	assert_false(asks_in_fork(own));
+	/* a loop is its process's from the beginning */
+	assert_false(asks_in_fork(looped));
+	dv->close(own);
+	dv->close(looped);
+	event_base_free(base);
+}
+
 /* ------------------------------------------------------------- good guest */
 
 static size_t
@@ -1014,6 +1054,8 @@ main(void)
 		TEST(test_threads, "threads open, ask and close side by side"),
 		TEST(test_fork,
 		    "a child takes nothing from its parent's engine"),
+		TEST(test_unused,
+		    "an engine that has asked nothing asks in a child"),
 		TEST(test_guest,
 		    "no thread, output, handler or descriptor is left behind"),
 		TEST(test_pack,

@@ -1270,6 +1270,7 @@ test_file(void **state)
 	memset(big, '\n', sizeof big);
 	put(f->conf, big, sizeof big - 1);
 	refused(f, f->conf, ": too long: want at most 1048576 octets");
+	refused(f, "/proc/version", ": it grew while it was read: want");
 }
 
 /* D05: with the configuration in order the anchor decides, and an error of it

@@ -1085,6 +1085,30 @@ test_fork(void **state)
 	PASSES("fork.example", MX1, CIPHER, "leaf");
 }
 
+/* In a process that has asked nothing, and whose children do. */
+static void
+test_once(void **state)
+{
+	int status, opened = fake.opened, asked = fake.asked;
+	pid_t pid;
+
+	(void)state;
+	if (!hook_is_root()) {
+		print_message("# left out: it needs root\n");
+		return;
+	}
+	fake.root = true;
+	assert_true((pid = fork()) != -1);
+	if (pid == 0)
+		_exit(CALL(danevirke_route, "default", "1.example", "") != OK ||
+		    CALL(danevirke_route, "default", "2.example", "") != OK);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	fake.root = false;
+	assert_int_equal(status, 0);
+	assert_int_equal(fake.asked, asked + 2);
+	assert_int_equal(fake.opened, opened + 1);
+}
+
 /* As root nothing is asked here, and nothing at all as nobody in particular. */
 static void
 test_root(void **state)
@@ -1328,6 +1352,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_once, "as root the configuration is read once"),
 		TEST(test_nothing,
 		    "without module, engine or answer all is refused (P03)"),
 		TEST(test_second_domain,
