@@ -257,6 +257,43 @@ def throughput(b):
            "included", "of one"], rows)
 
 
+def start(b):
+    """What a process of Exim pays before its first answer."""
+    path = b.store()
+    empty = b.where + "/empty.so"
+    subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", empty],
+                   check=True)
+    said = subprocess.run(["ldd", "/usr/sbin/exim4"], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout
+    libs = [x.split("=> ")[1].split()[0] for x in said.splitlines()
+            if "=> /" in x]
+    b.run(b.program("decide"), "module", b.module, b.conf, b.domains[0],
+          user=USER)
+    if not os.path.getsize(path + "/answers.1"):
+        raise RuntimeError("the store was not filled")
+
+    def steps(first):
+        r = subprocess.run(
+            ["setpriv", "--reuid", USER, "--regid", "nogroup",
+             "--clear-groups", b.program("start"), first, b.module, b.conf,
+             b.domains[0], str(b.rounds(500, 5)), *libs],
+            stdout=subprocess.PIPE, text=True)
+        rows = [x.split() for x in r.stdout.splitlines()]
+        if r.returncode or len(rows) != 5:
+            raise RuntimeError("start: " + first)
+        return rows
+    bare = steps(empty)
+    ours = steps(os.path.dirname(b.module) + "/exim.so")
+    labels = ["exim.so", "danevirke.so, and libconfig", "danevirke.conf",
+              "a child that has the answer from the store",
+              "the answer from the store"]
+    table(["after a fork", "time", "page faults", "own memory"],
+          [[label, us(float(t)), faults, kib + " KiB"]
+           for label, (t, faults, kib) in
+           [("an empty library in the place of exim.so", bare[0]),
+            *zip(labels, ours)]])
+
+
 def store(b):
     """The store by size: one lookup, and what is kept."""
     rows = []
@@ -475,5 +512,5 @@ def mta_sts(b):
 
 # the last one covers folders that the others need
 PARTS = {"verify": verify, "decide": decide, "far": far,
-         "throughput": throughput, "store": store, "exim": exim_mail,
-         "check": check, "mta_sts": mta_sts, "relay": relay}
+         "throughput": throughput, "start": start, "store": store,
+         "exim": exim_mail, "check": check, "mta_sts": mta_sts, "relay": relay}
