@@ -140,8 +140,9 @@
  *   opened it.  In a forked child every call on it fails with
  *   DANEVIRKE_EFORK, except close(), which frees memory and touches nothing
  *   that is shared with the parent; and except that one without a loop of the
- *   caller's that has asked nothing yet serves the child as its own, so that a
- *   server reads its configuration once and asks in forks of itself.
+ *   caller's that has asked nothing yet serves the child as its own, if that
+ *   may read the same files (else ECONF or EANCHOR): so a server reads its
+ *   configuration once and asks in forks of itself.
  * - An answer needs no engine, never changes, survives fork, and may be read
  *   by any thread until it is released.
  * - The module starts no thread and no process, installs no signal handler,

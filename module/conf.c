@@ -14,9 +14,12 @@
  * that silently does not exist, so everything unknown is an error.  All errors
  * of a file are reported, then it is refused: half a policy is not used.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "setting.h"
 
@@ -254,6 +257,25 @@ out:
 		return NULL;
 	}
 	return w.conf;
+}
+
+int
+conf_readable(const struct conf *c, struct danevirke_error *err)
+{
+	const char *const path[] = { c->settings.config, c->trust_anchor,
+		c->root_hints };
+	static const char *const whose[] = { "",
+		"resolver.trust_anchor: ", "resolver.root_hints: " };
+	size_t i;
+
+	for (i = 0; i < sizeof path / sizeof *path; i++)
+		if (path[i] != NULL &&
+		    faccessat(AT_FDCWD, path[i], R_OK, AT_EACCESS) == -1)
+			return fail(err,
+			    i == 1 ? DANEVIRKE_EANCHOR : DANEVIRKE_ECONF,
+			    "%s%s: %s: want a readable file", whose[i], path[i],
+			    strerror(errno));
+	return DANEVIRKE_OK;
 }
 
 void

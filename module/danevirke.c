@@ -86,20 +86,19 @@ arg_flags(uint32_t flags, uint32_t known, const char *what,
 	    (unsigned)flags);
 }
 
-/* What it has is memory only: its configuration. */
-static bool
-engine_unused(const struct danevirke *e)
-{
-	return e->base == NULL && e->dns == NULL && !e->store_tried;
-}
-
 static int
 engine_check(struct danevirke *e, struct danevirke_error *err)
 {
+	int code;
+
 	if (e == NULL)
 		return fail(err, DANEVIRKE_EINVAL, "engine: NULL");
-	if (engine_unused(e))
+	/* without a loop it has its configuration alone: it moves */
+	if (e->pid != getpid() && e->base == NULL) {
+		if ((code = conf_readable(e->conf, err)) != DANEVIRKE_OK)
+			return code;
 		e->pid = getpid();
+	}
 	if (e->pid != getpid())
 		return fail(err, DANEVIRKE_EFORK,
 		    "engine: opened by process "

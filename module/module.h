@@ -159,6 +159,9 @@ struct conf {
  * first one also to err.  NULL on any error; conf_free() otherwise. */
 struct conf *conf_load(const char *path, danevirke_log *log, void *arg,
     struct danevirke_error *err);
+/* For a process that has not read its files itself, and has perhaps become
+ * another user: may it read them?  0, or ECONF or EANCHOR. */
+int conf_readable(const struct conf *, struct danevirke_error *err);
 void conf_free(struct conf *);
 const struct conf_profile *conf_profile(const struct conf *, const char *name);
 /* The longest matching rule, or NULL; expired ones never match, but the first
