@@ -244,6 +244,8 @@ int exam_option(struct exam_options *, int id, const char *value);
 /* Loop and engine, after the options; EXIT_GOOD, or EXIT_UNTESTED: reported.
  * exam_close() in any case. */
 int exam_open(struct exam_options *);
+/* The loop alone, for who has others do the work. */
+int exam_loop(struct exam_options *);
 void exam_close(struct exam_options *);
 #define EXAM_DEFAULTS \
 	.port = 25, .connections = 20, .timeout = 10, .limit = 120, \

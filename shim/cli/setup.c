@@ -83,13 +83,11 @@ files_enough(const struct exam_options *o)
 }
 
 int
-exam_open(struct exam_options *o)
+exam_loop(struct exam_options *o)
 {
 	struct cli *c = o->cli;
 	struct stat st;
 
-	if (files_enough(o) != EXIT_GOOD)
-		return EXIT_UNTESTED;
 	if ((o->base = event_base_new()) == NULL)
 		return cli_error(c, "no event loop: out of memory");
 	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) &&
@@ -97,6 +95,16 @@ exam_open(struct exam_options *o)
 		  o->base, STDOUT_FILENO, EV_READ, on_reader, o)) == NULL ||
 		event_add(o->reader, NULL) != 0))
 		return cli_error(c, "no event loop: out of memory");
+	return EXIT_GOOD;
+}
+
+int
+exam_open(struct exam_options *o)
+{
+	struct cli *c = o->cli;
+
+	if (files_enough(o) != EXIT_GOOD || exam_loop(o) != EXIT_GOOD)
+		return EXIT_UNTESTED;
 	if ((o->engine = cli_open(c, NULL)) == NULL ||
 	    (o->resolver = cli_resolver(c, o->engine, o->base)) == NULL)
 		return EXIT_UNTESTED;

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * danevirke survey: the receiver's test for a list of any length.  One process,
- * one warm resolver, and memory for the domains under way only.
+ * danevirke survey: the receiver's test for a list of any length.  One process
+ * or several, a warm resolver for each, and memory for the domains under way
+ * only.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
-#include "check.h"
+#include "survey.h"
 
 const char usage_survey[] =
     "usage: danevirke survey [OPTION]... <NAMES >>RESULTS\n"
@@ -27,6 +22,8 @@ const char usage_survey[] =
     "\n"
     "  --html                  a page to look at, in one file, in place of lines\n"
     "  --resume RESULTS        pass over the lines that are in RESULTS already\n"
+    "  --jobs N                processes that share the work, 1 if not given\n"
+    "  --progress              say how far it is, also where no terminal is\n"
     "  --dns-only              connect to nothing\n"
     "  --parallel N            domains at once, 100 if not given\n"
     "  --connections N         connections at once, 100 if not given\n"
@@ -37,234 +34,53 @@ const char usage_survey[] =
     "Exit status: 0 all lines were done, 2 some were not (interrupted, output not\n"
     "taken).\n";
 
-enum { O_RESUME = X_OWN, O_HTML };
+enum { O_RESUME = X_OWN, O_HTML, O_JOBS, O_PROGRESS };
 static const struct opt opts[] = { EXAM_OPTS, { O_RESUME, "resume", OPT_ONE },
-	{ O_HTML, "html", OPT_NONE }, { 0, NULL, OPT_NONE } };
+	{ O_HTML, "html", OPT_NONE }, { O_JOBS, "jobs", OPT_ONE },
+	{ O_PROGRESS, "progress", OPT_NONE }, { 0, NULL, OPT_NONE } };
 
-#define NAME_MAX_LEN 1024
-#define LINE_BUFFER (1 << 20) /* a line goes out in one write() */
+#define JOBS_MAX 256
 
 struct survey {
 	struct cli *cli;
 	struct exam_options o;
 	struct exam *exam;
 	const char *resume;
-	bool html;
-	unsigned long *done; /* lines of RESULTS, sorted, 0-terminated */
-	size_t n_done, at_done;
-	struct event *input, *sig[3];
-	char line[NAME_MAX_LEN];
-	size_t len;
-	bool skip;  /* the rest of a line that is too long */
-	bool ended; /* of input */
-	bool stop;  /* a signal, or nobody reads */
-	char buf[65536];
-	size_t n_buf, at_buf;
-	unsigned long n; /* lines read */
+	bool html, progress;
+	unsigned long n_jobs;
+	struct resume *done;
+	struct progress shown;
+	struct names *names; /* of one process, */
+	struct jobs *jobs;   /* or several */
+	struct event *sig[3];
+	bool stop;      /* a signal, or nobody reads */
+	bool no_memory; /* a name was lost */
 	size_t busy;
 	unsigned long written;
-	int status;
 };
 
-/* ---------------------------------------------------------------- resume */
-
-static int
-number_cmp(const void *a, const void *b)
-{
-	unsigned long x = *(const unsigned long *)a,
-		      y = *(const unsigned long *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* {"domain":"...","n":17, ...}: the number, 0: not such a line.  Names in
- * quotes cannot hold quotes unescaped. */
-static unsigned long
-line_number(const char *line, size_t len)
-{
-	static const char head[] = "{\"domain\":\"";
-	const char *p;
-	unsigned long n = 0, digit;
-
-	if (len < sizeof head || strncmp(line, head, sizeof head - 1) != 0 ||
-	    line[len - 1] != '\n' || line[len - 2] != '}')
-		return 0;
-	for (p = line + sizeof head - 1; *p != '"'; p++)
-		if (*p == '\0' || (*p == '\\' && *++p == '\0'))
-			return 0;
-	if (strncmp(p, "\",\"n\":", 6) != 0)
-		return 0;
-	for (p += 6; *p >= '0' && *p <= '9'; p++) {
-		digit = (unsigned long)(*p - '0');
-		if (n > (ULONG_MAX - digit) / 10)
-			return 0;
-		n = n * 10 + digit;
-	}
-	return *p == ',' ? n : 0;
-}
-
-/* Eight octets for each line of RESULTS: a million in 8 MB. */
-static int
-survey_read(struct survey *s)
-{
-	unsigned long n, *p;
-	size_t cap = 0, len = 0, line = 0;
-	char *text = NULL;
-	ssize_t got;
-	FILE *f = fopen(s->resume, "re");
-
-	if (f == NULL)
-		return cli_error(
-		    s->cli, "--resume %s: %s", s->resume, strerror(errno));
-	while ((got = getline(&text, &len, f)) > 0) {
-		line++;
-		if (text[got - 1] != '\n')
-			break; /* cut off */
-		if ((n = line_number(text, (size_t)got)) == 0) {
-			cli_error(s->cli,
-			    "--resume %s:%zu: want a line that survey has "
-			    "written",
-			    s->resume, line);
-			break;
-		}
-		if (s->n_done == cap) {
-			cap = cap == 0 ? 1024 : cap * 2;
-			p = reallocarray(s->done, cap, sizeof *p);
-			if (p == NULL) {
-				cli_error(s->cli, "out of memory");
-				break;
-			}
-			s->done = p;
-		}
-		s->done[s->n_done++] = n;
-	}
-	if (ferror(f))
-		cli_error(
-		    s->cli, "--resume %s: %s", s->resume, strerror(errno));
-	else if (got > 0 && text[got - 1] != '\n')
-		cli_error(s->cli,
-		    "--resume %s:%zu: the last line is cut off: remove it "
-		    "(sed -i '$d' %s), and its name is tested anew",
-		    s->resume, line, s->resume);
-	fclose(f);
-	free(text);
-	if (s->cli->failed)
-		return EXIT_UNTESTED;
-	if (s->n_done > 1)
-		qsort(s->done, s->n_done, sizeof *s->done, number_cmp);
-	return EXIT_GOOD;
-}
+/* ----------------------------------------------------------- one process */
 
 static bool
-survey_is_done(struct survey *s, unsigned long n)
+on_room(void *arg)
 {
-	while (s->at_done < s->n_done && s->done[s->at_done] < n)
-		s->at_done++;
-	return s->at_done < s->n_done && s->done[s->at_done] == n;
+	struct survey *s = arg;
+
+	return !s->stop && s->busy < s->o.parallel;
 }
 
-/* ----------------------------------------------------------------- input */
-
 static void
-survey_begin(struct survey *s)
+on_name(void *arg, const char *name, unsigned long n)
 {
-	char *name = s->line;
+	struct survey *s = arg;
 
-	s->n++;
-	s->line[s->len] = '\0';
-	if (s->len > 0 && s->line[s->len - 1] == '\r')
-		s->line[s->len - 1] = '\0';
-	s->len = 0;
-	name += strspn(name, " \t");
-	name[strcspn(name, " \t")] = '\0';
-	if (*name == '\0' || *name == '#' || survey_is_done(s, s->n))
-		return;
-	if (exam_add(s->exam, name, s->n))
+	if (exam_add(s->exam, name, n))
 		s->busy++;
 	else {
-		cli_warn(s->cli, "line %lu: %s: out of memory", s->n, name);
-		s->status = EXIT_UNTESTED;
+		cli_warn(s->cli, "line %lu: %s: out of memory", n, name);
+		s->no_memory = true;
 	}
 }
-
-/* Takes names from the buffer while there is room. */
-static void
-survey_take(struct survey *s)
-{
-	char ch;
-
-	while (s->at_buf < s->n_buf && s->busy < s->o.parallel) {
-		ch = s->buf[s->at_buf++];
-		if (ch == '\n') {
-			s->skip = false;
-			survey_begin(s);
-		} else if (s->len == sizeof s->line - 1)
-			s->skip = true; /* too long for a name as it is */
-		else if (!s->skip)
-			/* no name has this: it is refused, and not cut off */
-			s->line[s->len++] = ch == '\0' ? '\001' : ch;
-	}
-	if (s->ended && s->at_buf == s->n_buf && s->len > 0 &&
-	    s->busy < s->o.parallel)
-		survey_begin(s); /* a last line without its end */
-}
-
-static void on_input(int, short, void *);
-
-/* Asks for input when there is room for it.  A file is always ready, and
- * epoll(7) takes none: then it is read at once. */
-static void
-survey_more(struct survey *s)
-{
-	survey_take(s);
-	while (!s->stop && !s->ended && s->at_buf == s->n_buf &&
-	    s->busy < s->o.parallel) {
-		struct pollfd p = { STDIN_FILENO, POLLIN, 0 };
-
-		if (poll(&p, 1, 0) == 0) {
-			event_add(s->input, NULL);
-			return;
-		}
-		on_input(STDIN_FILENO, EV_TIMEOUT, s);
-	}
-}
-
-static void
-on_input(int fd, short what, void *arg)
-{
-	struct survey *s = arg;
-	ssize_t n = read(fd, s->buf, sizeof s->buf);
-
-	if (n == -1 && (errno == EINTR || errno == EAGAIN))
-		n = s->at_buf = s->n_buf = 0;
-	else if (n <= 0) {
-		if (n == -1) {
-			cli_warn(s->cli, "standard input: %s", strerror(errno));
-			s->status = EXIT_UNTESTED;
-		}
-		s->ended = true;
-		survey_take(s);
-		return;
-	}
-	s->at_buf = 0;
-	s->n_buf = (size_t)n;
-	survey_take(s);
-	if (what != EV_TIMEOUT)
-		survey_more(s);
-}
-
-static void
-on_signal(int fd, short what, void *arg)
-{
-	struct survey *s = arg;
-
-	(void)fd;
-	(void)what;
-	s->stop = true;
-	event_base_loopbreak(s->o.base);
-}
-
-/* ---------------------------------------------------------------- output */
 
 static void
 on_report(void *arg, struct report *r)
@@ -277,28 +93,80 @@ on_report(void *arg, struct report *r)
 		page_report(s->cli, r, true);
 	else
 		report_json(&j, r);
+	if (out_flush()) { /* else survey_loop() does not go on either */
+		s->written++;
+		progress_count(
+		    &s->shown, r->verdict, names_lines(s->names) - s->busy);
+	}
 	report_free(r);
-	if (!out_flush())
-		return; /* nor does survey_work() go on */
-	s->written++;
-	survey_more(s);
+	if (out_flush())
+		names_more(s->names);
 }
 
+static bool
+survey_alone(struct survey *s, bool numbered)
+{
+	struct names_options names = { .cli = s->cli,
+		.base = s->o.base,
+		.done = s->done,
+		.numbered = numbered,
+		.room = on_room,
+		.take = on_name,
+		.arg = s };
+
+	s->exam = exam_new(&s->o, on_report, s);
+	s->names = names_new(&names);
+	if (s->exam == NULL || s->names == NULL)
+		return false;
+	names_more(s->names);
+	return true;
+}
+
+/* One of several processes: what jobs.c wants of it.  It ends when a name is
+ * lost, and what it had is given to another one. */
 static int
-survey_work(struct survey *s)
+survey_part(void *arg)
+{
+	const struct survey *whole = arg;
+	struct survey s = { .cli = whole->cli, .o = whole->o };
+	bool good;
+
+	s.o.base = NULL;
+	s.o.reader = NULL;
+	if (exam_open(&s.o) != EXIT_GOOD)
+		return EXIT_UNTESTED;
+	out_print("\n");
+	good = out_flush() && survey_alone(&s, true);
+	while (good && !s.no_memory && out_flush() &&
+	    (s.busy > 0 || !names_over(s.names)))
+		good = event_base_loop(s.o.base, EVLOOP_ONCE) >= 0;
+	if (!good || s.no_memory)
+		return EXIT_UNTESTED;
+	exam_free(s.exam);
+	exam_close(&s.o);
+	return EXIT_GOOD;
+}
+
+/* ---------------------------------------------------------------- the list */
+
+static void
+on_signal(int fd, short what, void *arg)
+{
+	struct survey *s = arg;
+
+	(void)fd;
+	(void)what;
+	s->stop = true;
+	event_base_loopbreak(s->o.base);
+}
+
+static bool
+survey_signals(struct survey *s)
 {
 	static const int signals[3] = { SIGINT, SIGTERM, SIGHUP };
-	static char buffer[LINE_BUFFER];
 	struct sigaction old;
 	size_t i;
 
-	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-	s->exam = exam_new(&s->o, on_report, s);
-	s->input = event_new(s->o.base, STDIN_FILENO, EV_READ, on_input, s);
-	if (s->exam == NULL || s->input == NULL)
-		return cli_error(s->cli, "out of memory");
-	if (s->html && !page_begin())
-		return cli_error(s->cli, "out of memory");
 	for (i = 0; i < 3; i++) {
 		/* nohup(1), or in the background of a script */
 		if (sigaction(signals[i], NULL, &old) == 0 &&
@@ -306,23 +174,84 @@ survey_work(struct survey *s)
 			continue;
 		s->sig[i] = evsignal_new(s->o.base, signals[i], on_signal, s);
 		if (s->sig[i] == NULL || event_add(s->sig[i], NULL) != 0)
-			return cli_error(s->cli, "out of memory");
+			return false;
 	}
-	survey_more(s);
-	while (!s->stop && out_flush() &&
-	    (s->busy > 0 || !s->ended || s->at_buf < s->n_buf) &&
-	    event_base_loop(s->o.base, EVLOOP_ONCE) >= 0)
-		;
-	if (s->stop || !out_flush()) {
+	return true;
+}
+
+static bool
+survey_begin(struct survey *s)
+{
+	struct jobs_options o = { .cli = s->cli,
+		.o = &s->o,
+		.n = s->n_jobs,
+		.share = s->o.parallel,
+		.done = s->done,
+		.progress = &s->shown,
+		.work = survey_part,
+		.arg = s };
+
+	if (s->n_jobs == 1)
+		return survey_alone(s, false);
+	s->jobs = jobs_new(&o);
+	return s->jobs != NULL;
+}
+
+static bool
+survey_over(const struct survey *s)
+{
+	return s->jobs != NULL ? jobs_over(s->jobs) :
+				 s->busy == 0 && names_over(s->names);
+}
+
+/* What is to be said at the end. */
+static int
+survey_end(struct survey *s)
+{
+	size_t busy = s->jobs != NULL ? jobs_busy(s->jobs) : s->busy;
+	int status = EXIT_GOOD;
+
+	if (s->no_memory ||
+	    (s->jobs != NULL ? jobs_failed(s->jobs) : names_failed(s->names)))
+		status = EXIT_UNTESTED;
+	progress_end(&s->shown);
+	if (s->stop || !out_flush() || !survey_over(s)) {
 		cli_warn(s->cli,
 		    "stopped: %lu lines written, %zu names cut off%s",
-		    s->written, s->busy,
+		    s->jobs != NULL ? jobs_written(s->jobs) : s->written, busy,
 		    s->html ? "" : "; go on with --resume");
-		s->status = EXIT_UNTESTED;
+		status = EXIT_UNTESTED;
 	}
+	return status;
+}
+
+static int
+survey_work(struct survey *s)
+{
+	int status;
+
+	if (s->html && !page_begin())
+		return cli_error(s->cli, "out of memory");
+	progress_begin(&s->shown, s->progress);
+	if (!survey_signals(s) || !survey_begin(s))
+		return cli_error(s->cli, "out of memory");
+	while (!s->stop && out_flush() && !survey_over(s) &&
+	    event_base_loop(s->o.base, EVLOOP_ONCE) >= 0)
+		;
+	status = survey_end(s);
 	if (s->html)
 		page_end();
-	return s->status;
+	return status;
+}
+
+/* Each of several processes has its part of what may be at once. */
+static void
+survey_share(struct survey *s)
+{
+	if (s->n_jobs > s->o.parallel)
+		s->n_jobs = s->o.parallel;
+	s->o.parallel = (s->o.parallel + s->n_jobs - 1) / s->n_jobs;
+	s->o.connections = (s->o.connections + s->n_jobs - 1) / s->n_jobs;
 }
 
 static int
@@ -330,11 +259,13 @@ survey_run(struct cli *c, void *arg)
 {
 	struct survey *s = arg;
 
-	if (s->html && (c->json || s->resume != NULL))
+	if (s->html && (c->json || s->resume != NULL || s->n_jobs > 1))
 		return cli_error(
-		    c, "--html, --json, --resume: want one of them");
-	if ((s->resume != NULL && survey_read(s) != EXIT_GOOD) ||
-	    exam_open(&s->o) != EXIT_GOOD)
+		    c, "--html, --json, --resume, --jobs: want one of them");
+	survey_share(s);
+	if (s->resume != NULL && (s->done = resume_read(c, s->resume)) == NULL)
+		return EXIT_UNTESTED;
+	if ((s->n_jobs > 1 ? exam_loop(&s->o) : exam_open(&s->o)) != EXIT_GOOD)
 		return EXIT_UNTESTED;
 	return survey_work(s);
 }
@@ -347,10 +278,14 @@ survey_option(struct cli *c, void *arg, int id, const char *value)
 	if (id == OPT_OPERAND)
 		return cli_error(
 		    c, "%s: names are read from standard input", value);
+	if (id == O_JOBS)
+		return opt_number(c, "jobs", value, 1, JOBS_MAX, &s->n_jobs);
 	if (id == O_RESUME)
 		s->resume = value;
 	else if (id == O_HTML)
 		s->html = true;
+	else if (id == O_PROGRESS)
+		s->progress = true;
 	else
 		return exam_option(&s->o, id, value);
 	return 0;
@@ -359,24 +294,27 @@ survey_option(struct cli *c, void *arg, int id, const char *value)
 int
 cmd_survey(struct cli *c)
 {
+	static char buffer[LINE_BUFFER];
 	struct survey *s = calloc(1, sizeof *s);
 	int status;
 	size_t i;
 
 	if (s == NULL)
 		return cli_error(c, "out of memory");
+	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
 	s->cli = c;
+	s->n_jobs = 1;
 	s->o = (struct exam_options){ .cli = c, EXAM_DEFAULTS };
 	s->o.parallel = s->o.connections = 100;
 	status = opt_run(c, opts, survey_option, survey_run, s);
+	jobs_free(s->jobs);
 	exam_free(s->exam);
+	names_free(s->names);
 	for (i = 0; i < 3; i++)
 		if (s->sig[i] != NULL)
 			event_free(s->sig[i]);
-	if (s->input != NULL)
-		event_free(s->input);
 	exam_close(&s->o);
-	free(s->done);
+	resume_free(s->done);
 	free(s);
 	return status;
 }
