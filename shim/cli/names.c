@@ -103,6 +103,8 @@ names_more(struct names *s)
 			event_add(s->input, NULL);
 			return;
 		}
+		/* it may be due already, and would wait for more */
+		event_del(s->input);
 		on_names(STDIN_FILENO, EV_TIMEOUT, s);
 	}
 }

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: ISC
 """danevirke survey, in the world of check.conf; tests/cli/run starts it."""
 
+import contextlib
 import fcntl
 import json
 import os
+import pty
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "lab"))
+import dnswire  # noqa: E402
 import tool  # noqa: E402
 from check import CONF, domain, shape  # noqa: E402
 from tool import has, path, run, same, write  # noqa: E402
@@ -31,10 +37,10 @@ def survey(data, *args, **how):
                "--timeout", "3", *args, stdin=data, **how)
 
 
-def start(*args, **how):
+def start(*args, conf=CONF, timeout="3", **how):
     return subprocess.Popen(
-        [tool.TOOL, "survey", "--module", tool.MODULE, "--config", CONF,
-         "--timeout", "3", *args], **how)
+        [tool.TOOL, "survey", "--module", tool.MODULE, "--config", conf,
+         "--timeout", timeout, *args], **how)
 
 
 def lines(n, names=NAMES):
@@ -58,13 +64,14 @@ def exact(rows, names):
 
 
 def peak(pid):
-    """VmHWM in kB, or 0 if the process is gone."""
+    """VmHWM in kB of the process and of those that share its work, or 0 if it
+    is gone."""
     try:
         with open("/proc/%d/status" % pid) as f:
             m = re.search(r"VmHWM:\s+(\d+)", f.read())
+        return int(m.group(1)) + sum(map(peak, children(pid))) if m else 0
     except OSError:
         return 0
-    return int(m.group(1)) if m else 0
 
 
 def measured(n, *args):
@@ -86,9 +93,18 @@ def measured(n, *args):
 
 def test_memory():
     """2,000 lines come once each, in the memory of 200"""
+    memory("--parallel", "50")
+
+
+def test_memory_jobs():
+    """the same with several processes"""
+    memory("--parallel", "50", "--jobs", "2")
+
+
+def memory(*args):
     sanitized = b"__asan_" in open(tool.MODULE, "rb").read()
-    few, small = measured(200, "--parallel", "50")
-    rows, large = measured(2000, "--parallel", "50")
+    few, small = measured(200, *args)
+    rows, large = measured(2000, *args)
     verdicts = {}
     for r in rows:
         verdicts.setdefault(r["domain"], set()).add(
@@ -151,59 +167,250 @@ def test_empty():
         same((r.code, r.out, r.err), (0, "", ""))
 
 
-def stopped(number):
+class Asked:
+    """A name server for *.count. that has nothing, and knows how often it was
+    asked for the MX of each."""
+
+    def __init__(self):
+        self.count = {}
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("198.18.255.200", 53))
+        self.socket.settimeout(0.1)
+        self.over = False
+        self.thread = threading.Thread(target=self.run)
+        self.conf = write("count.conf", """resolver: {
+    trust_anchor = "%s"; root_hints = "%s"; allow_addresses = [ "127.53.0.0/16" ];
+    zones = ( { name = "count"; insecure = true; forward = [ "%s" ]; } );
+};""" % (os.environ["DV_LAB_ANCHOR"], os.environ["DV_LAB_HINTS"],
+             self.socket.getsockname()[0]))
+
+    def run(self):
+        while not self.over:
+            try:
+                data, client = self.socket.recvfrom(4096)
+            except TimeoutError:
+                continue
+            m = dnswire.Message(data)
+            if m.qtype == dnswire.TYPES["MX"]:
+                name = dnswire.name_text(m.qname)
+                self.count[name] = self.count.get(name, 0) + 1
+            time.sleep(0.003)
+            m.flags = 0x8583        # an answer: no such name
+            m.sections = [[], [], []]
+            self.socket.sendto(m.wire(), client)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+        self.socket.close()
+
+
+def stopped(number, *args):
     """A survey that is stopped in the middle by this signal; what is left is
-    done by --resume, once each."""
-    names = lines(400)
+    done by --resume, once each, and what has a line is not asked again."""
+    names = ["n%d.count" % i for i in range(400)]
     source = write("names", "".join(x + "\n" for x in names))
     results = path("results")
     open(results, "w").close()
-    cuts = 0
-    for _ in range(20):
-        with open(source) as stdin, open(results, "a") as out:
-            p = start("--parallel", "5", "--connections", "20", "--resume",
-                      results, stdin=stdin, stdout=out,
-                      stderr=subprocess.PIPE)
-            try:
-                p.wait(timeout=random.uniform(0.3, 0.9) if cuts < 3 else 60)
-            except subprocess.TimeoutExpired:
-                p.send_signal(number)
-                cuts += 1
-            err = p.stderr.read().decode()
-            code = p.wait(timeout=10)
-        with open(results) as f:
-            text = f.read()
-        if text and not text.endswith("\n"):
-            # only if it was killed in write(2); --resume says what to do
-            assert number == signal.SIGKILL, text[-200:]
-            with open(results, "w") as f:
-                f.write(text[:text.rfind("\n") + 1])
-        if code == 0:
-            break
-        if number == signal.SIGKILL:
-            same(code, -number)
-        else:
-            same(code, 2)
-            has(err, "go on with --resume")
+    cuts, want = 0, dict.fromkeys((n + "." for n in names), 1)
+    with Asked() as asked:
+        for _ in range(20):
+            with open(source) as stdin, open(results, "a") as out:
+                p = start("--parallel", "6", "--resume", results, *args,
+                          conf=asked.conf, stdin=stdin, stdout=out,
+                          stderr=subprocess.PIPE)
+                try:
+                    p.wait(random.uniform(0.4, 0.7) if cuts < 4 else 60)
+                except subprocess.TimeoutExpired:
+                    p.send_signal(number)
+                    cuts += 1
+                code = p.wait(timeout=10)
+                err = p.stderr.read().decode()
+            if code == 0:
+                break
+            after_cut(number, code, err, results, asked, want)
     same(code, 0)
     assert cuts >= 2, cuts
     with open(results) as f:
         exact(reports(f.read()), names)
+    same({k: v for k, v in asked.count.items() if v > want[k]}, {})
+    same(len(asked.count), len(names))
+    again = sum(asked.count.values()) - len(names)
+    print("    %d names, %d kills, %d asked again" % (len(names), cuts, again))
+    assert again <= 6 * cuts, again
+
+
+def after_cut(number, code, err, results, asked, want):
+    """What the survey has left; and which names may be asked once more."""
+    with open(results) as f:
+        text = f.read()
+    # only if it was killed in write(2)
+    assert text[-1:] in ("\n", "") or number == signal.SIGKILL, text
+    done = {r["domain"] + "." for r in reports(text[:text.rfind("\n") + 1])}
+    time.sleep(0.2)                 # what it has asked has come
+    for name, times in asked.count.items():
+        if name not in done:
+            want[name] = times + 1
+    if number == signal.SIGKILL:
+        same(code, -number)
+        with open(results, "a") as f:   # as if that had been in a write(2)
+            f.write('{"domain":"n1.count","n":')
+    else:
+        same(code, 2)
+        has(err, "go on with --resume")
 
 
 def test_resume_sigterm():
-    """SIGTERM in the middle: with --resume the union is exact"""
+    """SIGTERM in the middle: with --resume the union is exact, and no line is
+    asked for twice"""
     stopped(signal.SIGTERM)
 
 
 def test_resume_sigint():
-    """SIGINT in the middle: with --resume the union is exact"""
+    """SIGINT in the middle: with --resume the union is exact, and no line is
+    asked for twice"""
     stopped(signal.SIGINT)
 
 
 def test_resume_sigkill():
-    """SIGKILL in the middle: with --resume the union is exact"""
+    """SIGKILL in the middle, also of a line: with --resume the union is exact,
+    and no line is asked for twice"""
     stopped(signal.SIGKILL)
+
+
+def test_resume_jobs_sigterm():
+    """the same with several processes and SIGTERM"""
+    stopped(signal.SIGTERM, "--jobs", "3")
+
+
+def test_resume_jobs_sigkill():
+    """the same with several processes and SIGKILL"""
+    stopped(signal.SIGKILL, "--jobs", "3")
+
+
+def children(pid):
+    """The processes that share the work of this one."""
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return [int(x) for x in f.read().split()]
+
+
+def gone(pids):
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            with open("/proc/%d/stat" % pid) as f:
+                if f.read().rsplit(")")[-1].split()[0] not in "ZX":
+                    return False
+    return True
+
+
+def wait_for(what, seconds=20):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+def test_jobs():
+    """several processes say of each line what one says"""
+    names = lines(100)
+    rows = [reports(survey("".join(x + "\n" for x in names), *args).out)
+            for args in ((), ("--jobs", "3"))]
+    said = []
+    for r in rows:
+        exact(r, names)
+        said.append({x["n"]: (x["verdict"], x["dane"], len(x["findings"]),
+                              x["summary"]) for x in r})
+    same(said[1], said[0])
+
+
+def test_jobs_killed():
+    """a process that is killed is replaced, and what it had is tested"""
+    names = lines(300)
+    source = write("names", "".join(x + "\n" for x in names))
+    with open(source) as stdin:
+        p = start("--jobs", "3", "--parallel", "12", stdin=stdin,
+                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        text, killed = "", set()
+        for i in range(len(names)):
+            text += p.stdout.readline()
+            if i in (20, 60, 100):
+                wait_for(lambda: set(children(p.pid)) - killed)
+                pid = random.choice(sorted(set(children(p.pid)) - killed))
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+        text += p.stdout.read()
+    err = p.stderr.read()
+    same((p.wait(timeout=60), err, len(killed)), (0, "", 3))
+    rows = reports(text)
+    exact(rows, names)
+    same([r["error"] for r in rows if r["error"] and "process" in r["error"]],
+         [])
+
+
+def test_jobs_killer():
+    """a name that kills its process has a line that says so, and takes no
+    other with it"""
+    names = [domain("stall")] + lines(20)
+    source = write("names", "".join(x + "\n" for x in names))
+    with open(source) as stdin:
+        p = start("--jobs", "2", timeout="60", stdin=stdin,
+                  stdout=subprocess.PIPE)
+        text = b"".join(p.stdout.readline() for _ in names[1:])
+        for _ in range(2):
+            wait_for(lambda: len(children(p.pid)) == 2)
+            time.sleep(0.5)         # it has been given out
+            old = children(p.pid)
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: gone(old))
+        text += p.stdout.read()
+    same(p.wait(timeout=30), 0)
+    rows = reports(text.decode())
+    exact(rows, names)
+    last = rows[-1]
+    same((last["n"], last["verdict"], last["error"]), (
+        1, "untested", "the process that tested it ended with signal 9, "
+        "twice"))
+
+
+def test_jobs_left():
+    """killed, it leaves no process"""
+    p = start("--jobs", "3", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    p.stdin.write((domain("good") + "\n").encode() * 50)
+    p.stdin.flush()
+    p.stdout.readline()
+    some = children(p.pid)
+    more = [c for pid in some for c in children(pid)]
+    same((len(some), len(more) >= 3), (3, True))
+    p.kill()
+    p.wait(timeout=10)
+    wait_for(lambda: gone(some + more))
+
+
+def test_progress():
+    """progress is for a terminal, or where it is wanted"""
+    names = lines(12, ("good", "wrong", "nullmx"))
+    data = "".join(x + "\n" for x in names)
+    source = write("names", "# list\n" + data)
+    want = r"13 of 13 lines, \d+ a second, 4 problems, 0 untested"
+    same(survey(data).err, "")
+    same(re.fullmatch(want.replace(" of 13", "").replace("13", "12") + "\n",
+                      survey(data, "--progress").err) is None, False)
+    for args in (["--jobs", "2"], []):
+        ours, theirs = pty.openpty()
+        with open(source) as stdin, open(path("results"), "w") as out:
+            p = start(*args, stdin=stdin, stdout=out, stderr=theirs)
+            same(p.wait(timeout=60), 0)
+        os.close(theirs)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        assert re.search("\r\033\\[K" + want + "\r\n$", shown), shown
+        with open(path("results")) as f:
+            same(len(reports(f.read())), 12)
 
 
 def test_nohup():
@@ -365,10 +572,15 @@ def test_mistakes():
     for args, text in ((["example.org"], "read from standard input"),
                        (["--parallel", "0"], "want a number"),
                        (["--nagios"], "no such option"),
-                       (["--profile", "none-such"], "no such profile")):
+                       (["--jobs", "0"], "want a number, 1 to 256"),
+                       (["--jobs", "2", "--html"], "want one of them"),
+                       (["--profile", "none-such"], "no such profile"),
+                       (["--jobs", "3", "--profile", "none-such"],
+                        "no such profile")):
         r = survey(domain("good") + "\n", *args)
         same((r.code, r.out), (2, ""))
         has(r.err, text)
+        same(r.err.count("no such profile"), "profile" in text)
     r = run("survey", "--config", "/nowhere", stdin=domain("good") + "\n")
     same((r.code, r.out), (2, ""))
     # what goes to RESULTS is lines, or --resume would refuse it
