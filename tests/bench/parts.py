@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import certs
+import count
 import delay
 import exim
 import many
@@ -27,7 +28,8 @@ RESOLVER = "198.18.255.53"      # unbound, inside the namespace only
 
 
 class Bench:
-    def __init__(self, where, build, short):
+    def __init__(self, where, build, short, counts=None, renew=False):
+        self.counts, self.renew = counts or count.COUNTS, renew
         self.where, self.build, self.short = where, build, short
         self.world = world.attach()
         self.module = build + "/.libs/danevirke.so"
@@ -147,26 +149,34 @@ def three(kind, name):
     return certs.Chain(leaf, [middle, root], [leaf, middle, root])
 
 
+CHAINS = (("3 1 1, EC", "ec", "3 1 1", "leaf"),
+          ("3 1 1, RSA", "rsa", "3 1 1", "leaf"),
+          ("2 1 1 of the intermediate, EC", "ec", "2 1 1", "int"),
+          ("2 1 1 of the intermediate, RSA", "rsa", "2 1 1", "int"),
+          ("2 1 1 of the root, EC", "ec", "2 1 1", "root"),
+          ("2 1 1 of the root, RSA", "rsa", "2 1 1", "root"))
+
+
+def chain_args(b, kind, record, part):
+    """(record, files) for tests/bench/verify, of a chain of this kind."""
+    chain = three(kind, "mx.example.org")
+    files = []
+    for i, c in enumerate(chain.sent):
+        files.append("%s/cert%d.der" % (b.where, i))
+        with open(files[-1], "wb") as f:
+            f.write(c.der)
+    data = chain.part(part).association(1, 1).hex()
+    return "%s %s" % (record, data), files
+
+
 def verify(b):
     """One verification, certificates as DER in, verdict out."""
     rows = []
-    for label, kind, record, part in (
-            ("3 1 1, EC", "ec", "3 1 1", "leaf"),
-            ("3 1 1, RSA", "rsa", "3 1 1", "leaf"),
-            ("2 1 1 of the intermediate, EC", "ec", "2 1 1", "int"),
-            ("2 1 1 of the intermediate, RSA", "rsa", "2 1 1", "int"),
-            ("2 1 1 of the root, EC", "ec", "2 1 1", "root"),
-            ("2 1 1 of the root, RSA", "rsa", "2 1 1", "root")):
+    for label, kind, record, part in CHAINS:
         name = "mx.example.org"
-        chain = three(kind, name)
-        files = []
-        for i, c in enumerate(chain.sent):
-            files.append("%s/cert%d.der" % (b.where, i))
-            with open(files[-1], "wb") as f:
-                f.write(c.der)
-        data = chain.part(part).association(1, 1).hex()
+        text, files = chain_args(b, kind, record, part)
         times = b.rounds(20000 if record[0] == "3" else 200, 20)
-        args = ["%s %s" % (record, data), name, str(times), *files]
+        args = [text, name, str(times), *files]
         ours = b.run(b.program("verify"), b.module, *args)
         row = [label, us(ours)]
         for peer in ("peer_openssl", "peer_gnutls"):
@@ -503,6 +513,36 @@ def check(b):
           [[w, "%.1f ms" % t, "%.1f ms" % c] for w, t, c in rows])
 
 
+def counts(b):
+    """Instructions of one piece of work, which do not depend on the load."""
+    kinds = {}
+    for label, kind, record, part in CHAINS:
+        # bench.h does it so often
+        rounds = 21 * (times := 50 if record[0] == "3" else 1)
+
+        def chain(kind=kind, record=record, part=part, times=times, n=rounds):
+            text, files = chain_args(b, kind, record, part)
+            return [x // n for x in count.count(
+                b, "verify_once", b.program("verify"), b.module, text,
+                "mx.example.org", str(times), *files)]
+        kinds["verify " + label] = chain
+    path = b.store()
+
+    def decision(how, times):
+        return [x // times for x in count.count(
+            b, "decide_once", b.program("decide"), how, b.module, b.conf,
+            b.domains[0], str(times), user=USER)]
+
+    def from_dns():
+        os.truncate(path + "/answers.1", 0)
+        return decision("module", 1)
+    b.run(b.program("decide"), "module", b.module, b.conf, b.domains[0],
+          user=USER)
+    kinds["a decision from DNS"] = from_dns
+    kinds["a decision from the store"] = lambda: decision("stored", 200)
+    count.part(b, kinds, table)
+
+
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -563,7 +603,7 @@ def mta_sts(b):
 
 
 # the last one covers folders that the others need
-PARTS = {"verify": verify, "decide": decide, "far": far,
-         "throughput": throughput, "start": start, "store": store,
+PARTS = {"count": counts, "verify": verify, "decide": decide,
+         "far": far, "throughput": throughput, "start": start, "store": store,
          "exim": exim_mail, "check": check, "survey": survey,
          "mta_sts": mta_sts, "relay": relay}

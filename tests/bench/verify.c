@@ -9,8 +9,9 @@ static const struct danevirke_api *dv;
 static struct danevirke_host host;
 static struct danevirke_chain chain;
 
-static int
-one(void)
+/* Its name is known to count.py. */
+static int __attribute__((noinline))
+verify_once(void)
 {
 	struct danevirke_verdict v = { .size = sizeof v };
 
@@ -56,5 +57,5 @@ main(int argc, char **argv)
 	host.tlsa_state = DANEVIRKE_SECURE;
 	host.would = host.action = DANEVIRKE_AUTHENTICATE;
 	host.reason = "";
-	return median(one, 21, atoi(argv[4]));
+	return median(verify_once, 21, atoi(argv[4]));
 }
