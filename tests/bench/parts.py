@@ -534,8 +534,12 @@ def counts(b):
             b.domains[0], str(times), user=USER)]
 
     def from_dns():
-        os.truncate(path + "/answers.1", 0)
-        return decision("module", 1)
+        # some thousands more where answers come in another order
+        found = []
+        for _ in range(5):
+            os.truncate(path + "/answers.1", 0)
+            found.append(decision("module", 1))
+        return [min(x) for x in zip(*found)]
     b.run(b.program("decide"), "module", b.module, b.conf, b.domains[0],
           user=USER)
     kinds["a decision from DNS"] = from_dns
