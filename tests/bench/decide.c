@@ -23,9 +23,8 @@
 #include "danevirke.h"
 
 /* Its name is known to count.py. */
-static int __attribute__((noinline))
-decide_once(const struct danevirke_api *dv, struct danevirke *e,
-    const struct danevirke_question *q, int report)
+static int __attribute__((noinline)) decide_once(const struct danevirke_api *dv,
+    struct danevirke *e, const struct danevirke_question *q, int report)
 {
 	struct danevirke_session s = { .size = sizeof s, .tls = 1 };
 	struct danevirke_error err;

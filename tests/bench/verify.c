@@ -10,8 +10,7 @@ static struct danevirke_host host;
 static struct danevirke_chain chain;
 
 /* Its name is known to count.py. */
-static int __attribute__((noinline))
-verify_once(void)
+static int __attribute__((noinline)) verify_once(void)
 {
 	struct danevirke_verdict v = { .size = sizeof v };
 
