@@ -582,7 +582,7 @@ def survey(b):
         if r.returncode or r.stdout.count('"dane":"full"') != n:
             raise RuntimeError(r.stdout[-300:])
     with many.internet(b.where + "/many", n) as conf:
-        for r in range(b.rounds(3, 1)):
+        for r in range(b.rounds(2, 1)):
             for jobs in (1, 2)[::-1 if r % 2 else 1]:
                 got.setdefault(jobs, []).append(
                     all_cpu(lambda j=jobs: once(conf, j)))
