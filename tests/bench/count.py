@@ -163,7 +163,7 @@ def part(b, kinds, table):
     where = here(b.build)
     found = {what: f() for what, f in kinds.items()}
     want = known(b.counts).get(where, {})
-    table(["instructions", "in all", "of danevirke.so", "in the file"],
+    table(["instructions", "in all", "ours", "in the file"],
           [[what, *n, "%d, %d" % want[what] if what in want else "-"]
            for what, n in found.items()])
     print("\nPlatform: %s" % where)
