@@ -168,11 +168,11 @@ def test_empty():
 
 
 class Asked:
-    """A name server for *.count. that has nothing, and knows how often it was
-    asked for the MX of each."""
+    """A name server for *.count. that has nothing, and knows which names it was
+    asked for in each run."""
 
     def __init__(self):
-        self.count = {}
+        self.runs = [set()]
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("198.18.255.200", 53))
         self.socket.settimeout(0.1)
@@ -190,14 +190,23 @@ class Asked:
                 data, client = self.socket.recvfrom(4096)
             except TimeoutError:
                 continue
+            if not data:
+                self.runs.append(set())
+                continue
             m = dnswire.Message(data)
             if m.qtype == dnswire.TYPES["MX"]:
-                name = dnswire.name_text(m.qname)
-                self.count[name] = self.count.get(name, 0) + 1
+                self.runs[-1].add(dnswire.name_text(m.qname).rstrip("."))
             time.sleep(0.003)
             m.flags = 0x8583        # an answer: no such name
             m.sections = [[], [], []]
             self.socket.sendto(m.wire(), client)
+
+    def begin(self):
+        """What it is asked from here on is of a new run: an empty datagram comes
+        behind all that was asked before."""
+        n = len(self.runs)
+        self.socket.sendto(b"", self.socket.getsockname())
+        wait_for(lambda: len(self.runs) > n)
 
     def __enter__(self):
         self.thread.start()
@@ -209,6 +218,13 @@ class Asked:
         self.socket.close()
 
 
+def lines_of(results):
+    """The names that have a line, of those that are whole."""
+    with open(results) as f:
+        text = f.read()
+    return {r["domain"] for r in reports(text[:text.rfind("\n") + 1])}
+
+
 def stopped(number, *args):
     """A survey that is stopped in the middle by this signal; what is left is
     done by --resume, once each, and what has a line is not asked again."""
@@ -216,45 +232,43 @@ def stopped(number, *args):
     source = write("names", "".join(x + "\n" for x in names))
     results = path("results")
     open(results, "w").close()
-    cuts, want = 0, dict.fromkeys((n + "." for n in names), 1)
+    cuts, code = 0, None
     with Asked() as asked:
-        for _ in range(20):
+        while code != 0:
+            assert len(asked.runs) < 20, "it does not come to an end"
+            done = lines_of(results)
+            asked.begin()
             with open(source) as stdin, open(results, "a") as out:
                 p = start("--parallel", "6", "--resume", results, *args,
                           conf=asked.conf, stdin=stdin, stdout=out,
                           stderr=subprocess.PIPE)
-                try:
-                    p.wait(random.uniform(0.4, 0.7) if cuts < 4 else 60)
-                except subprocess.TimeoutExpired:
+                want = random.randint(20, 120) if cuts < 4 else 1000
+                while p.poll() is None and \
+                        len(lines_of(results)) - len(done) < want:
+                    time.sleep(0.02)
+                if p.poll() is None:
                     p.send_signal(number)
                     cuts += 1
-                code = p.wait(timeout=10)
+                code = p.wait(timeout=60)
                 err = p.stderr.read().decode()
-            if code == 0:
-                break
-            after_cut(number, code, err, results, asked, want)
-    same(code, 0)
+            same(asked.runs[-1] & done, set())
+            if code != 0:
+                after_cut(number, code, err, results)
     assert cuts >= 2, cuts
     with open(results) as f:
         exact(reports(f.read()), names)
-    same({k: v for k, v in asked.count.items() if v > want[k]}, {})
-    same(len(asked.count), len(names))
-    again = sum(asked.count.values()) - len(names)
+    again = sum(map(len, asked.runs)) - len(names)
+    same(set.union(*asked.runs), set(names))
     print("    %d names, %d kills, %d asked again" % (len(names), cuts, again))
     assert again <= 6 * cuts, again
 
 
-def after_cut(number, code, err, results, asked, want):
-    """What the survey has left; and which names may be asked once more."""
+def after_cut(number, code, err, results):
+    """What the survey has said and left."""
     with open(results) as f:
         text = f.read()
     # only if it was killed in write(2)
     assert text[-1:] in ("\n", "") or number == signal.SIGKILL, text
-    done = {r["domain"] + "." for r in reports(text[:text.rfind("\n") + 1])}
-    time.sleep(0.2)                 # what it has asked has come
-    for name, times in asked.count.items():
-        if name not in done:
-            want[name] = times + 1
     if number == signal.SIGKILL:
         same(code, -number)
         with open(results, "a") as f:   # as if that had been in a write(2)
