@@ -7,8 +7,11 @@ domains on an NSD each, at 127.55.0.0/16.
 """
 
 import contextlib
+import ctypes
 import hashlib
 import os
+import resource
+import statistics
 import struct
 import subprocess
 import sys
@@ -181,6 +184,53 @@ def internet(folder, n):
             p.terminate()
         for p in running:
             p.wait()
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def all_cpu(work):
+    """Seconds of the clock, and of CPU of all processes that work() starts and
+    theirs: those that outlive their parents, as resolvers do, end here."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    work()
+    took = time.monotonic() - began
+    for _ in range(30):
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.01)
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+
+
+def part(b, tool, table):
+    n = b.rounds(28000, 300)
+    got = {}
+
+    def once(conf, jobs):
+        with open(b.where + "/many/names") as names:
+            r = subprocess.run(
+                [tool, "survey", "--dns-only", "--config", conf, "--jobs",
+                 str(jobs)], stdin=names, text=True, timeout=300,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if r.returncode or r.stdout.count('"dane":"full"') != n:
+            raise RuntimeError(r.stdout[-300:])
+    with internet(b.where + "/many", n) as conf:
+        for r in range(b.rounds(2, 1)):
+            for jobs in (1, 2)[::-1 if r % 2 else 1]:
+                got.setdefault(jobs, []).append(
+                    all_cpu(lambda j=jobs: once(conf, j)))
+    rows, first = [], None
+    for jobs in sorted(got):
+        took, cpu = (statistics.median(x) for x in zip(*got[jobs]))
+        first = first or took
+        rows.append([jobs, "%.1f s" % took, "%.0f" % (n / took),
+                     "%.2f x" % (first / took), "%.2f ms" % (1000 * cpu / n)])
+    table(["jobs", "%d domains" % n, "domains a second", "of one",
+           "CPU a domain"], rows)
 
 
 if __name__ == "__main__":

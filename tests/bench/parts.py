@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The parts of tests/bench/run; each prints a table, or raises."""
 
-import contextlib
-import ctypes
 import os
 import pwd
 import resource
@@ -556,53 +554,9 @@ def counts(b):
     count.part(b, kinds, table)
 
 
-PR_SET_CHILD_SUBREAPER = 36
-
-
-def all_cpu(work):
-    """Seconds of the clock, and of CPU of all processes that work() starts and
-    theirs: those that outlive their parents, as resolvers do, end here."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    work()
-    took = time.monotonic() - began
-    for _ in range(30):
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        time.sleep(0.01)
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return took, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-
-
 def survey(b):
     """A survey of signed domains without connections, by 1 and 2 processes."""
-    n = b.rounds(28000, 300)
-    tool = exim.PREFIX + "/bin/danevirke"
-    got = {}
-
-    def once(conf, jobs):
-        with open(b.where + "/many/names") as names:
-            r = subprocess.run(
-                [tool, "survey", "--dns-only", "--config", conf, "--jobs",
-                 str(jobs)], stdin=names, text=True, timeout=300,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if r.returncode or r.stdout.count('"dane":"full"') != n:
-            raise RuntimeError(r.stdout[-300:])
-    with many.internet(b.where + "/many", n) as conf:
-        for r in range(b.rounds(2, 1)):
-            for jobs in (1, 2)[::-1 if r % 2 else 1]:
-                got.setdefault(jobs, []).append(
-                    all_cpu(lambda j=jobs: once(conf, j)))
-    rows, first = [], None
-    for jobs in sorted(got):
-        took, cpu = (statistics.median(x) for x in zip(*got[jobs]))
-        first = first or took
-        rows.append([jobs, "%.1f s" % took, "%.0f" % (n / took),
-                     "%.2f x" % (first / took), "%.2f ms" % (1000 * cpu / n)])
-    table(["jobs", "%d domains" % n, "domains a second", "of one",
-           "CPU a domain"], rows)
+    many.part(b, exim.PREFIX + "/bin/danevirke", table)
 
 
 def relay(b):
