@@ -290,9 +290,10 @@ dns_ready(struct dns *dns, struct danevirke_error *err)
 	return dns->ctx != NULL ? DANEVIRKE_OK : DANEVIRKE_EDNS;
 }
 
+/* Nobody waits for it. */
 static void
-on_opened(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
-    int ratelimited)
+on_nothing(void *arg, int rcode, void *packet, int len, int sec,
+    char *why_bogus, int ratelimited)
 {
 	(void)arg, (void)rcode, (void)packet, (void)len, (void)sec;
 	(void)why_bogus, (void)ratelimited;
@@ -308,7 +309,7 @@ dns_open(struct dns *dns, struct danevirke_error *err)
 	if ((code = dns_ready(dns, err)) != DANEVIRKE_OK)
 		return code;
 	if ((rc = ub_resolve_event(dns->ctx, "resolver.onion", TYPE_A, CLASS_IN,
-		 NULL, on_opened, &id)) != 0)
+		 NULL, on_nothing, &id)) != 0)
 		return fail(
 		    err, DANEVIRKE_EDNS, "resolver: %s", ub_strerror(rc));
 	return DANEVIRKE_OK;
@@ -415,6 +416,23 @@ dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
 	}
 	query_free(q);
 	return NULL;
+}
+
+bool
+dns_asked(const struct dns_query *q)
+{
+	return q->asked && !q->finished;
+}
+
+/* The library asks once for all who want the same. */
+void
+dns_ahead(struct dns *dns, const char *name, int type)
+{
+	int id;
+
+	if (dns->ctx != NULL)
+		ub_resolve_event(
+		    dns->ctx, name, type, CLASS_IN, NULL, on_nothing, &id);
 }
 
 /* What is used has expired: once more, for nobody in particular. */

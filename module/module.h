@@ -210,6 +210,8 @@ struct dns_result {
 	uint32_t original_ttl;   /* as the zone has it; SECURE records only */
 	uint32_t signed_until;   /* SECURE: end of the signature that ends
 					 * first, RFC 4034 3.1.5; else 0 */
+	const char *zone;        /* SECURE records: of their signature, RFC
+				  * 4034 3.1.7; NULL: unknown */
 	const char **name;       /* name[0] asked ... name[n_alias] owner */
 	size_t n_alias;          /* 0: no alias */
 	const char *dname;       /* owner of the DNAME that made the first
@@ -245,6 +247,11 @@ struct dns_query *dns_start(struct dns *, struct arena *, const char *name,
 struct dns_query *dns_stored(struct dns *, struct arena *, const char *name,
     int type, dns_done *done, void *arg, struct danevirke_error *err);
 void dns_cancel(struct dns_query *);
+/* Servers are being asked; false: it waits for its turn of the loop only. */
+bool dns_asked(const struct dns_query *);
+/* This lookup may be wanted soon: whoever starts it then finds it under way, or
+ * answered.  Nobody waits for it, and its failure is nothing. */
+void dns_ahead(struct dns *, const char *name, int type);
 
 /* Pure and public for tests and fuzzing: a packet to a result.  sec as
  * libunbound gives it (0 insecure, 1 bogus, 2 secure), rcode likewise. */
@@ -396,6 +403,10 @@ struct want {
 };
 size_t policy_next(struct arena *, const struct facts *, struct host_facts *,
     struct want want[2]);
+/* The name whose TLSA records it will probably want behind its addresses, NULL:
+ * none, or nobody can tell. */
+const char *
+policy_guess(struct arena *, const struct facts *, const struct host_facts *);
 
 /* M12: an address that no mail goes to */
 bool policy_forbidden(const struct conf *, int family, const uint8_t *ip);

@@ -36,6 +36,19 @@ sig_lower(struct dns_result *out, uint32_t end)
 		out->signed_until = end;
 }
 
+/* The zone that signed the records asked for. */
+static void
+sig_zone(struct packet *p, const struct record *sig, const struct wire *owner)
+{
+	struct wire zone;
+	char text[NAME_LEN];
+
+	if (records_name(p, sig->rdata + 18, &zone) != 0 &&
+	    wire_below(owner, &zone) &&
+	    dns_name_text(zone.data, zone.len, text))
+		p->out->zone = arena_str(p->arena, text);
+}
+
 /*
  * The first signature to end without which the answer would not hold: of the
  * several that an RRset may have, the last.  For people and monitors; the
@@ -71,6 +84,8 @@ sig_read(struct packet *p, int type)
 		covered = records_16(p->data + sig[i]->rdata);
 		ttl = records_ttl_original(
 		    records_32(p->data + sig[i]->rdata + 4));
+		if (covered == type && p->out->zone == NULL)
+			sig_zone(p, sig[i], &owner);
 		if ((covered == type || covered == TYPE_CNAME ||
 			covered == TYPE_DNAME) &&
 		    ttl > p->out->original_ttl)

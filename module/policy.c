@@ -13,6 +13,8 @@
 #include "packet.h"
 #include "policy.h"
 
+#define GUESSES 4 /* hosts, by preference */
+
 /* Levels that block nothing use what a bogus answer said (P02). */
 bool
 facts_lenient(const struct facts *f)
@@ -281,6 +283,12 @@ policy_next_alias(const struct facts *f, struct host_facts *h,
 	return true;
 }
 
+static char *
+tlsa_owner(struct arena *a, const struct facts *f, const char *base)
+{
+	return arena_printf(a, "_%u._tcp.%s", f->port, base); /* Q01 */
+}
+
 size_t
 policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
     struct want want[2])
@@ -309,10 +317,32 @@ policy_next(struct arena *a, const struct facts *f, struct host_facts *h,
 		return 0;
 	for (i = 0; h->tlsa[i] != NULL; i++)
 		;
-	want[0].name = arena_printf(a, "_%u._tcp.%s", f->port, base[i]);
-	want[0].type = TYPE_TLSA; /* Q01 */
+	want[0].name = tlsa_owner(a, f, base[i]);
+	want[0].type = TYPE_TLSA;
 	want[0].slot = &h->tlsa[i];
 	return 1;
+}
+
+/*
+ * Beside the addresses, not behind them.  What lies in the zone that signed the
+ * MX records, as far as names tell, will have secure addresses, and if it is no
+ * alias its base domain is its name (B07).  Of other hosts nobody knows, and
+ * those whose zone is not signed are not to be asked (B05).  It is a guess,
+ * which decides nothing: what comes of it is believed when policy_next() wants
+ * it.
+ */
+const char *
+policy_guess(struct arena *a, const struct facts *f, const struct host_facts *h)
+{
+	const struct dns_result *mx = f->mx;
+	struct wire zone, name;
+
+	if (mx == NULL || mx->state != DANEVIRKE_SECURE || mx->zone == NULL ||
+	    f->level == DANEVIRKE_LEVEL_OFF || h->literal ||
+	    h >= f->hosts + GUESSES || !wire_parse(h->name, &name) ||
+	    !wire_parse(mx->zone, &zone) || !wire_below(&name, &zone))
+		return NULL;
+	return tlsa_owner(a, f, h->name);
 }
 
 /* -------------------------------------------------------------- addresses */

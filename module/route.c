@@ -326,6 +326,20 @@ lookup_start(struct route *q, struct host_facts *h, const struct want *w)
 	q->pending++;
 }
 
+/* What will be wanted behind the addresses, as soon as these are asked for. */
+static void
+host_guess(struct route *q, const struct host_facts *h)
+{
+	const struct lookup *l;
+	const char *name;
+
+	for (l = q->lookups; l != NULL; l = l->next)
+		if (l->host == h && l->dns != NULL && dns_asked(l->dns))
+			break;
+	if (l != NULL && (name = policy_guess(&q->arena, &q->facts, h)) != NULL)
+		dns_ahead(q->dns, name, TYPE_TLSA);
+}
+
 /* This host's next lookups; those that fail at once do not end the round. */
 static void
 host_go(struct route *q, struct host_facts *h)
@@ -343,6 +357,8 @@ host_go(struct route *q, struct host_facts *h)
 
 		for (i = 0; i < n; i++)
 			lookup_start(q, h, &want[i]);
+		if (n == 2)
+			host_guess(q, h);
 		if (q->pending > before)
 			return;
 	}

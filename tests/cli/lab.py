@@ -188,6 +188,18 @@ def test_states():
              ident)
 
 
+def test_not_waited_for():
+    """an insecure host's silence for TLSA takes no time (B05 B05a)"""
+    def took(ident):
+        began = time.monotonic()
+        h, = one(ident)["hosts"]
+        same((h["action"], h["tlsa_state"]), ("opportunistic", None))
+        return time.monotonic() - began
+    silent, known = (min(took("b05a-insecure-" + how) for _ in range(7))
+                     for how in ("silent", "records"))
+    assert silent < 3 * known, "%.3f s, %.3f s" % (silent, known)
+
+
 def test_short():
     """octets that are not in a record are not shown (Q06)"""
     r = route(domain("q06-two-octets"))

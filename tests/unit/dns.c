@@ -569,6 +569,44 @@ test_cancel(void **state)
 	dns_free(NULL);
 }
 
+/* What is asked ahead is asked once, whoever wants it then; it keeps nobody,
+ * whatever becomes of it. */
+static void
+test_ahead(void **state)
+{
+	struct conf conf = conf_of(5);
+	struct dns *dns = new_dns(&conf);
+	struct look a, b;
+	double begun;
+
+	(void)state;
+	dns_ahead(dns, "a.plain.example", TYPE_A); /* nobody to ask yet */
+	run(0.1);
+	assert_int_equal(server.questions, 0);
+	start(dns, &a, "a.plain.example", TYPE_A);
+	assert_true(dns_asked(a.query));
+	await(&a);
+	assert_int_equal(server.questions, 1);
+	dns_ahead(dns, "b.plain.example", TYPE_A);
+	start(dns, &b, "b.plain.example", TYPE_A);
+	await(&b);
+	assert_int_equal(b.r->state, DANEVIRKE_INSECURE);
+	assert_int_equal(server.questions, 2);
+	dns_ahead(dns, "servfail.plain.example", TYPE_TLSA);
+	dns_ahead(dns, "silent.plain.example", TYPE_TLSA);
+	dns_ahead(dns, "a..b", TYPE_TLSA);
+	run(0.1);
+	arena_free(&a.arena);
+	start(dns, &a, "a.plain.example", TYPE_A); /* it is known */
+	assert_false(dns_asked(a.query));
+	await(&a);
+	arena_free(&a.arena);
+	arena_free(&b.arena);
+	begun = now();
+	dns_free(dns); /* with silent under way */
+	assert_true(now() - begun < 0.5);
+}
+
 /* D05: an unsigned root is an ERROR that names the file; and D03, P02: what
  * the answer said may still be there. Nothing is written to stderr. */
 static void
@@ -804,6 +842,8 @@ main(void)
 		    setup, teardown),
 		TEST_WITH(test_cancel,
 		    "after cancel or free there is no done()", setup, teardown),
+		TEST_WITH(test_ahead, "what is asked ahead keeps nobody (B05a)",
+		    setup, teardown),
 		TEST_WITH(test_unsigned,
 		    "an unsigned root is an error, with the file (D03 D05 P02)",
 		    setup, teardown),

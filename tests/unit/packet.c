@@ -710,6 +710,70 @@ test_signatures(void **state)
 	}
 }
 
+/* covered, original TTL, the signer, as a name on the wire */
+#define SIGNER(covered, name) \
+	covered "0d0200000e10660000000000000100" \
+		"01" name "aabb"
+
+/* The zone whose signature the records bear, where it can be theirs (B05a). */
+static void
+test_zone(void **state)
+{
+	static const struct {
+		const char *records, *zone;
+		int sec;
+	} t[] = {
+		{ "a @ 60 MX 10 mx.ex", NULL, 2 },
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "000f", "02657800"),
+		    "ex", 2 },
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "000f", "016402657800"),
+		    "d.ex", 2 },
+		/* nobody vouches for it */
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "000f", "02657800"),
+		    NULL, 0 },
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "000f", "02657800"),
+		    NULL, 1 },
+		/* of another type, of a stranger, cut off */
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "0001", "02657800"),
+		    NULL, 2 },
+		{ "a @ 60 MX 10 mx.ex\na @ 60 RRSIG #" SIGNER(
+		      "000f", "0165027a7a00"),
+		    NULL, 2 },
+		{ "a @ 60 MX 10 mx.ex\n"
+		  "a @ 60 RRSIG #000f0d0200000e106600000000000001000102",
+		    NULL, 2 },
+		/* that of the alias is not that of its target */
+		{ "a @ 60 CNAME x.ey\na @ 60 RRSIG #" SIGNER(
+		      "0005", "02657800") "\na x.ey 60 MX 10 mx.ex\n"
+					  "a x.ey 60 RRSIG #" SIGNER(
+					      "000f", "02657900"),
+		    "ey", 2 },
+	};
+	static struct message m;
+	struct arena arena = { NULL };
+	struct dns_result r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		build(&m, "d.ex", TYPE_MX, 0, t[i].records);
+		dns_parse(&arena, "d.ex", TYPE_MX, 0, m.data, m.len, t[i].sec,
+		    "why", 8, &r);
+		if (t[i].zone == NULL)
+			assert_null(r.zone);
+		else {
+			assert_non_null(r.zone);
+			assert_string_equal(r.zone, t[i].zone);
+		}
+		arena_free(&arena);
+	}
+}
+
 /* Zeroed memory is an ERROR, and so is no packet. */
 static void
 test_nothing(void **state)
@@ -842,6 +906,8 @@ main(void)
 		    "1024 records are taken, more are an error (M11 U20)"),
 		TEST(test_nothing,
 		    "zeroed memory and no packet are errors (D03)"),
+		TEST(
+		    test_zone, "records name the zone that signed them (B05a)"),
 		TEST(test_signatures,
 		    "the first signature to end is told (L12)"),
 		TEST(

@@ -1039,10 +1039,70 @@ test_keep_self(void **state)
 	arena_free(&a);
 }
 
+/* Whose TLSA records are asked for beside the addresses: of the first four
+ * hosts, where they lie in the zone that signed the MX records. */
+static void
+test_guess(void **state)
+{
+	static const char world[] = "d.ex MX S 10.mx.d.ex 20.ex 30.dd.ex "
+				    "40.d.ex 50.x.d.ex";
+	static const char outside[] = "d.ex MX S 10.mx.d.ey 10.192.0.2.1";
+	static const struct {
+		const char *world, *zone;
+		enum danevirke_dnssec mx;
+		enum danevirke_level level;
+		const char *guesses; /* the hosts' numbers */
+	} t[] = {
+		{ world, "ex", DANEVIRKE_SECURE, LEVEL(DANE), "0123" },
+		{ world, "d.ex", DANEVIRKE_SECURE, LEVEL(DANE), "03" },
+		{ world, "d.ex", DANEVIRKE_SECURE, LEVEL(DANE_ONLY), "03" },
+		{ world, "d.ex", DANEVIRKE_SECURE, LEVEL(AUDIT), "03" },
+		{ world, "d.ex", DANEVIRKE_SECURE, LEVEL(OFF), "" },
+		{ world, "d.ex", DANEVIRKE_INSECURE, LEVEL(DANE), "" },
+		{ world, NULL, DANEVIRKE_SECURE, LEVEL(DANE), "" },
+		{ outside, "d.ex", DANEVIRKE_SECURE, LEVEL(DANE), "" },
+	};
+	struct conf conf = { .limits = { 8, 8, 8, 8 } };
+	struct facts f = { .domain = "d.ex", .port = 25, .conf = &conf };
+	struct dns_result mx;
+	struct arena a = { NULL };
+	const char *name;
+	char got[8], want[64];
+	size_t i, j, n;
+	uint64_t asked;
+	uint32_t tie;
+
+	(void)state;
+	for (i = 0; i < sizeof t / sizeof *t; i++) {
+		mx = *lookup(&a, t[i].world, "d.ex", TYPE_MX, &asked);
+		mx.zone = t[i].zone;
+		mx.state = t[i].mx;
+		f.mx = &mx;
+		f.level = t[i].level;
+		tie = 0;
+		assert_true(policy_hosts(&a, &f, count_up, &tie));
+		for (j = n = 0; j < f.n_hosts; j++) {
+			name = policy_guess(&a, &f, &f.hosts[j]);
+			if (name == NULL)
+				continue;
+			snprintf(
+			    want, sizeof want, "_25._tcp.%s", f.hosts[j].name);
+			assert_string_equal(name, want);
+			got[n++] = (char)('0' + j);
+		}
+		got[n] = '\0';
+		assert_string_equal(got, t[i].guesses);
+	}
+	f.mx = NULL; /* a relay host */
+	f.kind = DANEVIRKE_RELAY;
+	assert_null(policy_guess(&a, &f, &f.hosts[0]));
+	arena_free(&a);
+}
+
 int
 main(void)
 {
-	struct CMUnitTest list[sizeof tests / sizeof *tests + 6];
+	struct CMUnitTest list[sizeof tests / sizeof *tests + 7];
 	size_t i, n = sizeof tests / sizeof *tests;
 
 	memset(list, 0, sizeof list);
@@ -1060,6 +1120,8 @@ main(void)
 	    "a test of a receiver keeps itself in the list (M10)");
 	list[n++] = TEST(
 	    test_states, "each host says what was looked up (B04 B05 D07 M12)");
+	list[n++] = TEST(test_guess,
+	    "TLSA is asked for ahead in the zone of the MX alone (B05a)");
 	list[n++] = TEST(
 	    test_octets, "octets that were not there are not shown (Q06)");
 	return _cmocka_run_group_tests("policy", list, n, NULL, NULL);

@@ -7,6 +7,8 @@
 #define dns_start fake_start
 #define dns_stored fake_stored
 #define dns_cancel fake_cancel
+#define dns_asked fake_asked
+#define dns_ahead fake_ahead
 #define sts_start fake_ask
 #define sts_cancel fake_forget
 #include "../../module/route.c"
@@ -54,6 +56,13 @@ static struct fake {
 	const char *stored; /* NULL, or all but keys holding this */
 	int code;           /* of done()'s error */
 	bool mx_insecure, txt_fails;
+	const char *zone; /* of the MX records */
+	bool at_once;     /* nothing has to be asked for */
+	struct {
+		char name[300];
+		size_t after; /* so many lookups */
+	} ahead[MAX_ASKED];
+	size_t n_ahead;
 	unsigned done;
 	const struct danevirke_answer *answer;
 	struct event_base *base;
@@ -99,6 +108,7 @@ result_for(struct arena *a, const char *key)
 	if (strstr(key, "/15") != NULL) {
 		if (fake.mx_insecure)
 			r->state = DANEVIRKE_INSECURE;
+		r->zone = fake.zone;
 		rr[r->n_rr++] = (struct dns_rr){ mx, sizeof mx };
 		rr[r->n_rr++] = (struct dns_rr){ mx2, sizeof mx2 };
 	} else if (strstr(key, "/16") != NULL) {
@@ -174,6 +184,21 @@ fake_cancel(struct dns_query *q)
 	q->over = true;
 	event_del(q->event);
 	fake.cancelled++;
+}
+
+bool
+fake_asked(const struct dns_query *q)
+{
+	return !q->over && !fake.at_once && fake.stored == NULL;
+}
+
+void
+fake_ahead(struct dns *dns, const char *name, int type)
+{
+	assert_ptr_equal(dns, &fake);
+	assert_true(fake.n_ahead < MAX_ASKED);
+	snprintf(fake.ahead[fake.n_ahead].name, 300, "%s/%d", name, type);
+	fake.ahead[fake.n_ahead++].after = fake.n;
 }
 
 static void
@@ -323,6 +348,46 @@ test_order(void **state)
 		tlsa += strstr(fake.q[i].key, "/52") != NULL;
 	assert_int_equal(tlsa, 0);
 	assert_int_equal(fake.cancelled, 0);
+}
+
+/* Of the host that lies in the zone of the MX records, behind its addresses;
+ * the lookup that decides is made as ever. */
+static void
+test_guess(void **state)
+{
+	(void)state;
+	fake.zone = "mx2";
+	assert_non_null(go("d", DANEVIRKE_DOMAIN));
+	event_base_loop(fake.base, 0);
+	assert_int_equal(fake.done, 1);
+	assert_int_equal(fake.n_ahead, 1);
+	assert_string_equal(fake.ahead[0].name, "_25._tcp.mx2/52");
+	assert_int_equal(fake.ahead[0].after, 1 + 4);
+	assert_int_equal(fake.n, 1 + 4 + 2);
+	assert_int_equal(fake.answer->hosts[1]->action, DANEVIRKE_AUTHENTICATE);
+}
+
+/* The resolver is not woken for an answer that may not be wanted. */
+static void
+test_no_guess(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (i > 0)
+			setup(state);
+		fake.zone = "mx2";
+		fake.at_once = i == 0;
+		fake.mx_insecure = i == 1;
+		fake.stored = i == 2 ? "" : NULL;
+		assert_non_null(
+		    i == 2 ? go_stored() : go("d", DANEVIRKE_DOMAIN));
+		event_base_loop(fake.base, 0);
+		assert_int_equal(fake.done, 1);
+		assert_int_equal(fake.n_ahead, 0);
+		if (i < 2)
+			teardown(state);
+	}
 }
 
 static void
@@ -792,6 +857,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_order,
 		    "all addresses are asked for before any TLSA (B03)"),
+		T(test_guess,
+		    "TLSA is asked for ahead in the zone of the MX (B05a)"),
+		T(test_no_guess, "TLSA is not asked for ahead else (B05a)"),
 		T(test_tlsrpt,
 		    "the TLSRPT record is asked for beside the MX (K01)"),
 		T(test_tlsrpt_fails,
