@@ -125,7 +125,7 @@ context_set(struct ub_ctx *ctx, const char *name, const char *value,
 	return DANEVIRKE_OK;
 }
 
-/* The library reads forwarders of single zones only from a file. */
+/* The library reads servers of single zones only from a file. */
 static int
 set_text(struct ub_ctx *ctx, const char *text, size_t len,
     struct danevirke_error *err)
@@ -144,7 +144,7 @@ set_text(struct ub_ctx *ctx, const char *text, size_t len,
 	close(fd);
 	if (rc != 0)
 		return fail(err, DANEVIRKE_EDNS,
-		    "resolver.zones: %s (is /proc there?)", ub_strerror(rc));
+		    "resolver: zones: %s (is /proc there?)", ub_strerror(rc));
 	return DANEVIRKE_OK;
 }
 
@@ -228,7 +228,7 @@ set_servers(
 
 static int
 context_configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
-    struct danevirke_error *err)
+    const char *hints, struct danevirke_error *err)
 {
 	const struct option *o;
 	size_t i, n;
@@ -248,7 +248,9 @@ context_configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
 	if ((rc = ub_ctx_add_ta_file(ctx, conf->trust_anchor)) != 0)
 		return fail(err, DANEVIRKE_EANCHOR, "%s: %s",
 		    conf->trust_anchor, ub_strerror(rc));
-	if ((code = set_servers(ctx, conf, err)) != 0)
+	if ((code = set_servers(ctx, conf, err)) != 0 ||
+	    (hints != NULL &&
+		(code = set_text(ctx, hints, strlen(hints), err)) != 0))
 		return code;
 	/* The first of these also finalises the context. */
 	for (i = 0; i < sizeof builtin / sizeof *builtin; i++)
@@ -261,7 +263,7 @@ context_configure(struct ub_ctx *ctx, const struct conf *conf, bool many,
 
 struct ub_ctx *
 context_new(const struct conf *conf, struct event_base *base, bool many,
-    struct danevirke_error *err)
+    const char *hints, struct danevirke_error *err)
 {
 	struct ub_ctx *ctx;
 
@@ -272,7 +274,7 @@ context_new(const struct conf *conf, struct event_base *base, bool many,
 	}
 	/* before anything that may have something to say: no stderr */
 	ub_ctx_debugout(ctx, NULL);
-	if (context_configure(ctx, conf, many, err) == DANEVIRKE_OK)
+	if (context_configure(ctx, conf, many, hints, err) == DANEVIRKE_OK)
 		return ctx;
 	ub_ctx_delete(ctx);
 	return NULL;

@@ -39,9 +39,15 @@
 struct dns {
 	const struct conf *conf;
 	struct event_base *base;
-	struct store *store;            /* or NULL */
-	struct refresh *refresh;        /* or NULL */
-	struct ub_ctx *ctx;             /* NULL: not yet made */
+	struct store *store;     /* or NULL */
+	struct refresh *refresh; /* or NULL */
+	struct ub_ctx *ctx;      /* NULL: not yet made */
+	struct ub_ctx *astray;   /* what led astray, or NULL */
+	bool hinted;             /* ctx has hints, */
+	bool led;                /* which led to the TLD's keys */
+	bool short_lived;        /* they may be of use; */
+	const char *tld;         /* for this one, or NULL */
+	struct arena own;
 	LIST_HEAD(, dns_query) queries; /* those under way */
 	bool many;
 	bool proven;            /* the root, with this context's anchor */
@@ -57,8 +63,10 @@ struct dns_query {
 	struct arena own; /* of a lookup for refresh.c: nobody waits for it */
 	char *name;
 	int type;
-	int id;     /* libunbound's */
-	bool asked; /* id is valid */
+	struct ub_ctx *ctx; /* asked: whose */
+	int id;             /* libunbound's */
+	bool asked;         /* id is valid */
+	bool again;         /* to be asked without hints */
 	dns_done *done;
 	void *arg;
 	struct event *event; /* time limit, then delivery */
@@ -73,6 +81,7 @@ struct dns_query {
 /* ------------------------------------------------------------- lookups */
 
 static void dns_refresh(void *, const char *, int);
+static bool query_again(struct dns_query *);
 
 struct dns *
 dns_new(const struct conf *conf, struct event_base *base, struct store *store,
@@ -91,6 +100,7 @@ dns_new(const struct conf *conf, struct event_base *base, struct store *store,
 	dns->base = base;
 	dns->store = store;
 	dns->many = (flags & DNS_MANY) != 0;
+	dns->short_lived = flags == 0;
 	return dns;
 }
 
@@ -112,7 +122,7 @@ dns_cancel(struct dns_query *q)
 		return;
 	/* no callback after this; the library forgets it in its own time */
 	if (q->asked && !q->finished)
-		ub_cancel(q->dns->ctx, q->id);
+		ub_cancel(q->ctx, q->id);
 	query_free(q);
 }
 
@@ -126,8 +136,10 @@ dns_free(struct dns *dns)
 	while ((q = LIST_FIRST(&dns->queries)) != NULL)
 		dns_cancel(q);
 	arena_free(&dns->keys);
+	arena_free(&dns->own);
 	refresh_free(dns->refresh);
 	ub_ctx_delete(dns->ctx);
+	ub_ctx_delete(dns->astray);
 	free(dns);
 }
 
@@ -203,6 +215,90 @@ root_hold(struct dns_query *q, const uint8_t *packet, size_t len)
 	return true;
 }
 
+/* ------------------------------------------------------------ hints.c */
+
+/* What cannot be used may be the hints' fault: true, it is to be asked again.
+ * D05a: a context that went astray has proven nothing. */
+static bool
+hints_doubted(struct dns_query *q)
+{
+	const struct dns *dns = q->dns;
+	enum danevirke_dnssec state = q->result->state;
+
+	if (q->ctx == dns->astray)
+		q->again = state != DANEVIRKE_SECURE;
+	else
+		q->again = dns->hinted && state == DANEVIRKE_ERROR;
+	return q->again;
+}
+
+/* From here on all is asked without them; but: is being asked again. */
+static void
+hints_drop(struct dns *dns, const struct dns_query *but)
+{
+	struct dns_query *q;
+
+	dns->astray = dns->ctx;
+	dns->ctx = NULL;
+	dns->hinted = dns->proven = false;
+	if (dns->root != NULL && dns->root != but) {
+		dns_cancel(dns->root);
+		dns->root = NULL;
+		arena_free(&dns->keys);
+	}
+	LIST_FOREACH(q, &dns->queries, entry) {
+		if (!q->held)
+			continue;
+		q->held = false;
+		q->again = true;
+		event_active(q->event, EV_TIMEOUT, 1);
+	}
+}
+
+/* What is missing for the next process, and nobody here waits for. */
+static void
+hints_learn(struct dns *dns)
+{
+	struct hint want[HINTS_MAX];
+	struct arena a = { NULL };
+	size_t i, n = hints_wanted(dns->store, &a, dns->tld, want);
+
+	for (i = 0; i < n; i++)
+		dns_start(
+		    dns, NULL, want[i].name, want[i].type, NULL, NULL, NULL);
+	arena_free(&a);
+}
+
+/* With the first question: where hints begin, the keys that are on no way. */
+static void
+hints_go(struct dns *dns)
+{
+	if (dns->hinted) {
+		dns_ahead(dns, dns->tld, TYPE_DS);
+		dns_start(dns, NULL, dns->tld, TYPE_DNSKEY, NULL, NULL, NULL);
+	}
+	hints_learn(dns);
+}
+
+/* A lookup for hints, or with them, is over. */
+static void
+hints_learnt(const struct dns_query *q)
+{
+	if (q->result->state != DANEVIRKE_SECURE)
+		return;
+	if (q->type == TYPE_NS) /* the servers' names: now where these are */
+		hints_learn(q->dns);
+	q->dns->led |= q->type == TYPE_DNSKEY;
+}
+
+/* There was no answer in time, and there may be nobody to give one. */
+static bool
+hints_silent(const struct dns_query *q)
+{
+	return !q->finished && q->done != NULL && q->dns->hinted &&
+	    !q->dns->led;
+}
+
 /* ------------------------------------------------------------- answers */
 
 /* From libunbound, perhaps before ub_resolve_event() has returned. */
@@ -221,11 +317,15 @@ on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why_bogus,
 	if (q->type == TYPE_TXT && q->result->ttl < TXT_TTL)
 		q->result->ttl = TXT_TTL;
 	q->finished = true;
-	if (q->result->state == DANEVIRKE_SECURE)
+	if (hints_doubted(q)) {
+		event_active(q->event, EV_TIMEOUT, 1);
+		return;
+	}
+	if (q->result->state == DANEVIRKE_SECURE && q->ctx == q->dns->ctx)
 		root_proven(q->dns);
 	if (root_hold(q, packet, (size_t)len))
 		return; /* its time limit still runs */
-	if (q->result->state != DANEVIRKE_ERROR && q != q->dns->root)
+	if (q->result->state != DANEVIRKE_ERROR && q->type != TYPE_DNSKEY)
 		store_put(q->dns->store, q->name, q->type, sec, packet,
 		    (size_t)len, q->result->ttl);
 	event_active(q->event, EV_TIMEOUT, 1);
@@ -262,6 +362,8 @@ on_event(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if ((q->again || hints_silent(q)) && query_again(q))
+		return;
 	if (!q->finished) {
 		snprintf(late, sizeof late, "no answer within %u s",
 		    q->dns->conf->query_timeout);
@@ -269,7 +371,9 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	} else if (q->held)
 		dns_doubt(
 		    q->arena, root_doubt(q->dns->conf, NULL, doubt), q->result);
-	if (done == NULL)
+	if (done == NULL && q->dns->refresh == NULL)
+		hints_learnt(q);
+	else if (done == NULL)
 		refresh_asked(q->dns->refresh, q->name, q->type,
 		    result->state != DANEVIRKE_ERROR ? result->ttl : 0);
 	else if (result->state != DANEVIRKE_ERROR)
@@ -282,11 +386,26 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		done(done_arg, result);
 }
 
+/* name: what is asked for first, or NULL */
 static int
-dns_ready(struct dns *dns, struct danevirke_error *err)
+dns_ready(struct dns *dns, const char *name, struct danevirke_error *err)
 {
+	const char *hints = NULL;
+
+	if (dns->ctx != NULL)
+		return DANEVIRKE_OK;
+	if (name != NULL && dns->short_lived && dns->store != NULL &&
+	    dns->astray == NULL &&
+	    (name = hints_tld(dns->conf, name)) != NULL &&
+	    (dns->tld = arena_str(&dns->own, name)) != NULL)
+		hints = hints_text(dns->store, &dns->own, dns->tld);
+	if (hints != NULL)
+		dns->ctx = context_new(
+		    dns->conf, dns->base, dns->many, hints, NULL);
+	dns->hinted = dns->ctx != NULL;
 	if (dns->ctx == NULL)
-		dns->ctx = context_new(dns->conf, dns->base, dns->many, err);
+		dns->ctx = context_new(
+		    dns->conf, dns->base, dns->many, NULL, err);
 	return dns->ctx != NULL ? DANEVIRKE_OK : DANEVIRKE_EDNS;
 }
 
@@ -306,7 +425,7 @@ dns_open(struct dns *dns, struct danevirke_error *err)
 {
 	int code, rc, id;
 
-	if ((code = dns_ready(dns, err)) != DANEVIRKE_OK)
+	if ((code = dns_ready(dns, NULL, err)) != DANEVIRKE_OK)
 		return code;
 	if ((rc = ub_resolve_event(dns->ctx, "resolver.onion", TYPE_A, CLASS_IN,
 		 NULL, on_nothing, &id)) != 0)
@@ -368,9 +487,11 @@ dns_stored(struct dns *dns, struct arena *arena, const char *name, int type,
 static int
 query_ask(struct dns_query *q, struct danevirke_error *err)
 {
-	int rc = ub_resolve_event(
-	    q->dns->ctx, q->name, q->type, CLASS_IN, q, on_answer, &q->id);
+	int rc;
 
+	q->ctx = q->dns->ctx; /* it may be answered at once */
+	rc = ub_resolve_event(
+	    q->ctx, q->name, q->type, CLASS_IN, q, on_answer, &q->id);
 	if (rc != 0)
 		return fail(
 		    err, DANEVIRKE_EDNS, "resolver: %s", ub_strerror(rc));
@@ -398,21 +519,52 @@ root_ask(struct dns *dns)
 		    "insecure, but the root's keys could not be asked for");
 }
 
+/* Once, without hints, and with all the time that there is for one lookup.
+ * False: it is an ERROR. */
+static bool
+query_again(struct dns_query *q)
+{
+	struct dns *dns = q->dns;
+	struct timeval limit = { dns->conf->query_timeout, 0 };
+	bool finished = q->finished;
+
+	if (!finished)
+		ub_cancel(q->ctx, q->id);
+	q->again = q->asked = q->finished = false;
+	if (dns->hinted)
+		hints_drop(dns, q);
+	if (dns_ready(dns, NULL, NULL) == DANEVIRKE_OK &&
+	    evtimer_add(q->event, &limit) == 0) {
+		if (q != dns->root)
+			root_ask(dns);
+		if (query_ask(q, NULL) == DANEVIRKE_OK)
+			return true;
+	}
+	q->finished = finished;
+	if (finished)
+		dns_doubt(q->arena, "it could not be asked again", q->result);
+	return false;
+}
+
 struct dns_query *
 dns_start(struct dns *dns, struct arena *arena, const char *name, int type,
     dns_done *done, void *arg, struct danevirke_error *err)
 {
 	struct dns_query *q;
+	bool first = dns->ctx == NULL;
 
 	q = query_new(dns, arena, name, type, done, arg, err);
 	if (q == NULL)
 		return NULL;
 	if (done != NULL && from_store(q)) /* needs no resolver */
 		return q;
-	if (dns_ready(dns, err) == DANEVIRKE_OK) {
+	if (dns_ready(dns, name, err) == DANEVIRKE_OK) {
 		root_ask(dns);
-		if (query_ask(q, err) == DANEVIRKE_OK)
+		if (query_ask(q, err) == DANEVIRKE_OK) {
+			if (first && dns->tld != NULL)
+				hints_go(dns);
 			return q;
+		}
 	}
 	query_free(q);
 	return NULL;

@@ -12,6 +12,7 @@
  *	dns.c		    dns_start()		lookup -> struct dns_result
  *	context.c	      context_new()	struct conf -> libunbound
  *	root.c		      root_owed()	no INSECURE but from the root
+ *	hints.c		      hints_text()	a TLD's servers, from the store
  *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
  *	sts.c		    sts_start()		the domain's MTA-STS policy
@@ -182,12 +183,14 @@ bool prefix_match(
 
 enum {
 	TYPE_A = 1,
+	TYPE_NS = 2,
 	TYPE_CNAME = 5,
 	TYPE_SOA = 6,
 	TYPE_MX = 15,
 	TYPE_TXT = 16,
 	TYPE_AAAA = 28,
 	TYPE_DNAME = 39,
+	TYPE_DS = 43,
 	TYPE_RRSIG = 46,
 	TYPE_DNSKEY = 48,
 	TYPE_TLSA = 52

@@ -293,11 +293,14 @@ rdata_copy(struct packet *p, const struct record *r, struct dns_rr *rr)
 			    r->len);
 		break;
 	case TYPE_MX:
+	case TYPE_NS:
 	case TYPE_CNAME:
 	case TYPE_DNAME:
 		if (r->len < skip || !records_rdata_name(p, r, skip, &w))
 			return records_refuse(p, "malformed answer: %s record",
-			    r->type == TYPE_MX ? "MX" : "alias");
+			    r->type == TYPE_MX     ? "MX" :
+				r->type == TYPE_NS ? "NS" :
+						     "alias");
 		if ((d = arena_alloc(p->arena, skip + w.len)) == NULL)
 			return records_refuse(p, "out of memory");
 		memcpy(d, src, skip);

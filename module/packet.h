@@ -14,9 +14,25 @@ struct dns_result;
 struct event_base;
 struct ub_ctx;
 
-/* many: up to 512 sockets, else 64.  NULL: err. */
+/* many: up to 512 sockets, else 64.  hints: of hints_text(), or NULL.  NULL:
+ * err. */
 struct ub_ctx *context_new(const struct conf *, struct event_base *, bool many,
-    struct danevirke_error *err);
+    const char *hints, struct danevirke_error *err);
+
+/* hints.c.  A TLD is one label, and all that is given is in the arena. */
+struct store;
+#define HINTS_MAX 6
+struct hint {
+	const char *name;
+	int type;
+};
+/* The TLD of a name, NULL: no hints are wanted for it. */
+const char *hints_tld(const struct conf *, const char *name);
+/* Where to ask, as the library reads it; NULL: nobody knows. */
+char *hints_text(struct store *, struct arena *, const char *tld);
+/* The lookups that are missing for it: how many. */
+size_t hints_wanted(struct store *, struct arena *, const char *tld,
+    struct hint want[HINTS_MAX]);
 
 #define WIRE_LEN 255 /* RFC 1035 2.3.4 */
 

@@ -12,7 +12,7 @@
 #include "module.h"
 #include "packet.h"
 
-enum { TYPE_NS = 2, TYPE_DS = 43, TYPE_NSEC = 47, TYPE_NSEC3 = 50 };
+enum { TYPE_NSEC = 47, TYPE_NSEC3 = 50 };
 enum {
 	RCODE_NOERROR = 0,
 	RCODE_FORMERR = 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * D05a in dns.c: what is called insecure is handed on only when the root is
- * proven.  The resolver library is one of a few lines: a question is noted,
+ * proven; and its way around hints, which may lead astray.  The resolver library is one of a few lines: a question is noted,
  * and answered when and as the test wants it.
  */
 #include <event2/event.h>
@@ -41,6 +41,7 @@ struct asked {
 
 static struct asked asked[MAX];
 static int n_asked, n_stored, stored_ttl, at_once;
+static int known; /* the state of what the store has of a TLD, or SERVFAIL */
 static struct event_base *base;
 static char anchor[64];
 
@@ -79,6 +80,8 @@ message(uint8_t *p, const char *name, int type, const char *alias)
 	memcpy(p + n, w.data, w.len);
 	n += w.len;
 	memcpy(p + n, "\0\0\0\1\0\0\0\074\0\4\300\0\2\1", 14);
+	if (type == TYPE_NS)
+		memcpy(p + n + 10, "\1a\300\014", 4);
 	p[n + 1] = (uint8_t)type;
 	return n + 14;
 }
@@ -130,12 +133,16 @@ bool
 __wrap_store_get(struct store *s, struct arena *a, const char *name, int type,
     struct store_hit *hit)
 {
+	uint8_t *packet;
+
 	(void)s;
-	(void)a;
-	(void)name;
-	(void)type;
-	(void)hit;
-	return false;
+	if (known == SERVFAIL || type == TYPE_AAAA ||
+	    strcmp(name, type == TYPE_NS ? "example" : "a.example") != 0)
+		return false;
+	packet = arena_alloc(a, 512);
+	*hit = (struct store_hit){ packet, 0, known, 60 };
+	hit->len = message(packet, name, type, NULL);
+	return true;
 }
 
 void
@@ -181,9 +188,11 @@ setup(void **state)
 		.query_timeout = 1,
 		.limits = { 64, 32, 8, 128 } };
 	n_asked = n_stored = at_once = 0;
+	known = SERVFAIL;
 	base = event_base_new();
 	/* a store that is only handed on, to the functions above */
-	dns = dns_new(&conf, base, (struct store *)(void *)&conf, 0, NULL);
+	dns = dns_new(
+	    &conf, base, (struct store *)(void *)&conf, DNS_MANY, NULL);
 	assert_non_null(dns);
 	return 0;
 }
@@ -450,6 +459,187 @@ test_zone(void **state)
 	believed(&a, DANEVIRKE_INSECURE);
 }
 
+/* The same for a process that is to be short-lived: hints are of use. */
+static void
+begin(int state)
+{
+	dns_free(dns);
+	known = state;
+	dns = dns_new(&conf, base, (struct store *)(void *)&conf, 0, NULL);
+	assert_non_null(dns);
+}
+
+/* So many questions, the last of which are these. */
+static void
+last(int n, const char *first, int type, const char *second, int type2)
+{
+	assert_int_equal(n_asked, n);
+	assert_string_equal(asked[n - 2].name, first);
+	assert_int_equal(asked[n - 2].type, type);
+	assert_string_equal(asked[n - 1].name, second);
+	assert_int_equal(asked[n - 1].type, type2);
+}
+
+/* Nobody waits for what is left. */
+static void
+leave(void)
+{
+	int i;
+
+	dns_free(dns);
+	dns = NULL;
+	for (i = 0; i < n_asked; i++)
+		asked[i].over = true;
+}
+
+static void
+test_learn(void **state)
+{
+	struct look a;
+
+	(void)state;
+	begin(SERVFAIL);
+	start(&a, "mx.b.example");
+	last(3, "mx.b.example", TYPE_A, "example", TYPE_NS);
+	known = SECURE; /* as if it had been put there, and one address */
+	reply(2, SECURE, NULL);
+	turn();
+	assert_int_equal(n_stored, 1);
+	last(4, "example", TYPE_NS, "a.example", TYPE_AAAA);
+	reply(1, SERVFAIL, NULL); /* there are no hints to blame */
+	turn();
+	assert_int_equal(a.r->state, DANEVIRKE_ERROR);
+	assert_int_equal(n_asked, 4);
+	arena_free(&a.arena);
+	leave();
+}
+
+/* Of a TLD that is not signed nothing is learnt, and nothing used. */
+static void
+test_learn_not(void **state)
+{
+	struct look a, b;
+
+	(void)state;
+	begin(INSECURE);
+	start(&a, "mx.b.example");
+	start(&b, "example");
+	assert_int_equal(n_asked, 3);
+	reply(0, SECURE, NULL);
+	reply(1, SERVFAIL, NULL);
+	reply(2, INSECURE, NULL);
+	believed(&b, DANEVIRKE_INSECURE);
+	assert_int_equal(a.r->state, DANEVIRKE_ERROR);
+	arena_free(&a.arena);
+	assert_int_equal(n_asked, 3);
+}
+
+/* What the hints may be to blame for is asked without them, once; and what they
+ * gave unproven, with the root's keys. */
+static void
+test_astray(void **state)
+{
+	struct look a, b, c;
+
+	(void)state;
+	begin(SECURE);
+	start(&a, "mx.b.example"); /* 0: the root */
+	last(5, "example", TYPE_DNSKEY, "a.example", TYPE_AAAA);
+	assert_string_equal(asked[2].name, "example");
+	assert_int_equal(asked[2].type, TYPE_DS);
+	start(&b, "b.example"); /* 5 */
+	start(&c, "c.example"); /* 6 */
+	reply(1, INSECURE, NULL);
+	waits(&a);
+	reply(5, BOGUS, NULL);
+	turn(); /* the old root is left, 7: the new one, 8: b, 9: a */
+	assert_true(asked[0].over);
+	assert_int_equal(n_asked, 10);
+	assert_string_equal(asked[7].name, ".");
+	assert_string_equal(asked[8].name, "b.example");
+	assert_string_equal(asked[9].name, "mx.b.example");
+	reply(6, INSECURE, NULL); /* of the old ones */
+	turn();
+	assert_int_equal(n_asked, 11);
+	reply(3, SECURE, NULL); /* which proves nothing of the new */
+	reply(9, INSECURE, NULL);
+	reply(10, INSECURE, NULL);
+	waits(&a);
+	waits(&c);
+	assert_int_equal(n_stored, 0);
+	reply(8, BOGUS, NULL);
+	turn();
+	assert_int_equal(b.r->state, DANEVIRKE_ERROR);
+	arena_free(&b.arena);
+	reply(7, SECURE, NULL);
+	believed(&a, DANEVIRKE_INSECURE);
+	believed(&c, DANEVIRKE_INSECURE);
+	assert_int_equal(n_asked, 11);
+	leave();
+}
+
+/* Silence is asked again only where no hint has led to the TLD's keys. */
+static void
+test_astray_silent(void **state)
+{
+	struct look a;
+	int led;
+
+	(void)state;
+	for (led = 0; led < 2; led++) {
+		n_asked = 0;
+		begin(SECURE);
+		start(&a, "mx.b.example");
+		if (led)
+			reply(3, SECURE, NULL);
+		while (a.r == NULL && n_asked < 7)
+			event_base_loop(base, EVLOOP_ONCE);
+		if (led) {
+			assert_int_equal(a.r->state, DANEVIRKE_ERROR);
+			assert_int_equal(n_asked, 5);
+			arena_free(&a.arena);
+		} else {
+			last(7, ".", TYPE_DNSKEY, "mx.b.example", TYPE_A);
+			reply(6, SECURE, NULL);
+			believed(&a, DANEVIRKE_SECURE);
+		}
+		leave();
+	}
+}
+
+static void
+test_hints(void **state)
+{
+	static char fwd[] = "192.0.2.1", whole[] = "example",
+		    part[] = "c.example";
+	static char *forward[] = { fwd };
+	struct store *s = (struct store *)(void *)&conf;
+	struct conf_zone zone = { .name = whole };
+	struct arena a = { NULL };
+
+	(void)state;
+	known = SECURE;
+	assert_string_equal(hints_text(s, &a, "example"),
+	    "stub-zone:\n name: \"example\"\n stub-first: yes\n"
+	    " stub-addr: \"192.0.2.1\"\n");
+	assert_null(hints_text(s, &a, "elsewhere"));
+	assert_null(hints_text(s, &a, "example\"\nserver:"));
+	known = INSECURE;
+	assert_null(hints_text(s, &a, "example"));
+	assert_string_equal(hints_tld(&conf, "a.b.example"), "example");
+	assert_null(hints_tld(&conf, "example"));
+	assert_null(hints_tld(&conf, "example."));
+	conf.zones = &zone;
+	assert_null(hints_tld(&conf, "a.b.example"));
+	assert_string_equal(hints_tld(&conf, "a.b.other"), "other");
+	zone.name = part;
+	assert_string_equal(hints_tld(&conf, "a.b.example"), "example");
+	conf.forward = forward;
+	conf.n_forward = 1;
+	assert_null(hints_tld(&conf, "a.b.example"));
+	arena_free(&a);
+}
+
 int
 main(void)
 {
@@ -473,6 +663,20 @@ main(void)
 		    teardown),
 		TEST_WITH(test_zone,
 		    "a zone called insecure needs no root (D01 D05a)", setup,
+		    teardown),
+		TEST_WITH(test_learn,
+		    "where a TLD's servers are is learnt for the next process",
+		    setup, teardown),
+		TEST_WITH(test_learn_not,
+		    "of a TLD that is not signed nothing is learnt", setup,
+		    teardown),
+		TEST_WITH(test_astray,
+		    "where hints may have led astray all is asked anew (D05a)",
+		    setup, teardown),
+		TEST_WITH(test_astray_silent, "silent hints are given up",
+		    setup, teardown),
+		TEST_WITH(test_hints,
+		    "hints are addresses of servers, and no syntax", setup,
 		    teardown),
 	};
 
