@@ -238,6 +238,8 @@ hints_drop(struct dns *dns, const struct dns_query *but)
 {
 	struct dns_query *q;
 
+	if (!dns->led)
+		hints_forget(dns->store, dns->tld);
 	dns->astray = dns->ctx;
 	dns->ctx = NULL;
 	dns->hinted = dns->proven = false;

@@ -113,6 +113,33 @@ hints_wanted(struct store *store, struct arena *a, const char *tld,
 	return wanted;
 }
 
+static void
+hints_end(struct store *store, struct arena *a, const char *name, int type)
+{
+	struct store_hit hit;
+
+	if (store_get(store, a, name, type, &hit))
+		store_put(store, name, type, hit.sec, hit.packet, hit.len, 1);
+}
+
+/* In a second nobody knows of them. */
+void
+hints_forget(struct store *store, const char *tld)
+{
+	const char *name[SERVERS];
+	struct arena a = { NULL };
+	size_t i, n;
+	bool known;
+
+	n = hints_servers(store, &a, tld, name, &known);
+	for (i = 0; i < n; i++) {
+		hints_end(store, &a, name[i], TYPE_A);
+		hints_end(store, &a, name[i], TYPE_AAAA);
+	}
+	hints_end(store, &a, tld, TYPE_NS);
+	arena_free(&a);
+}
+
 /* The last label of a name that has others, where it lies, or NULL; not of one
  * for whose TLD the configuration knows better. */
 const char *

@@ -33,6 +33,8 @@ char *hints_text(struct store *, struct arena *, const char *tld);
 /* The lookups that are missing for it: how many. */
 size_t hints_wanted(struct store *, struct arena *, const char *tld,
     struct hint want[HINTS_MAX]);
+/* They led nowhere. */
+void hints_forget(struct store *, const char *tld);
 
 #define WIRE_LEN 255 /* RFC 1035 2.3.4 */
 

@@ -566,7 +566,8 @@ test_astray(void **state)
 	reply(10, INSECURE, NULL);
 	waits(&a);
 	waits(&c);
-	assert_int_equal(n_stored, 0);
+	assert_int_equal(n_stored, 2); /* NS, A: they are forgotten */
+	assert_int_equal(stored_ttl, 1);
 	reply(8, BOGUS, NULL);
 	turn();
 	assert_int_equal(b.r->state, DANEVIRKE_ERROR);
@@ -587,7 +588,7 @@ test_astray_silent(void **state)
 
 	(void)state;
 	for (led = 0; led < 2; led++) {
-		n_asked = 0;
+		n_asked = n_stored = 0;
 		begin(SECURE);
 		start(&a, "mx.b.example");
 		if (led)
@@ -597,9 +598,12 @@ test_astray_silent(void **state)
 		if (led) {
 			assert_int_equal(a.r->state, DANEVIRKE_ERROR);
 			assert_int_equal(n_asked, 5);
+			assert_int_equal(n_stored, 0);
 			arena_free(&a.arena);
 		} else {
 			last(7, ".", TYPE_DNSKEY, "mx.b.example", TYPE_A);
+			assert_int_equal(n_stored, 2); /* NS, A */
+			assert_int_equal(stored_ttl, 1);
 			reply(6, SECURE, NULL);
 			believed(&a, DANEVIRKE_SECURE);
 		}
