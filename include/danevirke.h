@@ -464,6 +464,12 @@ struct danevirke_query;
 /* For a process that gives up its files after open(): all that questions will
  * read is read at once. */
 #define DANEVIRKE_OPEN_ALL 0x02
+/* A stranger chooses the names: may_use() says no to every address that nobody
+ * has on the Internet (RFC 6890: private, loopback, documentation and so on),
+ * and to those of this machine, unless resolver.allow_addresses has it.  No name
+ * server at one is asked, unless the configuration names it; and no MTA-STS
+ * policy at all. */
+#define DANEVIRKE_PUBLIC 0x04
 
 struct danevirke_options {
 	size_t size;             /* sizeof o */
@@ -472,7 +478,7 @@ struct danevirke_options {
 					 * then only ask() may be used */
 	danevirke_log *log;      /* NULL = silence */
 	void *log_arg;
-	uint32_t flags; /* DANEVIRKE_KEEP_FRESH, DANEVIRKE_OPEN_ALL */
+	uint32_t flags; /* DANEVIRKE_KEEP_FRESH and the others */
 };
 #define DANEVIRKE_OPTIONS_MIN offsetof(struct danevirke_options, flags)
 
@@ -533,6 +539,10 @@ struct danevirke_settings {
 	const char *mta_sts_ca_file;
 	/* file of counters, path, at most 107 octets; NULL: none */
 	const char *relay_metrics;
+	/* DANEVIRKE_PUBLIC: "10.0.0.0/8" and so on, where no name server is
+	 * asked */
+	const char *const *resolver_shun;
+	size_t n_resolver_shun;
 };
 
 /* What a profile says beyond levels.  Owned by the engine. */
@@ -648,8 +658,8 @@ struct danevirke_api {
 	    struct danevirke_error *err);
 
 	/* May this address, which a zone has named, be talked to?  0 for
-	 * loopback, multicast and the like, unless resolver.allow_addresses
-	 * has it; else 1.  ip as in struct danevirke_addr. */
+	 * loopback, multicast and the like, and with DANEVIRKE_PUBLIC many
+	 * more, unless resolver.allow_addresses has it; else 1.  ip as in struct danevirke_addr. */
 	int (*may_use)(
 	    const struct danevirke *e, int family, const uint8_t *ip);
 

@@ -221,6 +221,10 @@ set_servers(
 			 ctx, "root-hints:", conf->root_hints, err)) != 0)
 			return code;
 	}
+	for (i = 0; i < conf->settings.n_resolver_shun; i++) /* W01 */
+		if ((code = context_set(ctx, "do-not-query-address:",
+			 conf->settings.resolver_shun[i], err)) != 0)
+			return code;
 	/* A stranger's NS record must not make us ask this machine. */
 	return context_set(
 	    ctx, "do-not-query-localhost:", loopback ? "no" : "yes", err);

@@ -37,7 +37,8 @@ struct danevirke_query {
 	LIST_ENTRY(danevirke_query) entry;
 };
 
-#define OPEN_FLAGS (DANEVIRKE_KEEP_FRESH | DANEVIRKE_OPEN_ALL)
+#define OPEN_FLAGS \
+	(DANEVIRKE_KEEP_FRESH | DANEVIRKE_OPEN_ALL | DANEVIRKE_PUBLIC)
 #define QUESTION_FLAGS \
 	(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED)
 #define VERIFY_FLAGS DANEVIRKE_PKIX_USAGES
@@ -140,6 +141,12 @@ dv_open(const struct danevirke_options *options, struct danevirke_error *err)
 	e->keep_fresh = o.base != NULL && (o.flags & DANEVIRKE_KEEP_FRESH) != 0;
 	if ((e->conf = conf_load(path, o.log, o.log_arg, err)) == NULL) {
 		free(e);
+		return NULL;
+	}
+	if ((o.flags & DANEVIRKE_PUBLIC) != 0 && !special_open(e->conf)) {
+		fail(err, DANEVIRKE_ENOMEM,
+		    "addresses of local interfaces: cannot be read");
+		dv_close(e);
 		return NULL;
 	}
 	if ((o.flags & DANEVIRKE_OPEN_ALL) != 0 &&
@@ -567,7 +574,8 @@ static int
 dv_may_use(const struct danevirke *e, int family, const uint8_t *ip)
 {
 	return e != NULL && ip != NULL && (family == 4 || family == 6) &&
-	    !policy_forbidden(e->conf, family, ip);
+	    !policy_forbidden(e->conf, family, ip) &&
+	    !special_address(e->conf, family, ip);
 }
 
 const struct danevirke_api danevirke_v1 = {

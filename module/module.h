@@ -11,6 +11,7 @@
  *	policy.c	    policy_next()	facts so far -> next lookups
  *	dns.c		    dns_start()		lookup -> struct dns_result
  *	context.c	      context_new()	struct conf -> libunbound
+ *	special.c	      special_open()	whom it never asks, if public
  *	root.c		      root_owed()	no INSECURE but from the root
  *	hints.c		      hints_text()	a TLD's servers, from the store
  *	refresh.c	      refresh_answered()	what is used stays warm
@@ -141,6 +142,9 @@ struct conf {
 	size_t n_self_name; /* A-labels */
 	struct conf_prefix *self_addr;
 	size_t n_self_addr;
+	struct conf_prefix *special; /* DANEVIRKE_PUBLIC: where nobody is
+				      * connected to (W01); else NULL */
+	size_t n_special;
 	bool self_set;          /* set (perhaps empty): replaces the
 					 * addresses of local interfaces (M10) */
 	unsigned timeout;       /* seconds for one question, 1 - 300 */
@@ -178,6 +182,12 @@ int anchor_parse(const char *text, size_t len, const char *path, size_t *n,
     danevirke_log *log, void *arg, struct danevirke_error *err);
 bool prefix_match(
     const struct conf_prefix *, size_t n, int family, const uint8_t *ip);
+/* Addresses of local interfaces; false: they cannot be read. */
+bool local_addresses(struct arena *, const struct conf_prefix **, size_t *n);
+/* Fills special and settings.resolver_shun; false: as above. */
+bool special_open(struct conf *);
+/* W01: special, and not in resolver.allow_addresses */
+bool special_address(const struct conf *, int family, const uint8_t *ip);
 
 /* ------------------------------------------------------------------- dns */
 

@@ -10,8 +10,6 @@
 
 #include <arpa/inet.h>
 #include <event2/event.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,43 +88,8 @@ literal_text(const char *name, bool bare, char *buf, size_t len)
 static bool
 local_addrs(struct route *q)
 {
-	struct ifaddrs *all, *i;
-	struct conf_prefix *p;
-	size_t n = 0;
-
-	if (q->conf->self_set || getifaddrs(&all) == -1)
-		return q->conf->self_set;
-	for (i = all; i != NULL; i = i->ifa_next)
-		n++;
-	if ((p = arena_array(&q->arena, n + 1, sizeof *p)) == NULL) {
-		freeifaddrs(all);
-		return false;
-	}
-	q->facts.local = p;
-	for (i = all; i != NULL; i = i->ifa_next) {
-		if (i->ifa_addr == NULL)
-			continue;
-		if (i->ifa_addr->sa_family == AF_INET) {
-			p->family = 4;
-			p->bits = 32;
-			memcpy(p->ip,
-			    &((struct sockaddr_in *)(void *)i->ifa_addr)
-				 ->sin_addr,
-			    4);
-		} else if (i->ifa_addr->sa_family == AF_INET6) {
-			p->family = 6;
-			p->bits = 128;
-			memcpy(p->ip,
-			    &((struct sockaddr_in6 *)(void *)i->ifa_addr)
-				 ->sin6_addr,
-			    16);
-		} else
-			continue;
-		p++;
-		q->facts.n_local++;
-	}
-	freeifaddrs(all);
-	return true;
+	return q->conf->self_set ||
+	    local_addresses(&q->arena, &q->facts.local, &q->facts.n_local);
 }
 
 static void

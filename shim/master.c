@@ -43,7 +43,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 {
 	struct worker_args args = { .dv = m.o->dv,
 		.kind = (enum worker_kind)start->kind,
-		.keep_fresh = m.o->keep_fresh,
+		.flags = m.o->flags,
 		.config = m.o->config };
 	char name[] = "danevirke-dns", flag[] = FLAG, numbers[60], *module;
 	char *argv[] = { name, flag, numbers, NULL, NULL };
@@ -59,7 +59,7 @@ child_run(const struct master_msg *start, int fd, pid_t parent)
 	}
 	closefrom(EXE + 1);
 	snprintf(numbers, sizeof numbers, ARGS_PRINT, (int)args.kind,
-	    args.keep_fresh);
+	    (int)args.flags);
 	module = m.o->module == NULL ? NULL : strdup(m.o->module);
 	argv[3] = module;
 	if (fcntl(EXE, F_SETFD, FD_CLOEXEC) == 0)
@@ -71,19 +71,19 @@ void
 resolver_main(int argc, char **argv)
 {
 	struct worker_args args = { 0 };
-	int kind, fresh;
+	int kind, flags;
 	char rest;
 
 	if (argc < 3 || argc > 4 || strcmp(argv[1], FLAG) != 0)
 		return;
-	if (sscanf(argv[2], ARGS_SCAN, &kind, &fresh, &rest) != 2 ||
+	if (sscanf(argv[2], ARGS_SCAN, &kind, &flags, &rest) != 2 ||
 	    fcntl(WORKER_SOCKET, F_SETFD, FD_CLOEXEC) == -1 ||
 	    fcntl(WORKER_CONFIG, F_SETFD, FD_CLOEXEC) == -1) {
 		fprintf(stderr, FLAG " is for the parent process only\n");
 		exit(2);
 	}
 	args.kind = (enum worker_kind)kind;
-	args.keep_fresh = fresh == 1;
+	args.flags = (uint32_t)flags;
 	args.module = argv[3];
 	worker_run(&args);
 }

@@ -44,7 +44,7 @@ struct resolver_options {
 	 * memory.  false: forked only, for programs that end soon. */
 	bool exec;
 	const char *module; /* exec: danevirke.so, NULL = the installed one */
-	bool keep_fresh;    /* DANEVIRKE_KEEP_FRESH */
+	uint32_t flags;     /* DANEVIRKE_KEEP_FRESH, DANEVIRKE_PUBLIC */
 	uid_t uid;          /* as root: whom the processes become; 0: nobody */
 	danevirke_log *log; /* NULL = silence */
 	/* No question can be answered any more.  May be NULL. */

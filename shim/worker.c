@@ -273,14 +273,13 @@ work_open(struct work *w)
 		.base = w->base,
 		.log = on_log,
 		.log_arg = w,
-		.flags = DANEVIRKE_OPEN_ALL |
-		    (w->args->keep_fresh && w->args->kind == WORKER_ALL ?
-			    DANEVIRKE_KEEP_FRESH :
-			    0) };
+		.flags = DANEVIRKE_OPEN_ALL | w->args->flags };
 	struct danevirke_error err = { 0, "" };
 	struct shim shim;
 	char path[32];
 
+	if (w->args->kind != WORKER_ALL)
+		o.flags &= ~(uint32_t)DANEVIRKE_KEEP_FRESH;
 	if ((w->dv = w->args->dv) == NULL) {
 		if (shim_load(&shim, w->args->module, &err) != 0)
 			work_fail(w, &err);

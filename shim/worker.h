@@ -36,7 +36,7 @@ struct worker_args {
 	const struct danevirke_api *dv; /* NULL: module is to be loaded */
 	const char *module;
 	enum worker_kind kind;
-	bool keep_fresh;
+	uint32_t flags;     /* as in struct resolver_options */
 	const char *config; /* its path, where /proc is not mounted; or NULL */
 };
 

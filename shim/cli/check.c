@@ -18,6 +18,7 @@ const char usage_check[] =
     "name server of the zones on the way is asked too.\n"
     "\n"
     "  --dns-only              connect to nothing\n"
+    "  --public                connect to no private address, nor ask one\n"
     "  --nagios                one line and exit status for a Nagios plug-in\n"
     "  --prometheus            metrics for the node exporter's textfile collector\n"
     "  --json                  one JSON object\n"

@@ -226,6 +226,7 @@ enum {
 	X_CERT_DAYS,
 	X_SIG_DAYS,
 	X_PROFILE,
+	X_PUBLIC,
 	X_OWN
 };
 #define EXAM_OPTS \
@@ -236,8 +237,9 @@ enum {
 	    { X_CONNECTIONS, "connections", OPT_ONE }, \
 	    { X_CERT_DAYS, "certificate-days", OPT_ONE }, \
 	    { X_SIG_DAYS, "signature-days", OPT_ONE }, \
+	    { X_PROFILE, "profile", OPT_ONE }, \
 	{ \
-		X_PROFILE, "profile", OPT_ONE \
+		X_PUBLIC, "public", OPT_NONE \
 	}
 /* Takes one of them; 0, or -1: reported. */
 int exam_option(struct exam_options *, int id, const char *value);

@@ -64,6 +64,7 @@ struct cli {
 	bool opened;     /* cli_open() has worked */
 	bool colour;
 	const char *module; /* NULL: the installed one */
+	uint32_t flags;     /* DANEVIRKE_PUBLIC, or 0 */
 	const char *config; /* NULL: the built-in path */
 	char *config_abs;   /* config, made absolute */
 	char *module_abs;   /* module, made absolute */

@@ -352,6 +352,23 @@ on_pump(int fd, short what, void *arg)
 
 /* --------------------------------------------------------------- the route */
 
+/* W01: a stranger's record must not make us knock there. */
+static bool
+exam_shunned(const struct domain *d, struct address_report *ar)
+{
+	const struct exam_options *o = &d->exam->o;
+
+	if (o->cli->dv->may_use(o->engine, ar->addr->family, ar->addr->ip))
+		return false;
+	snprintf(ar->text, sizeof ar->text,
+	    "not connected to: private address, or one of ours");
+	lint_add(d->report, SEV_WARNING, "W01", ar->host->name, ar->addr->text,
+	    "mail servers elsewhere want an address that can be reached from "
+	    "the Internet",
+	    "%s", ar->text);
+	return true;
+}
+
 static bool
 exam_addresses(struct domain *d)
 {
@@ -373,6 +390,8 @@ exam_addresses(struct domain *d)
 	if (d->exam->o.dns_only)
 		return true;
 	for (i = 0; i < r->n_addr; i++) {
+		if (exam_shunned(d, &r->addr[i]))
+			continue;
 		if ((t = calloc(1, sizeof *t)) == NULL)
 			return false;
 		t->domain = d;

@@ -47,6 +47,9 @@ set_servers(struct ub_ctx *ctx, const struct danevirke_settings *t)
 	int bad = 0;
 	size_t i;
 
+	for (i = 0; i < t->n_resolver_shun; i++) /* W01 */
+		bad |= ub_ctx_set_option(
+		    ctx, "do-not-query-address:", t->resolver_shun[i]);
 	if (t->resolver_hints != NULL)
 		bad |= ub_ctx_set_option(ctx, "root-hints:", t->resolver_hints);
 	for (i = 0; i < t->n_resolver_forward; i++)

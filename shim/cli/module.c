@@ -56,7 +56,7 @@ cli_config(struct cli *c)
 struct danevirke *
 cli_open(struct cli *c, struct event_base *base)
 {
-	struct danevirke_options o = { .size = sizeof o };
+	struct danevirke_options o = { .size = sizeof o, .flags = c->flags };
 	struct danevirke_error err = { 0, "" };
 	struct danevirke *e;
 
@@ -77,6 +77,7 @@ cli_resolver(struct cli *c, const struct danevirke *e, struct event_base *base)
 {
 	struct resolver_options o = { .dv = c->dv,
 		.config = c->dv->settings(e)->config,
+		.flags = c->flags,
 		.log = module_log,
 		.arg = c };
 	struct danevirke_error err = { 0, "" };

@@ -35,6 +35,8 @@ exam_option(struct exam_options *o, int id, const char *value)
 
 	if (id == X_DNS_ONLY)
 		o->dns_only = true;
+	else if (id == X_PUBLIC)
+		o->cli->flags |= DANEVIRKE_PUBLIC;
 	else if (id == X_HELO)
 		o->helo = value;
 	else if (id == X_PROFILE)

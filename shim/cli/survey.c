@@ -25,6 +25,7 @@ const char usage_survey[] =
     "  --jobs N                processes that share the work, 1 if not given\n"
     "  --progress              say how far it is, also where no terminal is\n"
     "  --dns-only              connect to nothing\n"
+    "  --public                connect to no private address, nor ask one\n"
     "  --parallel N            domains at once, 100 if not given\n"
     "  --connections N         connections at once, 100 if not given\n"
     "  --helo NAME, --port N, --timeout SECONDS, --limit SECONDS,\n"

@@ -336,7 +336,7 @@ relay_resolve(struct relay_state *r)
 	struct resolver_options o = { .dv = r->hub.dv,
 		.config = r->hub.args->config,
 		.exec = true,
-		.keep_fresh = true,
+		.flags = DANEVIRKE_KEEP_FRESH,
 		.uid = r->hub.guard.uids[0],
 		.log = relay_on_log,
 		.lost = relay_on_lost,
