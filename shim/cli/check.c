@@ -138,7 +138,7 @@ check_work(struct check_job *job)
 	if ((job->exam = exam_new(&job->o, on_report, job)) == NULL ||
 	    (job->report = calloc(job->n_name, sizeof *job->report)) == NULL)
 		return cli_error(job->cli, "out of memory");
-	if (job->html && !page_begin())
+	if (job->html && !page_begin(NULL))
 		return cli_error(job->cli, "out of memory");
 	if (job->cli->json) {
 		json_object(j, NULL);

@@ -116,9 +116,9 @@ void report_free(struct report *);
 void report_text(struct cli *, const struct report *, bool brief);
 /* The object, as a member of an array or as a line. */
 void report_json(struct json *, const struct report *);
-/* An HTML file: its beginning, the reports, its end.  False: no memory, and
- * nothing was written. */
-bool page_begin(void);
+/* An HTML file: its beginning, the reports, its end.  back: where to go for
+ * another test, or NULL.  False: no memory, and nothing was written. */
+bool page_begin(const char *back);
 void page_report(struct cli *, const struct report *, bool brief);
 void page_end(void);
 /* Nagios plug-in conventions: one line for all, perfdata; the exit status.

@@ -7,6 +7,7 @@
  *	complete.c	    complete_print()	and what may stand on it
  *	verify.c ...	  cmd_*()		one file per subcommand
  *	exam.c		  exam_*()		check and survey: see check.h
+ *	serve.c		  serve_*()		web: see web.h
  *	doctor.c	  doctor_*()		doctor: see doctor.h
  *	switch.c	  switch_*()		setup: see switch.h
  *	module.c	  cli_*()		the module, asked
@@ -87,10 +88,11 @@ int cmd_store(struct cli *);
 int cmd_survey(struct cli *);
 int cmd_tlsa(struct cli *);
 int cmd_verify(struct cli *);
+int cmd_web(struct cli *);
 extern const char usage_store[], usage_check[], usage_survey[], usage_conf[],
     usage_count[], usage_doctor[], usage_setup[], usage_explain[],
     usage_report[], usage_rollover[], usage_route[], usage_tlsa[],
-    usage_verify[];
+    usage_verify[], usage_web[];
 
 /* module.c: the module, once; 0, or -1 with the error reported */
 int cli_load(struct cli *);

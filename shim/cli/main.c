@@ -42,6 +42,8 @@ static const struct command commands[] = {
 	    NULL, false },
 	{ "verify", "does a certificate chain satisfy TLSA records?",
 	    cmd_verify, usage_verify, "verified", false },
+	{ "web", "a web site that tests mail domains", cmd_web, usage_web, NULL,
+	    false },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 #define N_FIRST 3

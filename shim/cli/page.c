@@ -55,7 +55,7 @@ page_hash(const char *begin, const char *end)
 }
 
 bool
-page_begin(void)
+page_begin(const char *back)
 {
 	char *script = page_hash("<script>", "</script>"),
 	     *style = page_hash("<style>", "</style>");
@@ -67,6 +67,11 @@ page_begin(void)
 		printf("default-src 'none'; base-uri 'none'; form-action "
 		       "'none'; script-src %s; style-src %s",
 		    script, style);
+		at = page_until(at, "@back@");
+		if (back != NULL)
+			printf("<nav><a href=\"%s\">Test another "
+			       "domain</a></nav>",
+			    back);
 		page_until(at, MARK);
 	}
 	free(script);

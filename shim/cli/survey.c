@@ -231,7 +231,7 @@ survey_work(struct survey *s)
 {
 	int status;
 
-	if (s->html && !page_begin())
+	if (s->html && !page_begin(NULL))
 		return cli_error(s->cli, "out of memory");
 	progress_begin(&s->shown, s->progress);
 	if (!survey_signals(s) || !survey_begin(s))

@@ -10,11 +10,12 @@ let browser, context, page, said;
 
 const commands = {
 	// a page, and all that it complains about or asks for
-	async open({file, width, dark, print, js}) {
+	async open({file, url, width, dark, print, js}) {
+		const at = url || `file://${file}`;
 		if (context)
 			await context.close();
 		context = await browser.newContext({javaScriptEnabled: js !== false,
-		    colorScheme: dark ? 'dark' : 'light', offline: true,
+		    colorScheme: dark ? 'dark' : 'light', offline: !url,
 		    viewport: {width: width || 1100, height: 900}});
 		page = await context.newPage();
 		page.setDefaultTimeout(20000);
@@ -22,9 +23,9 @@ const commands = {
 		page.on('console', (m) => said.push(`console: ${m.text()}`));
 		page.on('pageerror', (e) => said.push(`error: ${e.message}`));
 		page.on('dialog', (d) => said.push(`dialog: ${d.message()}`) && d.dismiss());
-		page.on('request', (r) => r.url() === `file://${file}` ||
-		    said.push(`request: ${r.url()}`));
-		await page.goto(`file://${file}`);
+		page.on('request', (r) => (url ? r.url().startsWith(new URL(url).origin) :
+		    r.url() === at) || said.push(`request: ${r.url()}`));
+		await page.goto(at);
 		if (print)
 			await page.emulateMedia({media: 'print'});
 	},
@@ -36,6 +37,20 @@ const commands = {
 		    await page.waitForTimeout(50))
 			if (Date.now() > end)
 				throw new Error(`it never came: ${code}`);
+	},
+	// on this page, or on one that follows it by itself
+	async comes({text}) {
+		for (const end = Date.now() + 60000;; await page.waitForTimeout(100)) {
+			const seen = await page.innerText('body').catch(() => '');
+			if (seen.includes(text))
+				return;
+			if (Date.now() > end)
+				throw new Error(`it never came: ${text}: ${seen}`);
+		}
+	},
+	async type_into({what, text}) {
+		await page.click(what);
+		await page.keyboard.type(text);
 	},
 	press: ({key}) => page.keyboard.press(key),
 	type: ({text}) => page.keyboard.type(text),

@@ -76,7 +76,8 @@ TLD = {"alpha": "127.53.1.1", "beta": "127.53.1.2", "gamma": "127.53.1.3",
 LEAF, FRONT = "127.53.2.1", "127.53.3.1"
 SERVERS = {"ns": LEAF, "front": FRONT, "lame": "127.53.3.2",
            "upward": "127.53.3.3", "drop": "127.53.3.4", "dead": "127.53.4.1",
-           "second": "127.53.2.2", "loop": "127.0.0.1"}
+           "second": "127.53.2.2", "loop": "127.0.0.1",
+           "private": "10.0.0.1"}
 DAY = 86400
 ALGORITHM = 13
 POLICY_FRONT, POLICY_DAEMON = ("127.0.0.1", 8461), ("127.0.0.1", 8462)
