@@ -62,6 +62,27 @@ value_address(const char *s, struct conf_prefix *out)
 }
 
 bool
+value_sockaddr(const struct sockaddr *sa, struct conf_prefix *out)
+{
+	const struct sockaddr_in6 *six = (const void *)sa;
+	const struct sockaddr_in *four = (const void *)sa;
+	struct conf_prefix p = { 0 };
+
+	if (sa->sa_family == AF_INET) {
+		p.family = 4;
+		p.bits = 32;
+		memcpy(p.ip, &four->sin_addr, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		p.family = 6;
+		p.bits = 128;
+		memcpy(p.ip, &six->sin6_addr, 16);
+	} else
+		return false;
+	*out = p;
+	return true;
+}
+
+bool
 value_any(const struct conf_prefix *p)
 {
 	static const uint8_t zero[16];

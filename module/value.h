@@ -5,9 +5,13 @@
 
 #include "module.h"
 
+struct sockaddr;
+
 /* True: *out is written. */
 bool value_utf8(const char *s); /* valid UTF-8, no control characters */
 bool value_address(const char *s, struct conf_prefix *out);
+/* That of an IPv4 or IPv6 socket; false: of another family. */
+bool value_sockaddr(const struct sockaddr *sa, struct conf_prefix *out);
 /* "192.0.2.0/24"; an address alone is a prefix of its full length.  False
  * and *clear: bits are set behind the prefix. */
 bool value_prefix(const char *s, struct conf_prefix *out, bool *clear);

@@ -7,6 +7,7 @@
 
 #include "request.h"
 #include "text.h"
+#include "value.h"
 
 enum { BAD = 400, NO_PAGE = 404, NO_METHOD = 405, NO_VERSION = 505 };
 
@@ -209,13 +210,25 @@ request_read(const char *head, size_t len, struct request *r)
 
 /* ------------------------------------------------------------------ client */
 
-/* "192.0.2.1", "192.0.2.1:99", "2001:db8::1", "[2001:db8::1]:99" */
+struct conf_prefix
+request_unmapped(const struct conf_prefix *p)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct conf_prefix four = { .family = 4, .bits = 32 };
+
+	if (p->family != 6 || memcmp(p->ip, mapped, sizeof mapped) != 0)
+		return *p;
+	memcpy(four.ip, p->ip + sizeof mapped, 4);
+	return four;
+}
+
+/* "192.0.2.1", "192.0.2.1:99", "2001:db8::1", "[2001:db8::1]:99".  False: *p
+ * is as it was. */
 static bool
 client_address(const char *s, size_t len, struct conf_prefix *p)
 {
 	char text[INET6_ADDRSTRLEN + 8], *ip = text, *end;
 
-	memset(p, 0, sizeof *p);
 	if (len == 0 || len >= sizeof text)
 		return false;
 	memcpy(text, s, len);
@@ -229,30 +242,10 @@ client_address(const char *s, size_t len, struct conf_prefix *p)
 	} else if ((end = strchr(text, ':')) != NULL &&
 	    strchr(end + 1, ':') == NULL)
 		*end = '\0';
-	if (inet_pton(AF_INET, ip, p->ip) == 1)
-		p->family = 4;
-	else if (inet_pton(AF_INET6, ip, p->ip) == 1)
-		p->family = 6;
-	p->bits = p->family == 4 ? 32 : 128;
-	return p->family != 0;
-}
-
-/* What counts as one client. */
-static struct conf_prefix
-client_whole(struct conf_prefix p)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct conf_prefix v4 = { .family = 4, .bits = 32 };
-
-	if (p.family != 6)
-		return p;
-	if (memcmp(p.ip, mapped, sizeof mapped) == 0) {
-		memcpy(v4.ip, p.ip + sizeof mapped, 4);
-		return v4;
-	}
-	memset(p.ip + 8, 0, 8);
-	p.bits = 64;
-	return p;
+	if (!value_address(ip, p))
+		return false;
+	*p = request_unmapped(p);
+	return true;
 }
 
 struct conf_prefix
@@ -260,7 +253,7 @@ request_client(const struct conf_prefix *peer, const char *forwarded,
     const struct conf_prefix *proxy, size_t n_proxy)
 {
 	const char *end = forwarded + strlen(forwarded), *begin;
-	struct conf_prefix client = *peer, next;
+	struct conf_prefix client = *peer;
 
 	/* from the last hop on, each said by the one behind it */
 	while (end > forwarded &&
@@ -268,17 +261,19 @@ request_client(const struct conf_prefix *peer, const char *forwarded,
 		prefix_match(proxy, n_proxy, client.family, client.ip))) {
 		for (begin = end; begin > forwarded && begin[-1] != ',';)
 			begin--;
-		next.family = 0;
 		while (begin < end && (*begin == ' ' || *begin == '\t'))
 			begin++;
 		while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
 			end--;
-		if (!client_address(begin, (size_t)(end - begin), &next))
+		if (!client_address(begin, (size_t)(end - begin), &client))
 			break;
-		client = next;
 		while (begin > forwarded && begin[-1] != ',')
 			begin--;
 		end = begin > forwarded ? begin - 1 : forwarded;
 	}
-	return client_whole(client);
+	if (client.family == 6) {
+		memset(client.ip + 8, 0, 8);
+		client.bits = 64;
+	}
+	return client;
 }

@@ -34,6 +34,9 @@ struct request {
  * all of r is set; else an HTTP status, and r->head at least is. */
 int request_read(const char *head, size_t len, struct request *r);
 
+/* IPv4 as an IPv6 socket has it ("::ffff:192.0.2.1"): IPv4; else the same. */
+struct conf_prefix request_unmapped(const struct conf_prefix *);
+
 /* Who asks: peer, or, if that is one of the proxies, the last one in forwarded
  * that is none (W04).  IPv6: its /64, as one client has all of it.  family 0:
  * by way of a socket's path, where nothing more is known. */

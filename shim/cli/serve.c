@@ -10,7 +10,6 @@
 #include <sys/un.h>
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 
+#include "value.h"
 #include "web.h"
 
 #define HEAD_SECONDS 10  /* for all of the request */
@@ -84,12 +84,15 @@ conn_wait(struct conn *c, time_t seconds)
 
 /* ------------------------------------------------------ request and reply */
 
+/* Who has sent all that he will may still read. */
 static void
 on_event(struct bufferevent *io, short what, void *arg)
 {
-	(void)io;
-	(void)what;
-	conn_free(arg);
+	struct conn *c = arg;
+
+	if ((what & BEV_EVENT_EOF) == 0 ||
+	    evbuffer_get_length(bufferevent_get_output(io)) == 0)
+		conn_free(c);
 }
 
 /* Whoever closes while something is unread resets what he has written: so the
@@ -148,23 +151,6 @@ on_read(struct bufferevent *io, void *arg)
 
 /* ------------------------------------------------------------ connections */
 
-static void
-conn_peer(const struct sockaddr *sa, struct conf_prefix *p)
-{
-	const struct sockaddr_in6 *six = (const void *)sa;
-	const struct sockaddr_in *four = (const void *)sa;
-
-	if (sa->sa_family == AF_INET) {
-		p->family = 4;
-		p->bits = 32;
-		memcpy(p->ip, &four->sin_addr, 4);
-	} else if (sa->sa_family == AF_INET6) {
-		p->family = 6;
-		p->bits = 128;
-		memcpy(p->ip, &six->sin6_addr, 16);
-	}
-}
-
 /* A proxy has as many as it likes. */
 static bool
 serve_shared(const struct serve *s, const struct conf_prefix *peer)
@@ -194,7 +180,8 @@ on_accept(
 	struct conn *c;
 
 	(void)len;
-	conn_peer(sa, &peer);
+	if (value_sockaddr(sa, &peer))
+		peer = request_unmapped(&peer);
 	if (!serve_shared(s, &peer) || (c = calloc(1, sizeof *c)) == NULL) {
 		close(fd);
 		return;

@@ -19,7 +19,7 @@ from check import CONF, MAP, domain, shape  # noqa: E402
 from pages import B, MODULES, SHOTS, blocks, browser, timeless  # noqa: E402
 from tool import has, path, run, same, write  # noqa: E402
 from website import (  # noqa: E402
-    HOST, NOBODY, PORT, PROGRAM, Site, answer, config)
+    HOST, NOBODY, PORT, PROGRAM, Site, answer, config, everything)
 
 OURS = "11.0.0.25"          # an address of this machine
 FIFTY = [k for k in MAP if not k.startswith("w")][:50]
@@ -311,6 +311,21 @@ def test_slow():
             x.close()
         time.sleep(0.3)
         assert s.files() < files - 190, (files, s.files())
+
+
+def test_half_closed():
+    """who closes his side behind the request is answered (W06)"""
+    with Site() as s:
+        for octets, status in ((b"GET / HTTP/1.1\r\n\r\n", 200),
+                               (b"x" * 9000, 431)):
+            with s.connect() as c:
+                c.sendall(octets)
+                c.shutdown(socket.SHUT_WR)
+                same(answer(everything(c)).status, status)
+        with s.connect() as c:      # and one that is half is not
+            c.sendall(b"GET / HTTP/1.1\r\n")
+            c.shutdown(socket.SHUT_WR)
+            same(everything(c), b"")
 
 
 def test_one_client():
