@@ -34,9 +34,11 @@ struct job {
 	pid_t pid;      /* 0: no process, or it has ended */
 	int fd;         /* -1: none */
 	struct event *readable, *limit;
-	struct evbuffer *out;
-	size_t json_len; /* 0: not all of it is here */
-	const char *why; /* QUEUE_FAILED; constant */
+	struct evbuffer *in;      /* what came of the next part */
+	struct evbuffer *part[2]; /* JSON, HTML */
+	size_t n_part;            /* that are complete */
+	size_t seen;              /* octets of in that have no NUL */
+	const char *why;          /* QUEUE_FAILED; constant */
 };
 TAILQ_HEAD(jobs, job);
 
@@ -79,9 +81,40 @@ static void
 job_free(struct job *j)
 {
 	job_close(j);
-	if (j->out != NULL)
-		evbuffer_free(j->out);
+	if (j->in != NULL)
+		evbuffer_free(j->in);
+	if (j->part[0] != NULL)
+		evbuffer_free(j->part[0]);
+	if (j->part[1] != NULL)
+		evbuffer_free(j->part[1]);
 	free(j);
+}
+
+static struct job *
+job_new(struct queue *q, const char *name)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	if (j == NULL)
+		return NULL;
+	j->queue = q;
+	j->fd = -1;
+	j->state = QUEUE_WAITS;
+	snprintf(j->name, sizeof j->name, "%s", name);
+	j->in = evbuffer_new();
+	j->part[0] = evbuffer_new();
+	j->part[1] = evbuffer_new();
+	if (j->in != NULL && j->part[0] != NULL && j->part[1] != NULL)
+		return j;
+	job_free(j);
+	return NULL;
+}
+
+static size_t
+job_octets(const struct job *j)
+{
+	return evbuffer_get_length(j->in) + evbuffer_get_length(j->part[0]) +
+	    evbuffer_get_length(j->part[1]);
 }
 
 /* Of those that are kept; not while its process is there. */
@@ -89,7 +122,7 @@ static void
 job_forget(struct job *j)
 {
 	TAILQ_REMOVE(&j->queue->kept, j, entry);
-	j->queue->octets -= evbuffer_get_length(j->out);
+	j->queue->octets -= job_octets(j);
 	job_free(j);
 }
 
@@ -121,6 +154,7 @@ job_settle(struct job *j, const char *why)
 	struct timeval tv = { .tv_sec = 1 };
 	struct queue *q = j->queue;
 	uint64_t now = queue_now();
+	size_t i;
 
 	if (j->state != QUEUE_RUNS)
 		return;
@@ -128,9 +162,10 @@ job_settle(struct job *j, const char *why)
 	TAILQ_INSERT_TAIL(&q->kept, j, entry);
 	j->state = why == NULL ? QUEUE_DONE : QUEUE_FAILED;
 	j->why = why;
-	if (why != NULL)
-		evbuffer_drain(j->out, evbuffer_get_length(j->out));
-	q->octets += evbuffer_get_length(j->out);
+	evbuffer_drain(j->in, evbuffer_get_length(j->in));
+	for (i = 0; i < 2 && why != NULL; i++)
+		evbuffer_drain(j->part[i], evbuffer_get_length(j->part[i]));
+	q->octets += job_octets(j);
 	cli_warn(q->web->cli, "%s: %s%s after %lu s", j->name,
 	    why == NULL ? "done" : why, why == NULL ? "" : ",",
 	    (unsigned long)(now - j->since));
@@ -156,41 +191,37 @@ on_limit(int fd, short what, void *arg)
 	job_end(arg, "the time for a check was over");
 }
 
-/* Where the n-th NUL is; false: not here yet. */
+/* A part ends with a NUL; false: it is not here yet. */
 static bool
-job_mark(struct job *j, size_t from, size_t *at)
+job_part(struct job *j)
 {
 	struct evbuffer_ptr p;
 
-	if (evbuffer_ptr_set(j->out, &p, from, EVBUFFER_PTR_SET) != 0)
+	if (evbuffer_ptr_set(j->in, &p, j->seen, EVBUFFER_PTR_SET) != 0)
 		return false;
-	p = evbuffer_search(j->out, "", 1, &p);
-	*at = p.pos < 0 ? 0 : (size_t)p.pos;
-	return p.pos >= 0;
+	p = evbuffer_search(j->in, "", 1, &p);
+	j->seen = p.pos < 0 ? evbuffer_get_length(j->in) : 0;
+	if (p.pos < 0)
+		return false;
+	evbuffer_remove_buffer(j->in, j->part[j->n_part++], (size_t)p.pos);
+	evbuffer_drain(j->in, 1);
+	return true;
 }
 
 static void
 on_readable(int fd, short what, void *arg)
 {
 	struct job *j = arg;
-	size_t before, at;
 	int n = 0;
 
 	(void)what;
-	while (j->state == QUEUE_RUNS) {
-		before = evbuffer_get_length(j->out);
-		if ((n = evbuffer_read(j->out, fd, 65536)) <= 0)
-			break;
-		if (evbuffer_get_length(j->out) > RESULT_OCTETS) {
+	while (j->state == QUEUE_RUNS &&
+	    (n = evbuffer_read(j->in, fd, 65536)) > 0) {
+		while (j->n_part < 2 && job_part(j))
+			;
+		if (job_octets(j) > RESULT_OCTETS)
 			job_end(j, "the result is too long");
-			break;
-		}
-		if (j->json_len == 0 && job_mark(j, before, &at)) {
-			j->json_len = at;
-			before = at + 1;
-		}
-		if (j->json_len > 0 && before < evbuffer_get_length(j->out) &&
-		    job_mark(j, before, &at))
+		else if (j->n_part == 2)
 			job_settle(j, NULL);
 	}
 	if ((n == 0 || j->state != QUEUE_RUNS) && j->readable != NULL)
@@ -286,7 +317,6 @@ static void
 queue_show(struct job *j, struct queue_view *v)
 {
 	const struct job *i;
-	const char *out;
 
 	v->state = j->state;
 	v->why = j->why;
@@ -295,17 +325,8 @@ queue_show(struct job *j, struct queue_view *v)
 		for (i = TAILQ_FIRST(&j->queue->waiting); i != j;
 		     i = TAILQ_NEXT(i, entry))
 			v->place++;
-	if (j->state != QUEUE_DONE)
-		return;
-	if ((out = (const char *)evbuffer_pullup(j->out, -1)) == NULL) {
-		v->state = QUEUE_FAILED;
-		v->why = "out of memory";
-		return;
-	}
-	v->json = out;
-	v->json_len = j->json_len;
-	v->html = out + j->json_len + 1;
-	v->html_len = strlen(v->html);
+	v->json = j->part[0];
+	v->html = j->part[1];
 }
 
 /* False, and why: no check is begun for this client now (W03). */
@@ -359,16 +380,8 @@ queue_ask(struct queue *q, const char *name, const struct conf_prefix *client,
 		}
 		v->state = QUEUE_FAILED;
 		v->why = "out of memory";
-		if ((j = calloc(1, sizeof *j)) == NULL)
+		if ((j = job_new(q, name)) == NULL)
 			return;
-		if ((j->out = evbuffer_new()) == NULL) {
-			free(j);
-			return;
-		}
-		j->queue = q;
-		j->fd = -1;
-		j->state = QUEUE_WAITS;
-		snprintf(j->name, sizeof j->name, "%s", name);
 		TAILQ_INSERT_TAIL(&q->waiting, j, entry);
 		q->n_waiting++;
 		queue_next(q);

@@ -273,15 +273,15 @@ static void
 site_result(
     const struct request *r, const struct queue_view *v, struct evbuffer *out)
 {
-	struct said s = { .status = 200, .policy = policy_result };
+	bool json = r->page == REQUEST_JSON;
+	struct said s = { .status = 200,
+		.type = json ? "application/json" : "text/html; charset=utf-8",
+		.policy = policy_result };
+	struct evbuffer *b = json ? v->json : v->html;
 
-	if (r->page == REQUEST_JSON) {
-		s.type = "application/json";
-		site_send(out, r, &s, v->json, v->json_len);
-	} else {
-		s.type = "text/html; charset=utf-8";
-		site_send(out, r, &s, v->html, v->html_len);
-	}
+	site_head(out, &s, evbuffer_get_length(b));
+	if (!r->head) /* many who are slow do not make many copies */
+		evbuffer_add_buffer_reference(out, b);
 }
 
 /* Its check is not done. */

@@ -76,11 +76,11 @@ enum queue_state {
 };
 struct queue_view {
 	enum queue_state state;
-	size_t place;            /* from 1 */
-	unsigned wait;           /* seconds */
-	const char *why;         /* of the queue's, as are: */
-	const char *json, *html; /* until the loop turns */
-	size_t json_len, html_len;
+	size_t place;          /* from 1 */
+	unsigned wait;         /* seconds */
+	const char *why;       /* constant */
+	struct evbuffer *json; /* of the queue's, as is html: to refer to */
+	struct evbuffer *html;
 };
 
 struct queue;
