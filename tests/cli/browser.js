@@ -61,8 +61,16 @@ const commands = {
 		await page.pdf({path: to, format: 'A4', printBackground: true});
 	},
 	async axe() {
-		await page.evaluate(axe);
-		const r = await page.evaluate('axe.run()');
+		let r;
+		// a page may give way to the next meanwhile
+		for (let left = 5; !r; left--)
+			try {
+				await page.evaluate(axe);
+				r = await page.evaluate('axe.run()');
+			} catch (e) {
+				if (left === 0 || !/navigation/.test(e.message))
+					throw e;
+			}
 		return r.violations.map((v) => `${v.impact} ${v.id}: ` +
 		    v.nodes.map((n) => n.html).join(' ').slice(0, 300));
 	},
