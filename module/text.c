@@ -51,6 +51,15 @@ utf8_printable(const char *text)
 	return utf8_len(text);
 }
 
+int
+text_hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+	    c >= 'a' && c <= 'f'    ? c - 'a' + 10 :
+	    c >= 'A' && c <= 'F'    ? c - 'A' + 10 :
+				      -1;
+}
+
 bool
 text_day(int year, int month, int day, int64_t *out)
 {

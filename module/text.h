@@ -16,6 +16,8 @@ void text_line(char *);
 size_t utf8_len(const char *s);
 /* The same, 0 for a control too: some terminals obey those of C1. */
 size_t utf8_printable(const char *s);
+/* What a hexadecimal digit says, -1: it is none. */
+int text_hex(char);
 /* Days from 1970-01-01 to a date, where time_t may be too small; false: there
  * is no such date. */
 bool text_day(int year, int month, int day, int64_t *out);

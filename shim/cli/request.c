@@ -17,15 +17,6 @@ request_token(char c)
 	return c > ' ' && c < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
 }
 
-static int
-request_hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-	    c >= 'a' && c <= 'f'    ? c - 'a' + 10 :
-	    c >= 'A' && c <= 'F'    ? c - 'A' + 10 :
-				      -1;
-}
-
 /* ------------------------------------------------------------------ target */
 
 /* A field of a form, decoded; without blanks around it.  False: it is no text,
@@ -41,10 +32,10 @@ request_decode(const char *s, size_t len, char out[REQUEST_DOMAIN])
 		if (c == '+')
 			c = ' ';
 		else if (c == '%') {
-			if (len - i < 3 || request_hex(s[i + 1]) < 0 ||
-			    request_hex(s[i + 2]) < 0)
+			if (len - i < 3 || text_hex(s[i + 1]) < 0 ||
+			    text_hex(s[i + 2]) < 0)
 				return false;
-			c = request_hex(s[i + 1]) * 16 + request_hex(s[i + 2]);
+			c = text_hex(s[i + 1]) * 16 + text_hex(s[i + 2]);
 			i += 2;
 		}
 		if (n == REQUEST_DOMAIN - 1 || c == '\0')

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <zlib.h>
 
+#include "text.h"
 #include "tlsrpt.h"
 
 #define DEPTH 8
@@ -190,15 +191,6 @@ mail_parameter(const char *s, const char *name, char *buf, size_t size)
 	return false;
 }
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-	    c >= 'A' && c <= 'F'    ? c - 'A' + 10 :
-	    c >= 'a' && c <= 'f'    ? c - 'a' + 10 :
-				      -1;
-}
-
 /* RFC 2045 6.7, but that nothing at the ends of lines is taken off. */
 static size_t
 quoted_printable(struct span s, char *out)
@@ -212,10 +204,10 @@ quoted_printable(struct span s, char *out)
 			i++;
 		else if (i + 2 < s.len && s.p[i + 1] == '\r')
 			i += 2;
-		else if (i + 2 < s.len && hex_digit(s.p[i + 1]) >= 0 &&
-		    hex_digit(s.p[i + 2]) >= 0) {
-			out[n++] = (char)(hex_digit(s.p[i + 1]) << 4 |
-			    hex_digit(s.p[i + 2]));
+		else if (i + 2 < s.len && text_hex(s.p[i + 1]) >= 0 &&
+		    text_hex(s.p[i + 2]) >= 0) {
+			out[n++] = (char)(text_hex(s.p[i + 1]) << 4 |
+			    text_hex(s.p[i + 2]));
 			i += 2;
 		}
 	}
