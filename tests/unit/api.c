@@ -876,7 +876,8 @@ code_in_fork(struct danevirke *e)
 static void
 test_unused(void **state)
 {
-	static struct danevirke *own, *looped; /* valgrind sees them in a child */
+	/* static, so that valgrind finds them in a child */
+	static struct danevirke *own, *looped;
 	struct event_base *base = event_base_new();
 	struct danevirke_question q = question("[192.0.2.1]");
 	const struct danevirke_answer *a;
