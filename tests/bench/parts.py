@@ -477,16 +477,14 @@ def check(b):
 
     def timed(calls, env=None, want=""):
         """Milliseconds for a domain, of the clock and of our CPUs."""
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        for args in calls:
-            r = subprocess.run(args, stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.STDOUT, env=env, timeout=300)
-            if r.returncode or want not in r.stdout:
-                raise RuntimeError("%s: %s" % (args[0], r.stdout[-300:]))
-        took = time.monotonic() - began
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime)
+        def work():
+            for args in calls:
+                r = subprocess.run(args, stdout=subprocess.PIPE, text=True,
+                                   stderr=subprocess.STDOUT, env=env,
+                                   timeout=300)
+                if r.returncode or want not in r.stdout:
+                    raise RuntimeError("%s: %s" % (args[0], r.stdout[-300:]))
+        took, cpu = many.all_cpu(work)
         return [1000 * took / len(domains), 1000 * cpu / len(domains)]
     rows = [["danevirke check, all at once, five connections an address",
              *timed([[tool, "check", *domains]])],
