@@ -49,7 +49,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const int types[] = { TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_TLSA,
-		TYPE_CNAME, TYPE_SOA, TYPE_DNSKEY, TYPE_DNAME };
+		TYPE_CNAME, TYPE_SOA, TYPE_DNSKEY, TYPE_DNAME, TYPE_NS };
 	static const uint8_t question[] = "\3_25\4_tcp\2mx\7example\0\0";
 	struct arena arena = { NULL };
 	struct dns_result r;
@@ -60,7 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (len < 5)
 		return 0;
-	type = types[data[0] & 7];
+	type = types[data[0] % (sizeof types / sizeof *types)];
 	rcode = data[1] < 200 ? 0 : data[1] & 0x0f;
 	sec = data[2] < 240 ? data[2] % 3 : 3;
 	max = data[3] & 0x0f;

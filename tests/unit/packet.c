@@ -643,6 +643,16 @@ test_many(void **state)
 		"00" \
 		"aabb"
 
+/* The answer to a question for d.ex MX. */
+static void
+signed_mx(struct arena *a, const char *records, int sec, struct dns_result *r)
+{
+	static struct message m;
+
+	build(&m, "d.ex", TYPE_MX, 0, records);
+	dns_parse(a, "d.ex", TYPE_MX, 0, m.data, m.len, sec, "why", 8, r);
+}
+
 /* When the first signature ends that the answer depends on (L12). */
 static void
 test_signatures(void **state)
@@ -694,16 +704,13 @@ test_signatures(void **state)
 		  "s ex 60 RRSIG " SIG("0006", "00000e10", "66000000"),
 		    2, 0x66000000, 0 },
 	};
-	static struct message m;
 	struct arena arena = { NULL };
 	struct dns_result r;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof t / sizeof *t; i++) {
-		build(&m, "d.ex", TYPE_MX, 0, t[i].records);
-		dns_parse(&arena, "d.ex", TYPE_MX, 0, m.data, m.len, t[i].sec,
-		    "why", 8, &r);
+		signed_mx(&arena, t[i].records, t[i].sec, &r);
 		assert_int_equal(r.signed_until, t[i].until);
 		assert_int_equal(r.original_ttl, t[i].ttl);
 		arena_free(&arena);
@@ -754,16 +761,13 @@ test_zone(void **state)
 					      "000f", "02657900"),
 		    "ey", 2 },
 	};
-	static struct message m;
 	struct arena arena = { NULL };
 	struct dns_result r;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof t / sizeof *t; i++) {
-		build(&m, "d.ex", TYPE_MX, 0, t[i].records);
-		dns_parse(&arena, "d.ex", TYPE_MX, 0, m.data, m.len, t[i].sec,
-		    "why", 8, &r);
+		signed_mx(&arena, t[i].records, t[i].sec, &r);
 		if (t[i].zone == NULL)
 			assert_null(r.zone);
 		else {
