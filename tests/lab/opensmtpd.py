@@ -18,6 +18,7 @@ import grp
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import smtplib
@@ -186,21 +187,30 @@ class Log:
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        while True:
-            raw = self.socket.recv(65536).decode("utf-8", "replace")
-            # <22>Nov 23 02:00:00 smtpd[7]: text
-            line = re.sub(r"^<\d+>\w+ +\d+ \S+ ", "", raw.rstrip("\0\n"))
+        while select.select([self.socket], [], []):
             with self.lock:
+                self.read()
+
+    def read(self):
+        """All that has been said; the lock is held."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                raw = self.socket.recv(65536, socket.MSG_DONTWAIT)
+                # <22>Nov 23 02:00:00 smtpd[7]: text
+                line = re.sub(r"^<\d+>\w+ +\d+ \S+ ", "", raw.decode(
+                    "utf-8", "replace").rstrip("\0\n"))
                 self.lines.append(line)
                 self.lock.notify_all()
-            self.file.write(line + "\n")
+                self.file.write(line + "\n")
 
     def mark(self):
         with self.lock:
+            self.read()
             return len(self.lines)
 
     def since(self, mark=0):
         with self.lock:
+            self.read()         # the thread may not have come to it yet
             return self.lines[mark:]
 
     def wait(self, pattern, seconds=10, mark=0):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """What syslog(3) sends: /dev/log, in a /dev of our own."""
 
+import contextlib
 import os
 import re
+import select
 import socket
 import threading
 
@@ -20,18 +22,27 @@ class Log:
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        while True:
-            line = self.socket.recv(65536).decode("utf-8", "replace")
+        while select.select([self.socket], [], []):
             with self.lock:
-                self.lines.append(line.rstrip("\0\n"))
+                self.read()
+
+    def read(self):
+        """All that has been said; the lock is held."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                line = self.socket.recv(65536, socket.MSG_DONTWAIT)
+                self.lines.append(line.decode("utf-8",
+                                              "replace").rstrip("\0\n"))
                 self.lock.notify_all()
 
     def mark(self):
         with self.lock:
+            self.read()
             return len(self.lines)
 
     def since(self, mark):
         with self.lock:
+            self.read()         # the thread may not have come to it yet
             return [x for x in self.lines[mark:]
                     if self.skip is None or self.skip not in x]
 

@@ -133,6 +133,8 @@ class Postfix:
                     socket.create_connection(("127.0.0.1", PORT), 5).close()
                 except ConnectionRefusedError:
                     return True
+                except ConnectionResetError:    # it ended just now
+                    return False
             want(until(gone), "Postfix does not end")
 
     def command(self, name, *args):
