@@ -444,9 +444,14 @@ def test_big_key():
 
 def test_limit():
     """--limit ends the questions to name servers, too (L14)"""
-    began = time.monotonic()
-    c = one("silent", "--limit", "1", "--dns-only")
-    assert time.monotonic() - began < 5
+    # the resolver picks a name server by chance; if that is the silent one it
+    # may have nothing yet when the time is over, and nothing is asked
+    for _ in range(20):
+        began = time.monotonic()
+        c = one("silent", "--limit", "1", "--dns-only")
+        assert time.monotonic() - began < 5
+        if c["verdict"] != "untested":
+            break
     same(c["verdict"], "warning")
     has(json.dumps(c), "not everything was tested")
 
