@@ -337,6 +337,9 @@ def test_jobs_left():
     p.stdin.write((domain("good") + "\n").encode() * 50)
     p.stdin.flush()
     p.stdout.readline()
+    # the first result may be there before the others have begun
+    wait_for(lambda: len(children(p.pid)) == 3 and
+             all(map(children, children(p.pid))))
     some = children(p.pid)
     more = [c for pid in some for c in children(pid)]
     same((len(some), len(more) >= 3), (3, True))
