@@ -385,6 +385,10 @@ struct danevirke_answer {
  * or the question fails at once (EDNS).  No resolver is made for it, so what
  * it costs does not depend on what a stranger's zone holds. */
 #define DANEVIRKE_STORED 0x04
+/* The answer is left for recall(), if nothing but DNS and the configuration has
+ * decided: not with an exception, MTA-STS, TLSRPT, a failed lookup or hosts of
+ * equal preference. */
+#define DANEVIRKE_LEAVE 0x08
 
 struct danevirke_question {
 	size_t size; /* sizeof q */
@@ -686,6 +690,14 @@ struct danevirke_api {
 	int (*report)(const struct danevirke_answer *a,
 	    const struct danevirke_host *host,
 	    const struct danevirke_session *s);
+
+	/* The answer that a process of this user has left (DANEVIRKE_LEAVE) for
+	 * the same question, while it holds; NULL: none, so ask.  For the user
+	 * itself and for root, who opens the store with the user's rights and
+	 * reads what unpack() checks, but no packet.  Looks nothing up, and
+	 * needs no loop. */
+	const struct danevirke_answer *(*recall)(struct danevirke *e,
+	    const struct danevirke_question *q, uint32_t uid);
 };
 
 extern const struct danevirke_api danevirke_v1;

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gnutls/crypto.h>
+
 #include "setting.h"
 
 #define MAX_FILE (1024 * 1024)
@@ -240,6 +242,10 @@ conf_load(const char *path, danevirke_log *log, void *arg,
 		goto out;
 	}
 	w.text = text;
+	if (gnutls_hash_fast(GNUTLS_DIG_SHA256, text, len, w.conf->sum) != 0) {
+		setting_nomem(&w);
+		goto out;
+	}
 	conf_read(&w);
 	if (w.conf->trust_anchor != NULL && /* D05 */
 	    conf_anchor(w.conf->trust_anchor, NULL, log, arg, &e) !=

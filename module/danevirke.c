@@ -40,7 +40,8 @@ struct danevirke_query {
 #define OPEN_FLAGS \
 	(DANEVIRKE_KEEP_FRESH | DANEVIRKE_OPEN_ALL | DANEVIRKE_PUBLIC)
 #define QUESTION_FLAGS \
-	(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED)
+	(DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_TEST | DANEVIRKE_STORED | \
+	    DANEVIRKE_LEAVE)
 #define VERIFY_FLAGS DANEVIRKE_PKIX_USAGES
 
 /* A size beyond this is none. */
@@ -384,6 +385,20 @@ dv_ask(struct danevirke *e, const struct danevirke_question *question,
 	return w.answer;
 }
 
+static const struct danevirke_answer *
+dv_recall(
+    struct danevirke *e, const struct danevirke_question *asked, uint32_t uid)
+{
+	struct danevirke_question q;
+
+	if (e == NULL ||
+	    arg_take(&q, sizeof q, asked, DANEVIRKE_QUESTION_MIN, "question",
+		NULL) != DANEVIRKE_OK ||
+	    q.name == NULL)
+		return NULL;
+	return route_recall(e->conf, &q, uid);
+}
+
 static int
 verify_checked(const struct danevirke_host *host,
     const struct danevirke_chain *chain,
@@ -565,6 +580,7 @@ dv_store_flush(struct danevirke *e, const char *name, size_t *n,
 	}
 	if (store_flush(e->store, name, &gone) != 0)
 		return fail(err, DANEVIRKE_EDNS, "store: %m");
+	whole_flush(e->conf); /* whatever they were made of */
 	if (n != NULL)
 		*n = gone;
 	return DANEVIRKE_OK;
@@ -602,4 +618,5 @@ const struct danevirke_api danevirke_v1 = {
 	.log_word = log_word,
 	.log_beside = log_beside,
 	.report = dv_report,
+	.recall = dv_recall,
 };

@@ -16,6 +16,7 @@
  *	hints.c		      hints_text()	a TLD's servers, from the store
  *	refresh.c	      refresh_answered()	what is used stays warm
  *	store.c		      store_get()	answers of other processes
+ *	whole.c		  whole_get()		their decisions, taken whole
  *	sts.c		    sts_start()		the domain's MTA-STS policy
  *	socketmap.c	      socketmap_take()	octets -> struct sts_result
  *	need.c		    policy_needs_sts()	has it anything to decide?
@@ -46,6 +47,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "danevirke.h"
@@ -130,6 +132,7 @@ struct conf_limits {
 
 struct conf {
 	struct danevirke_settings settings;
+	uint8_t sum[32];    /* SHA2-256 of the file */
 	char *trust_anchor; /* path */
 	char **forward;     /* empty: recurse from the root */
 	size_t n_forward;
@@ -294,6 +297,11 @@ struct store_hit {
  * root or set-id.  Not to be used in a forked child. */
 struct store *
 store_open(const struct conf *, const char *parent, danevirke_log *, void *arg);
+/* The like, for whole.c, of this user: the process's own, or any but root, for
+ * root to read.  Says nothing. */
+struct store *store_open_whole(const struct conf *, const char *parent, uid_t);
+/* What is got and put from now on is of these octets only, too. */
+bool store_only(struct store *, const void *what, size_t len);
 void store_close(struct store *);
 /* A NULL store has nothing.  hit->packet is in the arena. */
 bool store_get(struct store *, struct arena *, const char *name, int type,
@@ -493,6 +501,14 @@ size_t answer_pack(const struct danevirke_answer *, void *buf, size_t len);
 const struct danevirke_answer *
 answer_unpack(const void *buf, size_t len, struct danevirke_error *err);
 
+/* ----------------------------------------------------------------- whole */
+
+/* Of the facts what the question and the configuration have told.  A failure
+ * is nothing. */
+void whole_put(const struct facts *, const struct danevirke_answer *);
+struct danevirke_answer *whole_get(const struct facts *, uid_t);
+void whole_flush(const struct conf *); /* all of this process's user */
+
 /* ------------------------------------------------------------------ word */
 
 /* As danevirke_v1 has them. */
@@ -510,6 +526,9 @@ route_start(const struct conf *, struct dns *, struct event_base *,
     const struct danevirke_question *, danevirke_log *, void *log_arg,
     danevirke_done *done, void *arg, struct danevirke_error *err);
 void route_cancel(struct route *); /* no done() */
+/* As danevirke_v1.recall, the arguments checked. */
+struct danevirke_answer *
+route_recall(const struct conf *, const struct danevirke_question *, uid_t);
 
 /* util.c: words for enums, the same in every log */
 const char *result_name(enum danevirke_result);

@@ -38,7 +38,8 @@ struct route {
 	struct event *timer;      /* time limit; start; finish */
 	bool expired, nomem;
 	bool stored, missing; /* nobody may be asked; not all is there */
-	uint64_t until;       /* when the first of the results ends (D15) */
+	bool leave;     /* for recall(): only DNS and configuration decide */
+	uint64_t until; /* when the first of the results ends (D15) */
 	danevirke_log *log;
 	void *log_arg;
 	danevirke_done *done;
@@ -116,6 +117,22 @@ route_cancel(struct route *q)
 		query_free(q);
 }
 
+/* Hosts of one preference change places each time (M02). */
+static bool
+route_may_leave(const struct route *q, const struct danevirke_answer *a)
+{
+	size_t i;
+
+	if (!q->leave || q->expired || q->facts.failed != NULL ||
+	    a->outcome != DANEVIRKE_ROUTE)
+		return false;
+	for (i = 1; i < q->facts.n_hosts; i++)
+		if (q->facts.hosts[i].preference ==
+		    q->facts.hosts[i - 1].preference)
+			return false;
+	return true;
+}
+
 /* All is gathered: decide, hand over, be gone. */
 static void
 route_finish(struct route *q)
@@ -143,6 +160,8 @@ route_finish(struct route *q)
 	else if (answer == NULL)
 		fail(&err, DANEVIRKE_ENOMEM, "%s: out of memory",
 		    q->facts.domain);
+	else if (route_may_leave(q, answer))
+		whole_put(&q->facts, answer);
 	query_free(q);
 	done(arg, answer, answer == NULL ? &err : NULL);
 }
@@ -250,6 +269,7 @@ failed_result(struct route *q, const char *name, const char *why)
 	r->why = arena_str(&q->arena, why);
 	if (r->why == NULL)
 		q->nomem = true;
+	q->leave = false;
 	return r;
 }
 
@@ -351,7 +371,9 @@ lookup_done(void *arg, const struct dns_result *r)
 	*l->slot = r;
 	l->dns = NULL;
 	q->pending--;
-	if (r->state != DANEVIRKE_ERROR && until < q->until)
+	if (r->state == DANEVIRKE_ERROR)
+		q->leave = false;
+	else if (until < q->until)
 		q->until = until;
 	if (l->host == NULL)
 		hosts_go(q);
@@ -466,6 +488,9 @@ set_level(struct route *q, uint32_t flags)
 	f->exception = conf_destination(q->conf, f->domain, f->now, &expired);
 	if (f->exception != NULL) /* P01 */
 		f->level = f->exception->level;
+	q->leave = (flags & DANEVIRKE_LEAVE) != 0 && f->exception == NULL &&
+	    expired == NULL && f->profile->pub.tlsrpt == NULL &&
+	    f->profile->pub.mta_sts != 1 && q->conf->special == NULL;
 	if (expired != NULL)
 		route_say(q, 4,
 		    "destinations: the rule for %s ended on %s and is ignored",
@@ -495,6 +520,37 @@ set_name(struct route *q, const struct danevirke_question *question,
 	return DANEVIRKE_OK;
 }
 
+/* The same for who starts a question and who recalls its answer. */
+static int
+set_question(struct route *q, const struct conf *conf,
+    const struct danevirke_question *question, struct danevirke_error *err)
+{
+	q->conf = conf;
+	q->facts.conf = conf;
+	q->facts.kind = question->kind;
+	q->facts.port = question->port == 0 ? 25 : question->port;
+	q->facts.profile = conf_profile(conf, question->profile);
+	if (q->facts.profile == NULL)
+		return fail(err, DANEVIRKE_EINVAL, "profile \"%s\": not in %s",
+		    question->profile, conf->settings.config);
+	return set_name(q, question, err);
+}
+
+struct danevirke_answer *
+route_recall(const struct conf *conf, const struct danevirke_question *question,
+    uid_t uid)
+{
+	struct danevirke_answer *a = NULL;
+	struct danevirke_error err;
+	struct route q = { 0 };
+
+	if (set_question(&q, conf, question, &err) == DANEVIRKE_OK &&
+	    local_addrs(&q))
+		a = whole_get(&q.facts, uid);
+	arena_free(&q.arena);
+	return a;
+}
+
 struct route *
 route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
     const struct danevirke_question *question, danevirke_log *log,
@@ -507,7 +563,6 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 		fail(err, DANEVIRKE_ENOMEM, "out of memory");
 		return NULL;
 	}
-	q->conf = conf;
 	q->dns = dns;
 	q->base = base;
 	q->log = log;
@@ -515,17 +570,8 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	q->done = done;
 	q->arg = arg;
 	q->until = UINT64_MAX;
-	q->facts.conf = conf;
-	q->facts.kind = question->kind;
-	q->facts.port = question->port == 0 ? 25 : question->port;
 	q->facts.now = time(NULL);
-	q->facts.profile = conf_profile(conf, question->profile);
-	if (q->facts.profile == NULL) {
-		fail(err, DANEVIRKE_EINVAL, "profile \"%s\": not in %s",
-		    question->profile, conf->settings.config);
-		goto bad;
-	}
-	if (set_name(q, question, err) != DANEVIRKE_OK)
+	if (set_question(q, conf, question, err) != DANEVIRKE_OK)
 		goto bad;
 	set_level(q, question->flags);
 	q->facts.sts_on &= q->facts.kind == DANEVIRKE_DOMAIN &&

@@ -13,6 +13,7 @@
  * packet.c reads it anew each time, as bytes from a stranger.  Never bogus,
  * never failed, never past its TTL (D15).  Who can write the file can forge
  * "secure": so it must be its reader's own in every respect, and root has none.
+ * Of whole answers (whole.c) there is a file of the same kind beside it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -36,6 +38,7 @@
 #define MAGIC 0x73764431u
 #define SUM_LEN STORE_KEY
 #define FILE_NAME "answers.1" /* another layout: another number */
+#define WHOLE_NAME "whole.1"
 
 /* In the machine's own byte order: the file never leaves it. */
 struct entry {
@@ -322,9 +325,9 @@ conf_hash(const struct conf *c, uint8_t out[32])
 	return ok;
 }
 
-/* The user's own directory, which nobody else can write, on tmpfs. */
+/* The directory of this user, which nobody else can write, on tmpfs. */
 static int
-dir_open(struct store *s, const char *parent)
+dir_open(struct store *s, const char *parent, uid_t uid)
 {
 	char path[256], buf[4096];
 	struct passwd pw, *p = NULL;
@@ -332,7 +335,7 @@ dir_open(struct store *s, const char *parent)
 	struct stat st;
 	int fd;
 
-	if (getpwuid_r(geteuid(), &pw, buf, sizeof buf, &p) != 0 || p == NULL ||
+	if (getpwuid_r(uid, &pw, buf, sizeof buf, &p) != 0 || p == NULL ||
 	    strchr(p->pw_name, '/') != NULL ||
 	    (size_t)snprintf(path, sizeof path, "%s/%s", parent, p->pw_name) >=
 		sizeof path)
@@ -345,11 +348,11 @@ dir_open(struct store *s, const char *parent)
 	}
 	if (fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0)
 		store_say(s, "store: %s: %m: it is not used", path);
-	else if (st.st_uid != geteuid() || (st.st_mode & 07777) != 0700)
+	else if (st.st_uid != uid || (st.st_mode & 07777) != 0700)
 		store_say(s,
 		    "store: %s: owner %ld, mode %04o: want %ld, 0700: it is "
 		    "not used",
-		    path, (long)st.st_uid, st.st_mode & 07777, (long)geteuid());
+		    path, (long)st.st_uid, st.st_mode & 07777, (long)uid);
 	else if ((uint32_t)fs.f_type != TMPFS_MAGIC &&
 	    (uint32_t)fs.f_type != RAMFS_MAGIC)
 		store_say(s, "store: %s: want a tmpfs: it is not used", path);
@@ -359,45 +362,43 @@ dir_open(struct store *s, const char *parent)
 	return -1;
 }
 
+/* mode: O_RDONLY, or O_RDWR and O_CREAT */
 static int
-file_open(struct store *s, int dir)
+file_open(struct store *s, int dir, const char *name, int mode, uid_t uid)
 {
 	struct stat st;
 	int fd;
 
-	fd = openat(dir, FILE_NAME,
-	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	fd = openat(
+	    dir, name, mode | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd == -1)
-		store_say(s, "store: " FILE_NAME ": %m: it is not used");
+		store_say(s, "store: %s: %m: it is not used", name);
 	else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
-	    st.st_nlink != 1) {
+	    st.st_uid != uid || (st.st_mode & 077) != 0 || st.st_nlink != 1) {
 		store_say(s,
-		    "store: " FILE_NAME ": want a file of uid %ld, mode "
-		    "0600, one link: it is not used",
-		    (long)geteuid());
+		    "store: %s: want a file of uid %ld, mode 0600, one link: "
+		    "it is not used",
+		    name, (long)uid);
 		close(fd);
 		fd = -1;
 	}
 	return fd;
 }
 
-struct store *
-store_open(
-    const struct conf *conf, const char *parent, danevirke_log *log, void *arg)
+static struct store *
+store_new(const struct conf *conf, const char *parent, const char *name,
+    int mode, uid_t uid, danevirke_log *log, void *arg)
 {
-	struct store *s;
+	struct store *s = calloc(1, sizeof *s);
 	int dir;
 
-	/* set-id: whose memory this is is not clear enough */
-	if (geteuid() == 0 || getuid() != geteuid() ||
-	    (s = calloc(1, sizeof *s)) == NULL)
+	if (s == NULL)
 		return NULL;
 	s->fd = -1;
 	s->log = log;
 	s->log_arg = arg;
-	if ((dir = dir_open(s, parent)) != -1) {
-		s->fd = file_open(s, dir);
+	if ((dir = dir_open(s, parent, uid)) != -1) {
+		s->fd = file_open(s, dir, name, mode, uid);
 		close(dir);
 	}
 	if (s->fd == -1 || !conf_hash(conf, s->conf)) {
@@ -405,6 +406,47 @@ store_open(
 		return NULL;
 	}
 	return s;
+}
+
+struct store *
+store_open(
+    const struct conf *conf, const char *parent, danevirke_log *log, void *arg)
+{
+	/* set-id: whose memory this is is not clear enough */
+	if (geteuid() == 0 || getuid() != geteuid())
+		return NULL;
+	return store_new(
+	    conf, parent, FILE_NAME, O_RDWR | O_CREAT, geteuid(), log, arg);
+}
+
+struct store *
+store_open_whole(const struct conf *conf, const char *parent, uid_t uid)
+{
+	bool own = uid == geteuid() && uid == getuid();
+	struct store *s = NULL;
+
+	if (uid == 0 || !(own || geteuid() == 0))
+		return NULL;
+	/* root opens nothing here that the user could not */
+	setfsuid(uid);
+	if ((uid_t)setfsuid((uid_t)-1) == uid)
+		s = store_new(conf, parent, WHOLE_NAME,
+		    own ? O_RDWR | O_CREAT : O_RDONLY, uid, NULL, NULL);
+	setfsuid(geteuid());
+	return s;
+}
+
+bool
+store_only(struct store *s, const void *what, size_t len)
+{
+	gnutls_hash_hd_t h;
+
+	if (gnutls_hash_init(&h, GNUTLS_DIG_SHA256) != 0)
+		return false;
+	gnutls_hash(h, s->conf, sizeof s->conf);
+	gnutls_hash(h, what, len);
+	gnutls_hash_deinit(h, s->conf);
+	return true;
 }
 
 void

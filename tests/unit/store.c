@@ -374,6 +374,36 @@ count(void *arg, const char *name, int type, const struct store_hit *hit)
 	++*(size_t *)arg;
 }
 
+/* Whole answers: of the user alone, and of what they were put under. */
+static void
+test_whole(void **state)
+{
+	struct store *s;
+	char path[160];
+
+	(void)state;
+	assert_null(store_open_whole(&conf, parent, 0));
+	assert_null(store_open_whole(&conf, parent, geteuid() + 1));
+	s = store_open_whole(&conf, parent, geteuid());
+	assert_non_null(s);
+	assert_true(store_only(s, "a", 1));
+	put(s, 1, 60);
+	assert_int_equal(get(s, 1), 1);
+	store_close(s);
+	assert_int_equal(access(file, F_OK), -1); /* packets are elsewhere */
+	s = store_open_whole(&conf, parent, geteuid());
+	assert_int_equal(get(s, 1), 0);
+	assert_true(store_only(s, "b", 1));
+	assert_int_equal(get(s, 1), 0);
+	store_close(s);
+	s = store_open_whole(&conf, parent, geteuid());
+	assert_true(store_only(s, "a", 1));
+	assert_int_equal(get(s, 1), 1);
+	store_close(s);
+	snprintf(path, sizeof path, "%s/whole.1", own);
+	assert_int_equal(unlink(path), 0);
+}
+
 static void
 test_list(void **state)
 {
@@ -523,6 +553,7 @@ main(void)
 		    "another anchor or server has another store (D05)"),
 		T(test_directory,
 		    "a directory or file that is not ours is refused"),
+		T(test_whole, "whole answers are their user's, and kept apart"),
 		T(test_list, "entries are listed, and flushed by domain"),
 		T(test_lookup, "from the store: an answer or an error (D16)"),
 		T(test_kill, "a writer's death is never seen by readers"),
