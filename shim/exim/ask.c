@@ -6,8 +6,8 @@
  * are large, and no timer of the same process ends it (D16).  So this process
  * takes only what the store of its user holds, which needs no resolver; all
  * else is asked by a child that time limits kill.  As root nothing is asked
- * here: the child becomes Exim's user first.  What it sends back over a pipe
- * is checked by unpack() offset by offset.
+ * here: the child becomes Exim's user first.  What it sends back over a pipe, or
+ * an earlier one has left for recall(), is checked offset by offset.
  */
 #include <sys/prctl.h>
 #include <sys/time.h>
@@ -87,16 +87,33 @@ engine_to_ask(char *why)
 
 /* ------------------------------------------------------------- asking */
 
-/* code (may be NULL): enum danevirke_code of a failure */
-static const struct danevirke_answer *
-ask_here(const struct hop *h, uint32_t flags, int *code, char *why)
+static struct danevirke_question
+question_of(const struct hop *h, uint32_t flags)
 {
 	struct danevirke_question q = { .size = sizeof q,
 		.kind = h->kind,
 		.name = h->host,
 		.port = h->port,
 		.profile = h->profile,
-		.flags = flags | DANEVIRKE_NO_LOOKUP_IF_OFF };
+		.flags = flags | DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_LEAVE };
+
+	return q;
+}
+
+/* What an earlier process of this user has decided, if it still holds. */
+static const struct danevirke_answer *
+ask_nobody(const struct hop *h, uid_t uid)
+{
+	struct danevirke_question q = question_of(h, 0);
+
+	return shim.dv->recall(engine, &q, uid);
+}
+
+/* code (may be NULL): enum danevirke_code of a failure */
+static const struct danevirke_answer *
+ask_here(const struct hop *h, uint32_t flags, int *code, char *why)
+{
+	struct danevirke_question q = question_of(h, flags);
 	const struct danevirke_answer *a;
 	struct danevirke_error err;
 
@@ -314,10 +331,11 @@ ask_child(const struct hop *h, const struct passwd *pw, bool hurry,
 	return a;
 }
 
-/* As root: parses no packet, opens no store, starts no resolver itself. */
+/* As root: parses no packet, starts no resolver itself. */
 static const struct danevirke_answer *
 ask_as_root(const struct hop *h, bool hurry, bool *given_up, char *why)
 {
+	const struct danevirke_answer *a;
 	const struct passwd *pw;
 	const char *user;
 
@@ -331,7 +349,9 @@ ask_as_root(const struct hop *h, bool hurry, bool *given_up, char *why)
 		    user);
 		return NULL;
 	}
-	return ask_child(h, pw, hurry, given_up, why);
+	if ((a = ask_nobody(h, pw->pw_uid)) == NULL)
+		a = ask_child(h, pw, hurry, given_up, why);
+	return a;
 }
 
 static const struct danevirke_answer *
@@ -340,6 +360,10 @@ ask_as_user(const struct hop *h, bool hurry, bool *given_up, char *why)
 	const struct danevirke_answer *a;
 	int code = DANEVIRKE_OK;
 
+	if (engine_get(why) == NULL)
+		return NULL;
+	if ((a = ask_nobody(h, geteuid())) != NULL)
+		return a;
 	a = ask_here(h, DANEVIRKE_STORED, &code, why);
 	if (a == NULL && code == DANEVIRKE_EDNS)
 		a = ask_child(h, NULL, hurry, given_up, why);

@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -336,6 +337,125 @@ def store(w):
     sent = Box(w).start().send("stored")        # it can fail: no store here
     now = [asked(w, *n) for n in names]
     want(all(n > b for n, b in zip(now, before)), sent)
+
+
+def whole(box):
+    return "%s/run/danevirke/%s/whole.1" % (box.dir, exim.USER)
+
+
+def by_itself(w, box, name):
+    """Whether a message needs no DNS though all packets are forgotten."""
+    packets = os.path.dirname(whole(box)) + "/answers.1"
+    if os.path.exists(packets):
+        os.truncate(packets, 0)
+    before = asked(w, name + ".alpha.", "MX")
+    sent = post(box, "user@%s.alpha" % name, how="-odq")
+    sent = look(box, box.run("-qff"), name + ".alpha")
+    want(sent.result(name + ".alpha") == "delivered", sent)
+    want(not box.leaks(), sent)
+    now = asked(w, name + ".alpha.", "MX")
+    want(now - before in (0, 1), sent)
+    return now == before
+
+
+def left(w, root, name):
+    box = with_store(w, exim.USER)
+    if not root:
+        box.main("deliver_drop_privilege = true")
+    box.start()
+    want(not by_itself(w, box, name), "asked nobody at first")
+    want(by_itself(w, box, name), "asked again")
+    want(kept_by(box) == {exim.USER}, kept_by(box))
+    # not under another configuration, nor when anything is flushed
+    with open(box.conf, "a") as f:
+        f.write("# another\n")
+    want(not by_itself(w, box, name), "another configuration")
+    want(by_itself(w, box, name), "asked again")
+    r = subprocess.run(box.command(
+        PREFIX + "/bin/danevirke", "store", "flush", "mx1.stored.alpha"),
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    want(r.returncode == 0, r.stdout)
+    want(not by_itself(w, box, name), "flushed")
+    want(by_itself(w, box, name), "asked again")
+
+
+add("an answer is left for the next process, which is root (D15)", left, True,
+    "d1.left")
+add("an answer is left for the next process, which is not root (D15)", left,
+    False, "d2.left")
+
+
+@case("an answer that was left ends with its records (D15)")
+def left_brief(w):
+    box = with_store(w, exim.USER).start()
+    want(not by_itself(w, box, "left-brief"), "asked nobody")
+    time.sleep(4)
+    want(not by_itself(w, box, "left-brief"), "past its end")
+
+
+def left_nothing(w, name):
+    box = with_store(w, exim.USER).start()
+    for n in range(2):
+        want(not by_itself(w, box, name), "asked nobody")
+    want(not os.path.exists(whole(box)) or not os.path.getsize(whole(box)),
+         "something was left")
+
+
+for name, what in (("left-equal", "hosts of equal preference (M02)"),
+                   ("left-rule", "an exception (P01)")):
+    add("no answer is left with " + what, left_nothing, name)
+
+
+def put_link(path):
+    os.rename(path, path + ".away")
+    os.symlink(path + ".away", path)
+
+
+def put_second(path):
+    os.link(path, path + ".too")
+
+
+def put_pipe(path):
+    os.unlink(path)
+    os.mkfifo(path, 0o600)
+    shutil.chown(path, exim.USER)
+
+
+def put_other(path):
+    shutil.chown(path, "nobody")
+
+
+def put_open(path):
+    os.chmod(path, 0o644)
+
+
+def put_garbage(path):
+    with open(path, "r+b") as f:
+        old = f.read()
+        f.seek(0)
+        f.write(bytes(x ^ 1 if x else 0 for x in old))
+
+
+def put_public(path):
+    os.chmod(os.path.dirname(path), 0o755)
+
+
+def not_ours(w, spoil, name):
+    """Root takes nothing from it, and asks by its child as ever."""
+    box = with_store(w, exim.USER).start()
+    want(not by_itself(w, box, name), "asked nobody")
+    want(by_itself(w, box, name), "nothing to spoil")
+    spoil(whole(box))
+    want(not by_itself(w, box, name), "it was taken")
+
+
+for n, (spoil, what) in enumerate((
+        (put_link, "a link"), (put_second, "linked twice"),
+        (put_pipe, "a pipe"), (put_other, "another user's"),
+        (put_open, "readable by others"), (put_garbage, "damaged"),
+        (put_public, "in an open directory")), 3):
+    add("what was left is not believed from a file that is " + what, not_ours,
+        spoil, "d%d.left" % n)
 
 
 def as_root(w, user):

@@ -282,6 +282,25 @@ test_kept(void **state)
 	fake.mute = false;
 }
 
+/* An answer that another process has left is as good as one that was asked
+ * for. */
+static void
+test_left(void **state)
+{
+	int n = fake.asked, looked = fake.looked, recalled = fake.recalled;
+
+	(void)state;
+	routed("left.example");
+	session("left.example");
+	PASSES("left.example", MX1, CIPHER, "leaf");
+	assert_int_equal(fake.recalled, recalled + 1);
+	assert_int_equal(fake.asked, n);
+	assert_int_equal(fake.looked, looked);
+	routed("unleft.example");
+	assert_int_equal(fake.recalled, recalled + 2);
+	assert_int_equal(fake.asked, n + 1);
+}
+
 static void
 test_relay(void **state)
 {
@@ -1363,6 +1382,8 @@ main(void)
 		    "only what DNS proves is bounced (M10 Z02)"),
 		TEST(test_kept,
 		    "an answer is asked for once while it is fresh (D15)"),
+		TEST(test_left,
+		    "an answer that was left is taken, nobody is asked (D15)"),
 		TEST(test_relay,
 		    "host=NAME:PORT is a relay host, or refused (B01)"),
 		TEST(test_arguments,

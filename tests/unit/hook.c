@@ -322,7 +322,8 @@ fake_ask(struct danevirke *e, const struct danevirke_question *q,
 		snprintf(err->text, sizeof err->text, "not in the store");
 		return NULL;
 	}
-	assert_int_equal(q->flags, DANEVIRKE_NO_LOOKUP_IF_OFF);
+	assert_int_equal(
+	    q->flags, DANEVIRKE_NO_LOOKUP_IF_OFF | DANEVIRKE_LEAVE);
 	assert_true(getpid() != first); /* D16 */
 	fake.asked++;
 	snprintf(fake.asked_for, sizeof fake.asked_for, "%s %s %u %s",
@@ -345,6 +346,17 @@ fake_ask(struct danevirke *e, const struct danevirke_question *q,
 	else
 		return make(q);
 	return NULL;
+}
+
+static const struct danevirke_answer *
+fake_recall(
+    struct danevirke *e, const struct danevirke_question *q, uint32_t uid)
+{
+	assert_non_null(e);
+	assert_int_equal(q->size, sizeof *q);
+	assert_true(uid != 0);
+	fake.recalled++;
+	return is(q->name, "left") ? make(q) : NULL;
 }
 
 static size_t
@@ -427,6 +439,7 @@ hook_setup(void **state)
 	module.settings = fake_settings;
 	module.profile = fake_profile;
 	module.report = fake_report;
+	module.recall = fake_recall;
 	return 0;
 }
 

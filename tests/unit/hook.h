@@ -60,7 +60,8 @@ struct pretence {
 	unsigned timeout;                  /* resolver.timeout */
 	int opened, closed, asked;
 	int looked; /* into the store only; asked does not count it */
-	int forked; /* by whomever */
+	int recalled;
+	int forked;            /* by whomever */
 	const char *collector; /* what danevirke.conf says; NULL: nobody */
 	int ahead;             /* seconds that CLOCK_MONOTONIC is */
 	char asked_for[512];   /* "KIND NAME PORT PROFILE", the last one */
