@@ -305,14 +305,14 @@ def start(b):
              b.domains[0], str(b.rounds(500, 5)), *libs],
             stdout=subprocess.PIPE, text=True)
         rows = [x.split() for x in r.stdout.splitlines()]
-        if r.returncode or len(rows) != 5:
+        if r.returncode or len(rows) != 6:
             raise RuntimeError("start: " + first)
         return rows
     bare = steps(empty)
     ours = steps(os.path.dirname(b.module) + "/exim.so")
     labels = ["exim.so", "danevirke.so, and libconfig", "danevirke.conf",
               "a child that has the answer from the store",
-              "the answer from the store"]
+              "the answer from the store", "the answer that was left"]
     table(["after a fork", "time", "page faults", "own memory"],
           [[label, us(float(t)), faults, kib + " KiB"]
            for label, (t, faults, kib) in

@@ -7,7 +7,7 @@
  * The libraries that Exim itself has are mapped; then TIMES forks, as Exim
  * forks for a message, each load FIRST (exim.so, or an empty library) and the
  * module, read the configuration, and have an answer from the store, first by
- * a child and then by themselves.  For each step a line: microseconds, page
+ * a child, then by themselves, and as it was left.  For each step a line: microseconds, page
  * faults, KiB of memory that is the process's own; medians.
  */
 #include <sys/mman.h>
@@ -20,7 +20,7 @@
 #include "bench.h"
 #include "danevirke.h"
 
-enum { STEPS = 5, KINDS = 3 };
+enum { STEPS = 6, KINDS = 3 };
 
 /* One process: the steps, of each kind of figure */
 struct run {
@@ -76,15 +76,23 @@ lap_end(struct lap *l, double *out)
 static int
 ask(const struct danevirke_api *dv, struct danevirke *e, const char *domain)
 {
-	struct danevirke_question q = {
-		.size = sizeof q, .name = domain, .flags = DANEVIRKE_STORED
-	};
+	struct danevirke_question q = { .size = sizeof q,
+		.name = domain,
+		.flags = DANEVIRKE_STORED | DANEVIRKE_LEAVE };
 	const struct danevirke_answer *a;
 	struct danevirke_error err;
 
 	if ((a = dv->ask(e, &q, &err)) == NULL)
 		fprintf(stderr, "%s\n", err.text);
 	return a != NULL && a->outcome == DANEVIRKE_ROUTE ? 0 : 1;
+}
+
+static int
+recall(const struct danevirke_api *dv, struct danevirke *e, const char *domain)
+{
+	struct danevirke_question q = { .size = sizeof q, .name = domain };
+
+	return dv->recall(e, &q, geteuid()) != NULL ? 0 : 1;
 }
 
 static int
@@ -118,6 +126,9 @@ one(char **argv, struct run *r)
 	if (ask(dv, e, argv[4]) != 0)
 		return 1;
 	lap_end(&lap, r->step[4]);
+	if (recall(dv, e, argv[4]) != 0)
+		return 1;
+	lap_end(&lap, r->step[5]);
 	return 0;
 }
 
