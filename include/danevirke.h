@@ -386,8 +386,8 @@ struct danevirke_answer {
  * it costs does not depend on what a stranger's zone holds. */
 #define DANEVIRKE_STORED 0x04
 /* The answer is left for recall(), if nothing but DNS and the configuration has
- * decided: not with an exception, MTA-STS, TLSRPT, a failed lookup or hosts of
- * equal preference. */
+ * decided: not with level off, an exception, MTA-STS, TLSRPT, DANEVIRKE_TEST,
+ * DANEVIRKE_PUBLIC, a failed lookup or hosts of equal preference. */
 #define DANEVIRKE_LEAVE 0x08
 
 struct danevirke_question {

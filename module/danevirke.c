@@ -394,6 +394,8 @@ dv_recall(
 	if (e == NULL ||
 	    arg_take(&q, sizeof q, asked, DANEVIRKE_QUESTION_MIN, "question",
 		NULL) != DANEVIRKE_OK ||
+	    arg_flags(q.flags, QUESTION_FLAGS, "question", NULL) !=
+		DANEVIRKE_OK ||
 	    q.name == NULL)
 		return NULL;
 	return route_recall(e->conf, &q, uid);

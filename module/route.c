@@ -488,7 +488,8 @@ set_level(struct route *q, uint32_t flags)
 	f->exception = conf_destination(q->conf, f->domain, f->now, &expired);
 	if (f->exception != NULL) /* P01 */
 		f->level = f->exception->level;
-	q->leave = (flags & DANEVIRKE_LEAVE) != 0 && f->exception == NULL &&
+	q->leave = (flags & DANEVIRKE_LEAVE) != 0 &&
+	    f->level != DANEVIRKE_LEVEL_OFF && f->exception == NULL &&
 	    expired == NULL && f->profile->pub.tlsrpt == NULL &&
 	    f->profile->pub.mta_sts != 1 && q->conf->special == NULL;
 	if (expired != NULL)
@@ -520,20 +521,27 @@ set_name(struct route *q, const struct danevirke_question *question,
 	return DANEVIRKE_OK;
 }
 
-/* The same for who starts a question and who recalls its answer. */
+/* The same for who starts a question and who recalls its answer, so that only
+ * what would be left is taken. */
 static int
 set_question(struct route *q, const struct conf *conf,
-    const struct danevirke_question *question, struct danevirke_error *err)
+    const struct danevirke_question *question, uint32_t flags,
+    struct danevirke_error *err)
 {
+	int code;
+
 	q->conf = conf;
 	q->facts.conf = conf;
 	q->facts.kind = question->kind;
 	q->facts.port = question->port == 0 ? 25 : question->port;
+	q->facts.now = time(NULL);
 	q->facts.profile = conf_profile(conf, question->profile);
 	if (q->facts.profile == NULL)
 		return fail(err, DANEVIRKE_EINVAL, "profile \"%s\": not in %s",
 		    question->profile, conf->settings.config);
-	return set_name(q, question, err);
+	if ((code = set_name(q, question, err)) == DANEVIRKE_OK)
+		set_level(q, flags);
+	return code;
 }
 
 struct danevirke_answer *
@@ -544,8 +552,9 @@ route_recall(const struct conf *conf, const struct danevirke_question *question,
 	struct danevirke_error err;
 	struct route q = { 0 };
 
-	if (set_question(&q, conf, question, &err) == DANEVIRKE_OK &&
-	    local_addrs(&q))
+	if (set_question(&q, conf, question, question->flags | DANEVIRKE_LEAVE,
+		&err) == DANEVIRKE_OK &&
+	    q.leave && local_addrs(&q))
 		a = whole_get(&q.facts, uid);
 	arena_free(&q.arena);
 	return a;
@@ -570,10 +579,9 @@ route_start(const struct conf *conf, struct dns *dns, struct event_base *base,
 	q->done = done;
 	q->arg = arg;
 	q->until = UINT64_MAX;
-	q->facts.now = time(NULL);
-	if (set_question(q, conf, question, err) != DANEVIRKE_OK)
+	if (set_question(q, conf, question, question->flags, err) !=
+	    DANEVIRKE_OK)
 		goto bad;
-	set_level(q, question->flags);
 	q->facts.sts_on &= q->facts.kind == DANEVIRKE_DOMAIN &&
 	    !q->facts.literal && conf->sts.server != NULL; /* H02 */
 	q->stored = (question->flags & DANEVIRKE_STORED) != 0;

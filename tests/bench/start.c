@@ -7,8 +7,8 @@
  * The libraries that Exim itself has are mapped; then TIMES forks, as Exim
  * forks for a message, each load FIRST (exim.so, or an empty library) and the
  * module, read the configuration, and have an answer from the store, first by
- * a child, then by themselves, and as it was left.  For each step a line: microseconds, page
- * faults, KiB of memory that is the process's own; medians.
+ * a child, then by themselves, and as it was left.  For each step a line:
+ * microseconds, page faults, KiB of memory that is the process's own; medians.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
